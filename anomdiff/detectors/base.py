@@ -1,0 +1,311 @@
+"""What every diffusion detector does: fit, score, explain; data kinds fill in a few hooks."""
+
+import hashlib
+from abc import abstractmethod
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from anomdiff.detectors.parameters import check_parameters
+from anomdiff.detectors.progress import chain, checkpointing, progress_bar
+from anomdiff.diffusion.checkpoint import read_checkpoint
+from anomdiff.diffusion.denoiser import Denoiser, EmpiricalDenoiser
+from anomdiff.diffusion.noise import geometric_levels, noise_bank
+from anomdiff.diffusion.training import TrainingConfig, train
+from anomdiff.scoring.attribution import contributions, expected_parts
+from anomdiff.scoring.calibration import (
+    ScoreCalibration,
+    conformal_p_values,
+    conformal_threshold,
+    needed_rows,
+)
+from anomdiff.scoring.reconstruction import Channel, reconstruction_errors, row_misses
+
+# Rows scored at once: bounds memory without slowing the matrix products.
+SCORED_AT_ONCE = 4096
+
+
+class DiffusionDetector(OutlierMixin, BaseEstimator):
+    """Base of the detectors; see ``TabularDetector`` for the parameters."""
+
+    def fit(self, X, y=None, *, on_step=None):
+        """Learn normal data, then set the alarm threshold on rows held out of training.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Mostly normal rows.
+        y : None
+            Ignored; present because scikit-learn passes it.
+        on_step : callable, optional
+            Called with the ``TrainingState`` after every training step.
+
+        Returns
+        -------
+        self : DiffusionDetector
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter cannot be used; the message names the column.
+        """
+        check_parameters(self.get_params(deep=False))
+        frame = self._check(X, reset=True)
+        rng = check_random_state(self.random_state)
+        self.seed_ = int(rng.randint(2**31 - 1))
+        training, held_out = self._split(frame, rng)
+        self.n_training_rows_, self.n_held_out_rows_ = len(training), len(held_out)
+
+        self.encoder_ = self._make_encoder(training)
+        self._train(self._encode(training), self._encode(held_out), on_step)
+        self._remember(self._encode(training)[0], rng)
+        event_shape = tuple(self.encoder_.event_shape)
+        self.noise_ = noise_bank(self.n_levels, self.n_draws, event_shape, self.seed_)
+        self._make_channels()
+        self._calibrate(held_out)
+        return self
+
+    def score_samples(self, X):
+        """Score rows the way scikit-learn does: larger is more normal.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Rows to score.
+
+        Returns
+        -------
+        scores : ndarray of shape (row,)
+            Minus the anomaly score.
+        """
+        check_is_fitted(self)
+        return -self._anomaly_scores(self._check(X, reset=False))
+
+    def decision_function(self, X):
+        """Score rows relative to the threshold: negative is an anomaly.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Rows to score.
+
+        Returns
+        -------
+        decisions : ndarray of shape (row,)
+            ``score_samples(X) - offset_``.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Tell anomalies from normal rows.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Rows to judge.
+
+        Returns
+        -------
+        labels : ndarray of shape (row,)
+            -1 for anomalies, 1 for normal rows.
+        """
+        return np.where(-self.score_samples(X) > self.threshold_, -1, 1)
+
+    def score_frame(self, X):
+        """Score rows and say which are anomalies; columns are found by name.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Rows to score. Further columns are ignored with a warning.
+
+        Returns
+        -------
+        scored : DataFrame
+            Index of ``X``; columns ``anomaly_score`` (larger is more anomalous),
+            ``p_value`` (in (0, 1]) and ``is_anomaly`` (``p_value <= alpha``).
+
+        Raises
+        ------
+        ValueError
+            If a column is missing or holds something that cannot be read.
+        """
+        check_is_fitted(self)
+        frame = self._check(X, reset=False, by_name=True)
+        scores = self._anomaly_scores(frame)
+        columns = {
+            "anomaly_score": scores,
+            "p_value": conformal_p_values(self.calibration_scores_, scores),
+            "is_anomaly": scores > self.threshold_,
+        }
+        return pd.DataFrame(columns, index=frame.index)
+
+    def explain(self, X, *, top=None):
+        """Name the columns to blame for each row's score.
+
+        A column's contribution is how far the score falls when its value is replaced
+        by what the other columns let one expect.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Rows to explain; best the few with the highest scores, because each costs
+            one scoring per column.
+        top : int, optional
+            Columns per row, the largest contributions first; all by default.
+
+        Returns
+        -------
+        reasons : DataFrame
+            Columns ``row`` (label in the index of ``X``), ``column``, ``value``,
+            ``expected`` and ``contribution`` (in units of the score).
+        """
+        check_is_fitted(self)
+        frame = self._check(X, reset=False, by_name=True)
+        values, observed = self._encode(frame)
+        parts = self._parts()
+        expected = expected_parts(self.denoiser_, values, observed, parts, self.sigma_max)
+        shares = contributions(self._score_encoded, values, observed, expected)
+        return self._reasons(frame, expected.numpy(), shares.numpy(), top)
+
+    # -- hooks ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def _check(self, X, *, reset, by_name=False) -> pd.DataFrame:
+        """Turn the input into a clean frame, or say in one sentence what is wrong."""
+
+    @abstractmethod
+    def _make_encoder(self, frame):
+        """Return an encoder fitted on the training rows."""
+
+    @abstractmethod
+    def _make_network(self, event_shape):
+        """Return an untrained raw network."""
+
+    @abstractmethod
+    def _reasons(self, frame, expected, shares, top) -> pd.DataFrame:
+        """Lay out contributions and expected values as a long frame."""
+
+    # -- fitting -------------------------------------------------------------------------
+
+    def _split(self, frame, rng):
+        """Shuffle; hold out a share of the rows, and as many as alpha needs if there are enough."""
+        n = len(frame)
+        if n < 4:
+            raise ValueError(
+                f"need at least 4 rows to train and calibrate; got {n} (n_samples={n})."
+            )
+        wanted = max(round(self.held_out_fraction * n), min(needed_rows(self.alpha), int(0.4 * n)))
+        n_held_out = min(max(wanted, 1), self.max_held_out)
+        order = rng.permutation(n)
+        return frame.iloc[order[n_held_out:]], frame.iloc[order[:n_held_out]]
+
+    def _train(self, training, held_out, on_step):
+        """Train the network and keep the course of the training."""
+        config = TrainingConfig(
+            steps=self.steps, batch_rows=self.batch_rows, learning_rate=self.learning_rate
+        )
+        path = None if self.checkpoint is None else Path(self.checkpoint)
+        fingerprint = self._fingerprint(training[0])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed_)  # torch initialises layers from its global state only
+            denoiser = Denoiser(self._make_network(self.encoder_.event_shape))
+        with progress_bar(self.steps, shown=self.progress) as advance:
+            result = train(
+                denoiser,
+                *training,
+                held_out,
+                config,
+                self.seed_,
+                device=self._device(),
+                resume=None if path is None else read_checkpoint(path, fingerprint),
+                on_step=chain(advance, checkpointing(path, fingerprint), on_step),
+            )
+        self.denoiser_ = result.denoiser.requires_grad_(False)
+        columns = ["step", "loss", "held_out_loss", "learning_rate"]
+        self.history_ = pd.DataFrame(result.history, columns=columns)
+
+    def _remember(self, values, rng):
+        """Keep training rows for the empirical denoiser, a random part where there are many."""
+        kept = rng.permutation(len(values))[: self.max_memory]
+        self.memory_ = values[np.sort(kept)].clone()
+
+    def _make_channels(self):
+        """Set up the three ways to look at a row."""
+        levels = geometric_levels(self.n_levels, self.sigma_min, self.sigma_max)
+        clean = torch.zeros_like(self.noise_[:, :1])
+        low = slice(0, max(1, self.n_levels // 2))
+        memory = EmpiricalDenoiser(self.memory_)
+        self.channels_ = [
+            Channel(self.denoiser_, levels, self.noise_),
+            Channel(self.denoiser_, levels, clean),
+            Channel(memory, levels[low], clean[low]),
+        ]
+
+    def _calibrate(self, held_out):
+        """Learn what normal misses look like, then the scores and the threshold."""
+        self.calibration_ = ScoreCalibration.fit(self._misses(*self._encode(held_out)))
+        self.calibration_scores_ = np.sort(self._anomaly_scores(held_out))
+        self._set_threshold()
+
+    def _set_threshold(self):
+        """Derive the threshold from the calibration scores and ``alpha``."""
+        self.threshold_ = conformal_threshold(self.calibration_scores_, self.alpha)
+        self.offset_ = -self.threshold_
+
+    def _fingerprint(self, values) -> str:
+        """Name the training rows and settings, for the checkpoint."""
+        aside = {"progress", "checkpoint"}
+        settings = {k: v for k, v in self.get_params(deep=False).items() if k not in aside}
+        digest = hashlib.sha256(values.numpy().tobytes())
+        digest.update(repr((sorted(settings.items(), key=str), self.seed_)).encode())
+        return digest.hexdigest()
+
+    # -- scoring -------------------------------------------------------------------------
+
+    def _encode(self, frame) -> tuple[Tensor, Tensor]:
+        """Encode a checked frame to float64 values and the observed mask."""
+        values, observed = self.encoder_.encode(frame)
+        return torch.from_numpy(values), torch.from_numpy(observed)
+
+    def _anomaly_scores(self, frame) -> np.ndarray:
+        """Score a checked frame block by block; larger is more anomalous."""
+        starts = range(0, len(frame), SCORED_AT_ONCE)
+        blocks = (frame.iloc[start : start + SCORED_AT_ONCE] for start in starts)
+        return np.concatenate([self._score_encoded(*self._encode(b)).numpy() for b in blocks])
+
+    def _score_encoded(self, values, observed) -> Tensor:
+        """Score encoded rows."""
+        return self.calibration_.score(self._misses(values, observed))
+
+    def _misses(self, values, observed) -> list[Tensor]:
+        """Misses per channel, each of shape (row, level)."""
+        share = self._observed_share(observed)
+        return [
+            row_misses(reconstruction_errors(channel, values, observed), share)
+            for channel in self.channels_
+        ]
+
+    def _observed_share(self, observed) -> Tensor:
+        """Share of each row's columns that is observed; at least one column's worth."""
+        seen, whole = (
+            self.encoder_.fold(mask.double().numpy()) for mask in (observed, observed[:1] | True)
+        )
+        return torch.from_numpy((seen / whole).mean(1)).clamp(min=1 / seen.shape[1])
+
+    def _parts(self) -> Tensor:
+        """Which entries make up each column, of shape (part, *event)."""
+        return torch.from_numpy(np.stack([self.encoder_.part(c) for c in self.columns_]))
+
+    def _device(self) -> str:
+        """Resolve the device to train on."""
+        if self.device != "auto":
+            return self.device
+        return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,67 @@
+"""A training run on disk, between two steps: one safetensors file, written all or nothing."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from anomdiff.diffusion.training import TrainingState
+
+
+def write_checkpoint(state: TrainingState, path: Path, fingerprint: str) -> None:
+    """Write a training state; a crash while writing leaves the earlier file in place.
+
+    Parameters
+    ----------
+    state : TrainingState
+        State after some step.
+    path : Path
+        File to write.
+    fingerprint : str
+        Names the data and settings of the run; another run will not resume from it.
+    """
+    numbers = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
+    del numbers["tensors"]
+    temporary = path.with_name(path.name + ".part")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+    metadata = {"state": json.dumps(numbers), "fingerprint": fingerprint}
+    save_file(tensors, temporary, metadata=metadata)
+    os.replace(temporary, path)
+
+
+def read_checkpoint(path: Path, fingerprint: str) -> TrainingState | None:
+    """Read a training state, or None if there is no file.
+
+    Parameters
+    ----------
+    path : Path
+        File written by ``write_checkpoint``.
+    fingerprint : str
+        As given when it was written.
+
+    Returns
+    -------
+    state : TrainingState or None
+        The state to pass to ``train`` as ``resume``.
+
+    Raises
+    ------
+    ValueError
+        If the file belongs to other data or settings.
+    """
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        if metadata["fingerprint"] != fingerprint:
+            raise ValueError(
+                f"need a checkpoint of the same data and settings; got another run's in '{path}'. "
+                "Delete it or name another file."
+            )
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    numbers = json.loads(metadata["state"])
+    numbers["history"] = [tuple(entry) for entry in numbers["history"]]
+    return TrainingState(**numbers, tensors=tensors)

@@ -1,0 +1,67 @@
+"""Drawing new events: noise goes in, the denoiser's slope leads back to data."""
+
+import itertools
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+@torch.inference_mode()
+def sample(
+    denoiser: nn.Module,
+    values: Float[Tensor, "row *event"],
+    given: Bool[Tensor, "row *event"],
+    levels: Float[Tensor, "level"],
+    generator: torch.Generator,
+) -> Float[Tensor, "row *event"]:
+    r"""Draw the entries that are not given, conditioned on those that are.
+
+    Solves the probability-flow equation :math:`dx / d\sigma = (x - D(x; \sigma)) / \sigma`
+    from the largest level down to zero with Heun's second-order method. With nothing
+    given this generates whole events; with some entries given it imputes.
+
+    Parameters
+    ----------
+    denoiser : nn.Module
+        Called as ``denoiser(noisy, sigma, given)``, in evaluation mode.
+    values : float Tensor of shape (row, \*event)
+        Given entries in standard deviations; the others are not looked at.
+    given : bool Tensor of shape (row, \*event)
+        Entries to keep.
+    levels : float Tensor of shape (level,)
+        Strictly decreasing noise levels, such as those of ``karras_levels``.
+    generator : torch.Generator
+        Source of the starting noise, the only randomness.
+
+    Returns
+    -------
+    events : float Tensor of shape (row, \*event)
+        Given entries unchanged, the others drawn.
+
+    Raises
+    ------
+    ValueError
+        If ``levels`` do not decrease.
+
+    References
+    ----------
+    Karras et al. (2022), algorithm 1. https://arxiv.org/abs/2206.00364
+    """
+    if (levels.diff() >= 0).any():
+        raise ValueError(f"levels must decrease strictly; got {levels.tolist()}.")
+    steps = [*levels.tolist(), 0.0]
+    noise = torch.randn(values.shape, generator=generator).to(values)
+    x = torch.where(given, values, steps[0] * noise)
+    for sigma, lower in itertools.pairwise(steps):
+        slope = _slope(denoiser, x, sigma, given)
+        ahead = x + (lower - sigma) * slope
+        if lower > 0:  # the last step is Euler's: the slope has no value at zero noise
+            slope = (slope + _slope(denoiser, ahead, lower, given)) / 2
+        x = torch.where(given, values, x + (lower - sigma) * slope)
+    return x
+
+
+def _slope(denoiser: nn.Module, x: Tensor, sigma: float, given: Tensor) -> Tensor:
+    """Dx / dsigma along the probability flow."""
+    return (x - denoiser(x, x.new_full((len(x),), sigma), given)) / sigma

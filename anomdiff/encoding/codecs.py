@@ -1,0 +1,263 @@
+"""One codec per kind of column: plain cells to coords of about unit variance, and back.
+
+Codecs are fitted on present cells only; what a missing cell encodes to is overwritten later.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+# Distance, in standard deviations, of what training never showed.
+UNSEEN = 4.0
+MAX_Z = 1e6
+# A flag that is hardly ever set would otherwise lie hundreds of standard deviations away.
+MIN_FLAG_STD = 0.05
+MIN_CATEGORY_SCALE = 0.2
+MIN_CYCLE_STD = 0.2
+# From here on a category has to be seen twice to get a slot of its own.
+MANY_ROWS = 50
+# Where more than this share of rows brings a new value, a new value is no news.
+MAX_NOVELTY = 0.05
+DAY = 86_400_000_000_000
+WEEK = 7 * DAY
+RESOLUTIONS = (DAY, DAY // 24, DAY // 1440, 10**9, 10**6, 10**3, 1)
+LARGEST = np.finfo(np.float64).max
+
+
+class Codec:
+    """JSON values of a codec's fields, and back."""
+
+    def to_dict(self) -> dict:
+        """Return the fields as JSON values."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @classmethod
+    def from_dict(cls, state: Mapping) -> Self:
+        """Rebuild a codec from `to_dict`, before or after a trip through JSON."""
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in state.items()})
+
+
+@dataclass(frozen=True)
+class NumberCodec(Codec):
+    """A number, or a flag of 0 and 1, as its distance from the training mean.
+
+    Parameters
+    ----------
+    mean : float
+        Mean of the training cells.
+    std : float
+        Their standard deviation, floored for two-valued columns; 0 for a constant column, whose
+        coord says only whether a cell is smaller, equal or larger (-UNSEEN, 0, UNSEEN).
+    """
+
+    mean: float
+    std: float
+
+    @classmethod
+    def fit(cls, cells: np.ndarray) -> Self:
+        """Learn mean and standard deviation of finite numbers, however large."""
+        size = np.abs(cells).max(initial=0.0)
+        if size == 0:
+            return cls(0.0, 0.0)
+        scaled = cells / size  # squares of 1e300 overflow
+        low, high = scaled.min(), scaled.max()
+        if high - low <= 1e-12:
+            return cls(float(cells[0]), 0.0)
+        std = scaled.std()
+        if ((scaled == low) | (scaled == high)).all():
+            std = max(std, MIN_FLAG_STD * (high - low))
+        return cls(float(scaled.mean() * size), float(std * size))
+
+    def labels(self, name) -> list[str]:
+        """Name the one coord."""
+        return [str(name)]
+
+    def encode(self, cells: np.ndarray) -> np.ndarray:
+        """Return z-scores of shape (row, 1), within +-MAX_Z."""
+        with np.errstate(over="ignore"):
+            away = cells - self.mean
+            if self.std > 0:
+                return np.clip(away / self.std, -MAX_Z, MAX_Z)[:, None]
+        equal = np.abs(away) <= 1e-9 * abs(self.mean)
+        return np.where(equal, 0.0, UNSEEN * np.sign(away))[:, None]
+
+    def decode(self, block: np.ndarray) -> np.ndarray:
+        """Return the numbers that z-scores stand for."""
+        with np.errstate(over="ignore"):
+            return np.clip(self.mean + block[:, 0] * self.std, -LARGEST, LARGEST)
+
+
+@dataclass(frozen=True)
+class CategoryCodec(Codec):
+    """A category as a centred one-hot vector whose total variance is 1.
+
+    The slots are the frequent values, one for all rare values (if there are any), and one that
+    is lit by values never seen in training. A column where new values keep coming (the share of
+    values seen once estimates how often; Good 1953) counts a new value as one more rare value.
+
+    Parameters
+    ----------
+    values : tuple of str
+        Frequent values, the most frequent first.
+    rare : tuple of str
+        The other values, in the same order.
+    shares : tuple of float
+        Share of training cells in each slot but the unseen one.
+    novelty : float
+        Share of training cells whose value occurs once.
+    """
+
+    values: tuple[str, ...]
+    rare: tuple[str, ...]
+    shares: tuple[float, ...]
+    novelty: float
+
+    @classmethod
+    def fit(cls, cells: np.ndarray, *, max_categories: int) -> Self:
+        """Count the values; ties go to the alphabet, so that the order of rows is no matter."""
+        codes, names = pd.factorize(cells, sort=True)
+        counts = np.bincount(codes, minlength=len(names))
+        order = np.argsort(-counts, kind="stable")
+        names, counts = names[order], counts[order]
+        least = 2 if len(cells) >= MANY_ROWS else 1
+        n_slots = min(max_categories, int((counts >= least).sum()))
+        shares = counts / max(len(cells), 1)
+        slots = [*shares[:n_slots], *([shares[n_slots:].sum()] if n_slots < len(names) else [])]
+        return cls(
+            tuple(names[:n_slots]),
+            tuple(names[n_slots:]),
+            tuple(float(share) for share in slots),
+            float(shares[counts == 1].sum()),
+        )
+
+    @cached_property
+    def scale(self) -> float:
+        """Root of the variance of the uncentred slots, floored for nearly constant columns."""
+        variance = 1 - float(np.square(self.shares).sum())
+        return max(np.sqrt(max(variance, 0.0)), MIN_CATEGORY_SCALE)
+
+    @cached_property
+    def known(self) -> pd.Index:
+        """All values seen in training."""
+        return pd.Index([*self.values, *self.rare], dtype=object)
+
+    @cached_property
+    def coords(self) -> np.ndarray:
+        """Coords of each slot, of shape (slot, coord); an unseen value lights its slot alone."""
+        n_seen = len(self.shares)
+        coords = np.zeros((n_seen + 1, n_seen + 1))
+        coords[:n_seen, :n_seen] = (np.eye(n_seen) - np.array(self.shares)) / self.scale
+        coords[n_seen, n_seen] = UNSEEN
+        return coords
+
+    def labels(self, name) -> list[str]:
+        """Name one coord per slot."""
+        rare = [f"{name} is rare"] if self.rare else []
+        return [*(f"{name} = {value}" for value in self.values), *rare, f"{name} is unseen"]
+
+    def encode(self, cells: np.ndarray) -> np.ndarray:
+        """Return scaled one-hot rows of shape (row, slot)."""
+        return self.coords[self._slots(cells)]
+
+    def decode(self, block: np.ndarray) -> np.ndarray:
+        """Return the likeliest seen value; the most frequent rare one stands for the rare."""
+        names = np.array([*self.values, *self.rare[:1], None], dtype=object)
+        if not self.shares:
+            return np.full(len(block), None, dtype=object)
+        return names[(block[:, :-1] * self.scale + self.shares).argmax(axis=1)]
+
+    def _slots(self, cells: np.ndarray) -> np.ndarray:
+        codes, distinct = pd.factorize(cells)
+        at = self.known.get_indexer(pd.Index(distinct, dtype=object))
+        rare, unseen = len(self.values), len(self.shares)
+        new = rare if self.rare and self.novelty > MAX_NOVELTY else unseen
+        slots = np.where(at < 0, new, np.minimum(at, rare))
+        return np.append(slots, 0)[codes]  # code -1, a missing cell, picks the last
+
+
+@dataclass(frozen=True)
+class DatetimeCodec(Codec):
+    """A moment as its place in the training span, on the clock and in the week.
+
+    Parameters
+    ----------
+    low, high : int
+        First and last training moment, in nanoseconds since 1970. Later moments encode as the
+        last: that a row is from tomorrow is no anomaly by itself.
+    mean : int
+        Mean training moment.
+    std : float
+        Standard deviation in nanoseconds; 0 when all moments are equal.
+    resolution : int
+        Coarsest unit that all training moments are multiples of, in nanoseconds.
+    periods : tuple of int
+        The cycles in use, in nanoseconds: a day if training has times of day, a week if it
+        spans two of them.
+    cycle_mean, cycle_std : tuple of float
+        Mean and floored standard deviation of sine and cosine of each cycle.
+    """
+
+    low: int
+    high: int
+    mean: int
+    std: float
+    resolution: int
+    periods: tuple[int, ...] = ()
+    cycle_mean: tuple[float, ...] = ()
+    cycle_std: tuple[float, ...] = ()
+
+    @classmethod
+    def fit(cls, cells: np.ndarray) -> Self:
+        """Learn span, resolution and cycles."""
+        moments = cells.astype("datetime64[ns]").view(np.int64)
+        if len(moments) == 0:
+            return cls(0, 0, 0, 0.0, DAY)
+        low, high = int(moments.min()), int(moments.max())
+        mean = low + int((moments.astype(float) - low).mean())
+        std = float((moments.astype(float) - mean).std())
+        resolution = next(unit for unit in RESOLUTIONS if not (moments % unit).any())
+        in_use = {DAY: resolution < DAY, WEEK: high - low >= 2 * WEEK}
+        periods = tuple(period for period, used in in_use.items() if used)
+        waves = _waves(moments, periods)
+        cycle_std = np.maximum(waves.std(axis=0), MIN_CYCLE_STD)
+        cycles = tuple(waves.mean(axis=0).tolist()), tuple(cycle_std.tolist())
+        return cls(low, high, mean, std, resolution, periods, *cycles)
+
+    def labels(self, name) -> list[str]:
+        """Name the trend, and sine and cosine of each cycle."""
+        words = ["hour" if period == DAY else "weekday" for period in self.periods]
+        waves = [f"{name} {word} {wave}" for word in words for wave in ("sin", "cos")]
+        return [f"{name} trend", *waves]
+
+    def encode(self, cells: np.ndarray) -> np.ndarray:
+        """Return trend and cycles of shape (row, 1 + 2 * cycle)."""
+        moments = cells.astype("datetime64[ns]").view(np.int64)
+        trend = (np.clip(moments, self.low, self.high) - self.mean) / (self.std or 1.0)
+        waves = _waves(moments, self.periods)
+        if self.periods:
+            waves = (waves - self.cycle_mean) / self.cycle_std
+        return np.column_stack([trend, waves])
+
+    def decode(self, block: np.ndarray) -> np.ndarray:
+        """Return the moments of the trend coord, in the resolution of the training rows."""
+        moments = self.mean + np.clip(
+            np.round(block[:, 0] * self.std), self.low - self.mean, self.high - self.mean
+        ).astype(np.int64)
+        half = self.resolution // 2
+        return ((moments + half) // self.resolution * self.resolution).view("datetime64[ns]")
+
+
+def _waves(moments: np.ndarray, periods: tuple[int, ...]) -> np.ndarray:
+    """Sine and cosine of the hour in the day and of the day in the week."""
+    waves = np.empty((len(moments), 2 * len(periods)))
+    for i, period in enumerate(periods):
+        # 1970 began on a Thursday; whole days only, the hour has its own cycle
+        since = moments if period == DAY else (moments // DAY + 3) * DAY
+        angle = 2 * np.pi * (since % period) / period
+        waves[:, 2 * i], waves[:, 2 * i + 1] = np.sin(angle), np.cos(angle)
+    return waves

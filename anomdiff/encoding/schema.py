@@ -1,0 +1,258 @@
+"""What the columns of a table are: inferred once from training rows, checked ever after."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anomdiff.encoding.cells import infer_date_format, infer_kind, read_cells, storage
+
+KINDS = ("number", "category", "boolean", "datetime", "ignored")
+MIN_IDENTIFIER_ROWS = 50
+MAX_DISTINCT_SHARE = 0.95
+# Integers that never repeat although chance would have repeated that many of them were numbered.
+MIN_EXPECTED_REPEATS = 10
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the training frame.
+
+    Parameters
+    ----------
+    name : str
+        Its label; any JSON scalar, or a tuple of them.
+    kind : {"number", "category", "boolean", "datetime", "ignored"}
+        How it is read.
+    dtype : str
+        Name of its pandas dtype, which decoding gives back.
+    nullable : bool
+        Whether a cell was missing in the training rows.
+    reason : str, default=""
+        Why it is ignored.
+    numeric_text : bool, default=False
+        Whether its numbers came as text.
+    date_format : str, default=""
+        How its dates were written, for ``strftime``, if they came as text.
+    categories : tuple, optional
+        The categories of a pandas categorical, in their order.
+    ordered : bool, default=False
+        Whether that categorical is ordered.
+    """
+
+    name: Any
+    kind: str
+    dtype: str
+    nullable: bool
+    reason: str = ""
+    numeric_text: bool = False
+    date_format: str = ""
+    categories: tuple | None = None
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table, in the order of the training frame.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        All columns of the training frame, the ignored ones too.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"age": [" 41", ".", "37"], "city": ["Oslo", "Bergen", "Oslo"]})
+    >>> schema = Schema.infer(frame)
+    >>> [(column.name, column.kind, column.nullable) for column in schema.columns]
+    [('age', 'number', True), ('city', 'category', False)]
+    >>> schema.check(frame)["age"].tolist()
+    [41.0, nan, 37.0]
+    """
+
+    columns: tuple[Column, ...]
+
+    @property
+    def used(self) -> tuple[Column, ...]:
+        """The columns that are not ignored."""
+        return tuple(column for column in self.columns if column.kind != "ignored")
+
+    @classmethod
+    def infer(cls, frame: pd.DataFrame, *, kinds: Mapping[Any, str] | None = None) -> "Schema":
+        """Infer what each column of ``frame`` is.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Training rows.
+        kinds : mapping from column to kind, optional
+            Columns to read as told, also if they look like identifiers.
+
+        Returns
+        -------
+        schema : Schema
+            With a UserWarning for every column that is ignored without having been told so.
+
+        Raises
+        ------
+        ValueError
+            If the frame is empty, repeats a column name, holds cells that cannot be read or has
+            no usable column, or if ``kinds`` names an unknown column or kind.
+        """
+        _require_frame(frame)
+        kinds = dict(kinds or {})
+        _require_kinds(kinds, frame)
+        columns = tuple(
+            _infer_column(frame[name].rename(name), kinds.get(name))
+            for name in frame.columns.tolist()
+        )
+        for column in columns:
+            if column.reason and column.name not in kinds:
+                warnings.warn(_ignored_sentence(column), UserWarning, stacklevel=2)
+        if all(column.kind == "ignored" for column in columns):
+            raise ValueError(
+                f"need at least one usable column; all of {list(frame.columns)} are ignored."
+            )
+        return cls(columns)
+
+    def check(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Read the used columns of ``frame`` into plain dtypes, or say what is wrong with them.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Rows with at least the used columns, in any order.
+
+        Returns
+        -------
+        checked : DataFrame
+            A new frame with the same index and the used columns in schema order: float64 for
+            numbers and booleans, object (str or None) for categories, datetime64[ns] in UTC for
+            datetimes.
+
+        Raises
+        ------
+        ValueError
+            If the frame is empty, a column is missing or repeated, or a cell cannot be read.
+        """
+        _require_frame(frame)
+        missing = [column.name for column in self.used if column.name not in frame.columns]
+        if missing:
+            raise ValueError(
+                f"the frame has no column {missing}; its columns are {list(frame.columns)}."
+            )
+        known = {column.name for column in self.columns}
+        extra = [name for name in frame.columns if name not in known]
+        if extra:
+            sentence = f"columns {extra} were not in the training rows and are ignored."
+            warnings.warn(sentence, UserWarning, stacklevel=2)
+        return plain_frame(
+            {column.name: read_cells(frame[column.name], column.kind) for column in self.used},
+            frame.index,
+        )
+
+    def to_dict(self) -> dict:
+        """Return the schema as JSON values."""
+        return {"columns": [asdict(column) for column in self.columns]}
+
+    @classmethod
+    def from_dict(cls, state: Mapping) -> "Schema":
+        """Rebuild a schema from `to_dict`, before or after a trip through JSON."""
+        return cls(tuple(Column(**_with_tuples(column)) for column in state["columns"]))
+
+
+def plain_frame(columns: Mapping[Any, Any], index=None) -> pd.DataFrame:
+    """Frame of the given arrays or series, each in the dtype it has (text would turn str)."""
+    series = [pd.Series(cells, index=index, dtype=cells.dtype) for cells in columns.values()]
+    frame = pd.concat(series, axis=1)
+    frame.columns = pd.Index(list(columns))
+    return frame
+
+
+def _infer_column(cells: pd.Series, wanted: str | None) -> Column:
+    categorical = isinstance(cells.dtype, pd.CategoricalDtype)
+    look = {
+        "dtype": str(cells.dtype),
+        "categories": _json_categories(cells) if categorical else None,
+        "ordered": bool(categorical and cells.cat.ordered),
+    }
+    if wanted == "ignored":
+        return Column(cells.name, "ignored", nullable=True, reason="as told by kinds", **look)
+    kind = wanted or infer_kind(cells)
+    plain = read_cells(cells, kind)
+    missing = pd.isna(plain)
+    is_text = storage(cells) == "text"
+    reason = _reason_to_ignore(plain[~missing], cells, None if wanted else kind)
+    return Column(
+        cells.name,
+        "ignored" if reason else kind,
+        nullable=bool(missing.any()),
+        reason=reason,
+        numeric_text=is_text and kind in ("number", "boolean"),
+        date_format=infer_date_format(cells) if is_text and kind == "datetime" else "",
+        **look,
+    )
+
+
+def _reason_to_ignore(present: np.ndarray, cells: pd.Series, kind: str | None) -> str:
+    if len(present) == 0:
+        return "all its cells are missing"
+    if len(present) < MIN_IDENTIFIER_ROWS:
+        return ""
+    if kind == "category":
+        distinct = pd.Series(present, dtype=object).nunique()
+        if distinct > MAX_DISTINCT_SHARE * len(present):
+            return f"{distinct} of its {len(present)} texts are distinct, like names of rows"
+    whole = kind == "number" and not pd.api.types.is_float_dtype(cells.dtype)
+    if whole and _are_numbered(present):
+        return f"its {len(present)} integers are all distinct, like row numbers"
+    return ""
+
+
+def _are_numbered(values: np.ndarray) -> bool:
+    """Whether integers are distinct where random ones, n of a range r, repeat n^2 / 2r times."""
+    n, width = len(values), values.max() - values.min() + 1
+    expected_repeats = n * (n - 1) / 2 / width
+    if expected_repeats <= MIN_EXPECTED_REPEATS or (values % 1).any():
+        return False
+    return len(pd.unique(values)) == n
+
+
+def _ignored_sentence(column: Column) -> str:
+    sentence = f"column {column.name!r} is ignored: {column.reason}"
+    advice = f"; name its kind in kinds={{{column.name!r}: ...}} to keep it"
+    return f"{sentence}{advice if 'distinct' in column.reason else ''}."
+
+
+def _json_categories(cells: pd.Series) -> tuple:
+    plain = (str, bool, int, float)
+    return tuple(c if isinstance(c, plain) else str(c) for c in cells.cat.categories.tolist())
+
+
+def _with_tuples(state: Mapping) -> dict:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in state.items()}
+
+
+def _require_frame(frame: pd.DataFrame) -> None:
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"need a pandas DataFrame; got {type(frame).__name__}.")
+    rows, features = frame.shape
+    if rows == 0 or features == 0:
+        raise ValueError(
+            f"need rows and columns; got {rows} sample(s) and {features} feature(s) "
+            f"(shape={frame.shape}) while a minimum of 1 is required."
+        )
+    if not frame.columns.is_unique:
+        repeated = frame.columns[frame.columns.duplicated()].unique().tolist()
+        raise ValueError(f"need distinct column names; got {repeated} more than once.")
+
+
+def _require_kinds(kinds: Mapping, frame: pd.DataFrame) -> None:
+    for name, kind in kinds.items():
+        if name not in frame.columns:
+            raise ValueError(f"kinds names column {name!r}; the columns are {list(frame.columns)}.")
+        if kind not in KINDS:
+            raise ValueError(f"need a kind of {list(KINDS)} for column {name!r}; got {kind!r}.")

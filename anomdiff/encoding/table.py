@@ -1,0 +1,182 @@
+"""Encode a table as rows of coords of about unit variance, and decode such rows."""
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from anomdiff.encoding.codecs import CategoryCodec, DatetimeCodec, NumberCodec
+from anomdiff.encoding.restore import restore_cells
+from anomdiff.encoding.schema import Schema, plain_frame
+
+CODECS = {
+    "number": NumberCodec,
+    "boolean": NumberCodec,
+    "category": CategoryCodec,
+    "datetime": DatetimeCodec,
+}
+
+
+class TableEncoder:
+    """Turns checked frames into arrays of shape (row, coord), and back.
+
+    Every used column owns neighbouring coords: those of its codec and, if cells were missing in
+    training, one that says so.
+
+    Parameters
+    ----------
+    max_categories : int, default=50
+        Most values of a category column that get a slot of their own.
+
+    Attributes
+    ----------
+    schema : Schema
+        The columns.
+    event_shape : tuple of int
+        ``(n_coords,)``.
+    features : list of str
+        Names of the coords.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"size": [1, 3, 2], "sold": [True, False, True]})
+    >>> schema = Schema.infer(frame)
+    >>> encoder = TableEncoder().fit(schema.check(frame), schema)
+    >>> values, observed = encoder.encode(schema.check(frame))
+    >>> values.round(2).tolist()
+    [[-1.22, 0.71], [1.22, -1.41], [0.0, 0.71]]
+    >>> encoder.decode(values).equals(frame)
+    True
+    """
+
+    def __init__(self, *, max_categories: int = 50):
+        self.max_categories = max_categories
+
+    def fit(self, frame: pd.DataFrame, schema: Schema) -> Self:
+        """Learn the codecs of the used columns of ``schema``.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Training rows, as `Schema.check` returns them.
+        schema : Schema
+            Says what the columns are.
+
+        Returns
+        -------
+        encoder : TableEncoder
+            This one.
+        """
+        if self.max_categories < 1:
+            raise ValueError(f"need max_categories >= 1; got {self.max_categories}.")
+        codecs, indicators = [], []
+        for column in schema.used:
+            missing = frame[column.name].isna().to_numpy()
+            present = frame[column.name].to_numpy()[~missing]
+            options = {"max_categories": self.max_categories} if column.kind == "category" else {}
+            codecs.append(CODECS[column.kind].fit(present, **options))
+            indicators.append(NumberCodec.fit(missing * 1.0) if column.nullable else None)
+        return self._set(schema, codecs, indicators)
+
+    def encode(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Encode checked rows.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Rows, as `Schema.check` returns them.
+
+        Returns
+        -------
+        values : float64 array of shape (row, coord)
+            In standard deviations; 0 where not observed.
+        observed : bool array of shape (row, coord)
+            False for the coords of a missing cell. The coord that says so is always observed.
+        """
+        values = np.zeros((len(frame), *self.event_shape))
+        observed = np.ones(values.shape, dtype=bool)
+        for column, codec, indicator, own in self._parts():
+            missing = frame[column.name].isna().to_numpy()
+            values[:, own] = codec.encode(frame[column.name].to_numpy())
+            values[missing, own] = 0.0
+            observed[missing, own] = False
+            if indicator is not None:
+                values[:, own.stop] = indicator.encode(missing * 1.0)[:, 0]
+        return values, observed
+
+    def decode(self, values: np.ndarray) -> pd.DataFrame:
+        """Decode rows into the used columns, in the dtypes of the training frame.
+
+        Parameters
+        ----------
+        values : float array of shape (row, coord)
+            In standard deviations, as from `encode` or a denoiser.
+
+        Returns
+        -------
+        frame : DataFrame
+            A cell is missing where the coord that says so is nearer to yes than to no.
+        """
+        columns = {}
+        for column, codec, indicator, own in self._parts():
+            cells = codec.decode(values[:, own])
+            if indicator is not None:
+                missing = values[:, own.stop] >= indicator.encode(np.array([0.5]))[0, 0]
+                cells[missing] = None if cells.dtype == object else np.array(None, cells.dtype)
+            columns[column.name] = restore_cells(cells, column)
+        return plain_frame(columns)
+
+    def fold(self, errors: np.ndarray) -> np.ndarray:
+        """Sum errors of shape (row, coord) to shape (row, used column)."""
+        return np.add.reduceat(errors, self._edges[:-1], axis=1)
+
+    def part(self, column) -> np.ndarray:
+        """Return a bool mask of shape (coord,): the coords of one used column."""
+        names = [used.name for used in self.schema.used]
+        if column not in names:
+            raise ValueError(f"need one of the used columns {names}; got {column!r}.")
+        i = names.index(column)
+        mask = np.zeros(self.event_shape, dtype=bool)
+        mask[self._edges[i] : self._edges[i + 1]] = True
+        return mask
+
+    def to_dict(self) -> dict:
+        """Return the fitted encoder as JSON values."""
+        return {
+            "max_categories": self.max_categories,
+            "schema": self.schema.to_dict(),
+            "codecs": [codec.to_dict() for codec in self._codecs],
+            "indicators": [code if code is None else code.to_dict() for code in self._indicators],
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping) -> Self:
+        """Rebuild a fitted encoder from `to_dict`, before or after a trip through JSON."""
+        schema = Schema.from_dict(state["schema"])
+        codecs = [
+            CODECS[column.kind].from_dict(codec)
+            for column, codec in zip(schema.used, state["codecs"], strict=True)
+        ]
+        indicators = [code and NumberCodec.from_dict(code) for code in state["indicators"]]
+        return cls(max_categories=state["max_categories"])._set(schema, codecs, indicators)
+
+    def _set(self, schema: Schema, codecs: list, indicators: list) -> Self:
+        self.schema, self._codecs, self._indicators = schema, codecs, indicators
+        self.features, self._edges = [], [0]
+        for column, codec, indicator in zip(schema.used, codecs, indicators, strict=True):
+            self.features += codec.labels(column.name)
+            self.features += [] if indicator is None else [f"{column.name} is missing"]
+            self._edges.append(len(self.features))
+        self.event_shape = (len(self.features),)
+        return self
+
+    def _parts(self):
+        """Column, codec, missing-cell codec or None, and the coords of the value.
+
+        The coord of the missing-cell codec is the one after these.
+        """
+        parts = zip(self.schema.used, self._codecs, self._indicators, strict=True)
+        for i, (column, codec, indicator) in enumerate(parts):
+            stop = self._edges[i + 1] - (indicator is not None)
+            yield column, codec, indicator, slice(self._edges[i], stop)

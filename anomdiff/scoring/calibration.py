@@ -1,0 +1,130 @@
+"""From misses to one score, and from scores to p-values and thresholds, on held-out normal rows."""
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# Spreads below this (in standard deviations) are rounding, not information.
+MIN_SPREAD = 1e-6
+
+
+@dataclass(frozen=True)
+class ScoreCalibration:
+    """What held-out normal rows say about each channel and level: location and spread.
+
+    Attributes
+    ----------
+    level_mean, level_std : list of float Tensor of shape (level,)
+        Per channel, mean and standard deviation of the misses at each level.
+    channel_std : list of float
+        Per channel, standard deviation of the mean of its standardised levels.
+    """
+
+    level_mean: list[Tensor]
+    level_std: list[Tensor]
+    channel_std: list[float]
+
+    @classmethod
+    def fit(cls, misses: list[Float[Tensor, "row level"]]) -> "ScoreCalibration":
+        """Calibrate on the misses of held-out normal rows, one tensor per channel."""
+        mean = [channel.mean(0) for channel in misses]
+        std = [_spread(channel) for channel in misses]
+        standard = [
+            ((c - m) / s).mean(1, keepdim=True) for c, m, s in zip(misses, mean, std, strict=True)
+        ]
+        return cls(mean, std, [_spread(channel).item() for channel in standard])
+
+    def score(self, misses: list[Float[Tensor, "row level"]]) -> Float[Tensor, "row"]:
+        """Mean over channels of the standardised mean over levels of standardised misses.
+
+        Parameters
+        ----------
+        misses : list of float Tensor of shape (row, level)
+            One tensor per channel.
+
+        Returns
+        -------
+        scores : float Tensor of shape (row,)
+            In standard deviations of a channel on held-out rows; larger is more
+            anomalous, about 0 for a typical normal row.
+        """
+        numbers = zip(misses, self.level_mean, self.level_std, self.channel_std, strict=True)
+        channels = [((c - m) / s).mean(1) / spread for c, m, s, spread in numbers]
+        return torch.stack(channels).mean(0)
+
+
+def conformal_p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Split-conformal p-value of each score.
+
+    Parameters
+    ----------
+    calibration : ndarray of shape (n,)
+        Scores of held-out normal rows, sorted ascending.
+    scores : ndarray of shape (row,)
+        Scores to judge; larger is more anomalous.
+
+    Returns
+    -------
+    p_values : ndarray of shape (row,)
+        ``(1 + #{c >= s}) / (1 + n)``, in ``(0, 1]``; under exchangeability a normal
+        row has ``p <= alpha`` with probability at most ``alpha``.
+
+    References
+    ----------
+    Vovk et al. (2005), "Algorithmic Learning in a Random World", eq. 2.20; Bates et
+    al. (2023), "Testing for Outliers with Conformal p-values", eq. 3.
+    """
+    n = len(calibration)
+    return (1 + n - np.searchsorted(calibration, scores, side="left")) / (1 + n)
+
+
+def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
+    """Threshold with ``score > threshold`` exactly where the p-value is at most ``alpha``.
+
+    Parameters
+    ----------
+    calibration : ndarray of shape (n,)
+        Scores of held-out normal rows, sorted ascending.
+    alpha : float
+        Share of alarms among normal rows, in ``(0, 1)``.
+
+    Returns
+    -------
+    threshold : float
+        One of the calibration scores, or infinity where ``n`` is too small for any
+        p-value to reach ``alpha``.
+
+    Warns
+    -----
+    UserWarning
+        If no row can be flagged.
+    """
+    n = len(calibration)
+    # The same division as in the p-values: threshold and p-value then agree to the last bit.
+    allowed = np.searchsorted(np.arange(1, n + 2) / (1 + n), alpha, side="right") - 1
+    if allowed < 0:
+        warnings.warn(
+            f"alpha={alpha} needs at least {needed_rows(alpha)} held-out rows; "
+            f"there are {n}, so no row will be flagged.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return math.inf
+    return float(calibration[n - 1 - allowed])
+
+
+def needed_rows(alpha: float) -> int:
+    """Fewest held-out rows with which a p-value can reach ``alpha``."""
+    return math.ceil(1 / alpha - 1e-9) - 1
+
+
+def _spread(values: Tensor) -> Tensor:
+    """Standard deviation over rows, never zero; 1 where a single row tells nothing."""
+    if len(values) < 2:
+        return torch.ones_like(values[0])
+    return values.std(0).clamp(min=MIN_SPREAD)

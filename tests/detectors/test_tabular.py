@@ -1,0 +1,193 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from anomdiff import TabularDetector
+from tests.tables import mixed_table
+
+QUICK = {"steps": 20, "width": 16, "n_blocks": 1, "random_state": 0}
+
+
+def scores(detector, frame):
+    return detector.score_frame(frame)["anomaly_score"].to_numpy()
+
+
+def test_scored_frame_keeps_the_index_and_agrees_with_itself(fitted, table):
+    scored = fitted.score_frame(table)
+
+    assert scored.index.equals(table.index)
+    assert list(scored.columns) == ["anomaly_score", "p_value", "is_anomaly"]
+    np.testing.assert_array_equal(scored["is_anomaly"], scored["p_value"] <= fitted.alpha)
+    np.testing.assert_array_equal(scored["is_anomaly"], fitted.predict(table) == -1)
+    np.testing.assert_array_equal(scored["is_anomaly"], fitted.decision_function(table) < 0)
+    np.testing.assert_array_equal(scored["anomaly_score"], -fitted.score_samples(table))
+
+
+def test_a_score_does_not_depend_on_the_batch_or_the_order(fitted):
+    frame = mixed_table(300, seed=1)
+    whole = scores(fitted, frame)
+    order = np.random.default_rng(0).permutation(300)
+
+    one_by_one = np.concatenate([scores(fitted, frame.iloc[[i]]) for i in range(20)])
+
+    np.testing.assert_allclose(one_by_one, whole[:20], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(scores(fitted, frame.iloc[order]), whole[order], rtol=0, atol=1e-6)
+
+
+def test_a_score_does_not_depend_on_the_number_of_threads(fitted):
+    frame = mixed_table(300, seed=1)
+    before = torch.get_num_threads()
+    results = []
+    for n_threads in (1, 3):
+        torch.set_num_threads(n_threads)
+        results.append(scores(fitted, frame))
+    torch.set_num_threads(before)
+
+    np.testing.assert_allclose(*results, rtol=0, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_model(table):
+    first, again = (TabularDetector(**QUICK).fit(table) for _ in range(2))
+
+    np.testing.assert_array_equal(scores(first, table), scores(again, table))
+    assert first.threshold_ == again.threshold_
+
+
+def test_columns_are_found_by_name(fitted, table):
+    shuffled = table[table.columns[::-1]]
+
+    np.testing.assert_array_equal(scores(fitted, shuffled), scores(fitted, table))
+
+
+def test_an_extra_column_is_ignored_with_a_warning(fitted, table):
+    with pytest.warns(UserWarning, match="colour"):
+        scored = scores(fitted, table.assign(colour="red"))
+
+    np.testing.assert_array_equal(scored, scores(fitted, table))
+
+
+def test_rows_against_the_dependency_stand_out_and_the_column_is_named(fitted):
+    frame = mixed_table(200, seed=2)
+    broken = frame.copy()
+    broken["price"] = frame["price"].sample(frac=1, random_state=0).to_numpy()
+    far = ((broken["price"] - frame["price"]).abs() > 40).to_numpy()
+
+    labels = np.r_[np.zeros(200), np.ones(far.sum())]
+    together = np.r_[scores(fitted, frame), scores(fitted, broken[far])]
+    assert roc_auc_score(labels, together) > 0.9
+    first = fitted.explain(broken[far], top=1)
+    assert first["column"].isin(["price", "size", "kind"]).mean() > 0.9
+
+
+def test_explain_lists_columns_by_contribution_with_the_value_found(fitted):
+    frame = mixed_table(5, seed=3)
+
+    reasons = fitted.explain(frame)
+
+    assert len(reasons) == 5 * frame.shape[1]
+    for label, block in reasons.groupby("row", sort=False):
+        assert block["contribution"].is_monotonic_decreasing
+        found = block.set_index("column")["value"]
+        assert found["size"] == frame.loc[label, "size"]
+        assert found["kind"] == frame.loc[label, "kind"]
+    assert len(fitted.explain(frame, top=2)) == 10
+
+
+def test_a_category_never_seen_is_scored_as_strange(fitted):
+    frame = mixed_table(50, seed=4)
+
+    assert (scores(fitted, frame.assign(kind="yacht")) > scores(fitted, frame)).mean() > 0.9
+
+
+def test_missing_cells_are_scored(fitted):
+    frame = mixed_table(50, seed=5)
+    frame.loc[frame.index[:25], ["size", "kind", "sold"]] = None
+
+    assert np.isfinite(scores(fitted, frame)).all()
+
+
+def test_normal_rows_raise_alarms_at_about_alpha():
+    frame = mixed_table(4000, seed=6)
+    detector = TabularDetector(alpha=0.1, **QUICK).fit(frame[:2000])
+
+    rate = detector.score_frame(frame[2000:])["is_anomaly"].mean()
+
+    # two standard errors of 400 calibration and 2,000 test rows
+    assert rate == pytest.approx(0.1, abs=2 * np.sqrt(0.09 / 400 + 0.09 / 2000))
+
+
+def test_a_resumed_fit_equals_an_uninterrupted_one(table, tmp_path):
+    settings = {**QUICK, "steps": 250}
+    path = tmp_path / "training.safetensors"
+
+    class Stop(Exception):
+        pass
+
+    def stop(state):
+        if state.step == 150:
+            raise Stop
+
+    with pytest.raises(Stop):
+        TabularDetector(checkpoint=path, **settings).fit(table, on_step=stop)
+    steps = []
+    resumed = TabularDetector(checkpoint=path, **settings).fit(
+        table, on_step=lambda state: steps.append(state.step)
+    )
+
+    assert steps[0] == 101
+    whole = TabularDetector(**settings).fit(table)
+    np.testing.assert_array_equal(scores(resumed, table), scores(whole, table))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f[:0], "row"),
+        (lambda f: f[:3], "at least 4 rows"),
+        (lambda f: f.assign(size=np.inf), "'size'"),
+        (lambda f: pd.concat([f, f["size"]], axis=1), "size"),
+    ],
+    ids=["empty", "three rows", "infinite", "duplicate names"],
+)
+def test_bad_training_tables_are_refused_in_one_sentence(table, change, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        TabularDetector(**QUICK).fit(change(table))
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f[:0], "row"),
+        (lambda f: f.drop(columns="price"), "'price'"),
+        (lambda f: f.assign(price="cheap"), "'price'.*cheap"),
+        (lambda f: f.assign(price=-np.inf), "'price'"),
+    ],
+    ids=["empty", "missing column", "text for a number", "infinite"],
+)
+def test_bad_batches_are_refused_in_one_sentence(fitted, table, change, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        fitted.score_frame(change(table))
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("alpha", 0.0), ("alpha", 1.0), ("steps", 0), ("n_draws", 3), ("held_out_fraction", 1.5)],
+)
+def test_parameters_out_of_range_are_refused(table, parameter, value):
+    with pytest.raises(ValueError, match=parameter):
+        TabularDetector(**{**QUICK, parameter: value}).fit(table)
+
+
+def test_importing_the_library_loads_no_tracking():
+    code = "import sys, anomdiff; sys.exit('mlflow' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,78 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+import anomdiff
+from anomdiff import TabularDetector
+from tests.tables import mixed_table
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return TabularDetector(steps=30, width=16, random_state=0).fit(mixed_table(200, seed=0))
+
+
+def test_scores_reasons_and_threshold_survive_a_round_trip_to_the_last_bit(detector, tmp_path):
+    frame = mixed_table(300, seed=1)
+
+    loaded = anomdiff.load(anomdiff.save(detector, tmp_path / "model"))
+
+    pd.testing.assert_frame_equal(
+        loaded.score_frame(frame), detector.score_frame(frame), check_exact=True
+    )
+    pd.testing.assert_frame_equal(
+        loaded.explain(frame[:3]), detector.explain(frame[:3]), check_exact=True
+    )
+    pd.testing.assert_frame_equal(loaded.history_, detector.history_, check_exact=True)
+    assert loaded.get_params() == detector.get_params()
+    assert loaded.threshold_ == detector.threshold_
+
+
+def test_arrays_survive_too(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(100, 3))
+    detector = TabularDetector(steps=10, random_state=np.random.RandomState(0)).fit(rows)
+
+    loaded = anomdiff.load(anomdiff.save(detector, tmp_path))
+
+    np.testing.assert_array_equal(loaded.score_samples(rows), detector.score_samples(rows))
+
+
+def test_saving_twice_writes_the_same_bytes(detector, tmp_path):
+    one, two = anomdiff.save(detector, tmp_path / "one"), anomdiff.save(detector, tmp_path / "two")
+
+    for name in ("model.json", "weights.safetensors"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+def test_an_unfitted_detector_is_not_saved(tmp_path):
+    with pytest.raises(NotFittedError):
+        anomdiff.save(TabularDetector(), tmp_path)
+
+
+def edit(folder, **changes):
+    path = folder / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "model.json").unlink(), "has no model.json"),
+        (lambda f: (f / "weights.safetensors").unlink(), "has no weights.safetensors"),
+        (lambda f: (f / "model.json").write_text("{"), "damaged"),
+        (lambda f: (f / "model.json").write_text("[]"), "JSON object"),
+        (lambda f: (f / "weights.safetensors").write_bytes(b"\x80\x04pickle"), "damaged"),
+        (lambda f: edit(f, format=99), "format 1; got format 99"),
+        (lambda f: edit(f, seed=-1), "checksum"),
+        (lambda f: edit(f, checksum="0"), "checksum"),
+    ],
+)
+def test_anything_else_is_a_clear_error(detector, tmp_path, damage, message):
+    folder = anomdiff.save(detector, tmp_path / "model")
+    damage(folder)
+
+    with pytest.raises(ValueError, match=message):
+        anomdiff.load(folder)
