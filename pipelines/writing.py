@@ -1,0 +1,106 @@
+"""Files written all or nothing: a reader sees the whole file or none."""
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+@contextmanager
+def atomic_paths(*paths: Path | str) -> Iterator[list[Path]]:
+    """Give temporary paths that become `paths` when the block ends well, and else vanish.
+
+    All files are on the disk before the first is renamed. Folders are created as needed.
+
+    Raises
+    ------
+    OSError
+        With `errno.ENOSPC` and one clear sentence if the disk is full.
+    """
+    targets = [Path(path) for path in paths]
+    temporary = [path.with_name(f".{path.name}.{uuid.uuid4().hex}.part") for path in targets]
+    try:
+        _prepare(targets)
+        yield temporary
+        for path in temporary:
+            _sync(path)
+        for path, target in zip(temporary, targets, strict=True):
+            path.replace(target)
+        for folder in {target.parent for target in targets}:
+            with suppress(OSError):  # not every file system can; the files are there already
+                _sync(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        names = " and ".join(map(str, targets))
+        message = f"the disk is full: {names} could not be written; nothing was left behind"
+        raise OSError(errno.ENOSPC, message) from None
+    finally:
+        for path in temporary:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Give one temporary path; see `atomic_paths`."""
+    with atomic_paths(path) as (temporary,):
+        yield temporary
+
+
+class TableWriter:
+    """Write frames one after the other into one parquet file.
+
+    Parameters
+    ----------
+    path : path
+        File to write.
+    schema : pyarrow.Schema
+        Columns and types; every frame is cast to it, so that no batch decides on a type.
+    """
+
+    def __init__(self, path: Path | str, schema: pa.Schema):
+        self.schema = schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+
+    def __enter__(self) -> "TableWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.close()
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Append the rows of `frame`, which has at least the columns of the schema."""
+        arrays = [_as_arrow(frame[field.name], field.type) for field in self.schema]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+
+
+def _as_arrow(values: pd.Series, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_floating(kind) and not pd.api.types.is_numeric_dtype(values):
+        values = pd.to_numeric(values, errors="coerce")  # '?' in a column of numbers
+    if pa.types.is_string(kind):
+        values = values.astype("string")
+    elif isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    return pa.array(values, type=kind, from_pandas=True)
+
+
+def _prepare(targets: list[Path]) -> None:
+    for target in targets:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise IsADirectoryError(f"need a file to write; {target} is a folder.")
+
+
+def _sync(path: Path) -> None:
+    """Force a file, or the entries of a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

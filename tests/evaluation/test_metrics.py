@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from anomdiff.evaluation.metrics import auroc, average_precision, precision_at_k
+
+
+@pytest.fixture
+def labels_and_scores():
+    rng = np.random.default_rng(0)
+    labels = rng.random(60) < 0.2
+    return labels, np.round(rng.normal(size=60) + labels, 1)  # rounded: with ties
+
+
+def test_auroc_is_the_share_of_pairs_in_the_right_order(labels_and_scores):
+    labels, scores = labels_and_scores
+    pairs = np.subtract.outer(scores[labels], scores[~labels])
+
+    value = auroc(labels, scores)
+
+    assert value == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+
+
+def test_average_precision_is_the_sum_over_distinct_scores(labels_and_scores):
+    labels, scores = labels_and_scores
+    expected, found = 0.0, 0
+    for cut in np.unique(scores)[::-1]:
+        flagged = scores >= cut
+        expected += ((flagged & labels).sum() - found) / labels.sum() * labels[flagged].mean()
+        found = (flagged & labels).sum()
+
+    value = average_precision(labels, scores)
+
+    assert value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("k", [1, 7, 30, 60])
+def test_precision_at_k_is_the_mean_over_all_orders_of_the_ties(labels_and_scores, k):
+    labels, scores = labels_and_scores
+    rng = np.random.default_rng(1)
+    orders = [np.lexsort((rng.random(60), -scores))[:k] for _ in range(4000)]
+
+    value = precision_at_k(labels, scores, k)
+
+    assert value == pytest.approx(np.mean([labels[rows].mean() for rows in orders]), abs=0.02)
+
+
+@pytest.mark.parametrize("metric", [auroc, average_precision])
+def test_only_the_order_of_the_scores_counts(labels_and_scores, metric):
+    labels, scores = labels_and_scores
+
+    transformed = metric(labels, np.exp(scores))
+
+    assert transformed == metric(labels, scores)
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "sentence"),
+    [
+        ([0, 0, 0], [1.0, 2.0, 3.0], r"need labels of both classes, 0 and 1; got only \[0\]"),
+        ([1, 2], [1.0, 2.0], r"need labels of both classes, 0 and 1; got only \[1, 2\]"),
+        ([0, 1], [1.0, 2.0, 3.0], r"got shapes \(2,\) and \(3,\)"),
+        ([0, 1], [1.0, np.nan], "need finite scores; row 1 has none"),
+    ],
+)
+@pytest.mark.parametrize("metric", [auroc, average_precision])
+def test_bad_input_is_told(metric, labels, scores, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        metric(labels, scores)
+
+
+def test_k_must_be_a_number_of_rows():
+    with pytest.raises(ValueError, match="need k between 1 and 2, the number of rows; got 3"):
+        precision_at_k([0, 1], [0.0, 1.0], 3)
