@@ -10,7 +10,7 @@ EVENTS = pytest.mark.parametrize("event_shape", [(5,), (3, 16)], ids=["table", "
 
 
 def channel(denoiser, event_shape, n_draws=4):
-    noise = noise_bank(3, n_draws, event_shape, seed=0)
+    noise = noise_bank(3, n_draws, event_shape, seed=0).double()
     return Channel(denoiser, geometric_levels(3, 0.1, 2.0), noise)
 
 
