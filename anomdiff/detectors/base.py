@@ -29,6 +29,8 @@ from anomdiff.scoring.reconstruction import Channel, reconstruction_errors, row_
 
 # Rows scored at once: bounds memory without slowing the matrix products.
 SCORED_AT_ONCE = 4096
+# Remembered rows that count at the lowest noise level; further ones weigh next to nothing.
+N_NEAREST = 32
 
 
 class DiffusionDetector(OutlierMixin, BaseEstimator):
@@ -241,12 +243,11 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         """Set up the three ways to look at a row."""
         levels = geometric_levels(self.n_levels, self.sigma_min, self.sigma_max)
         clean = torch.zeros_like(self.noise_[:, :1])
-        low = slice(0, max(1, self.n_levels // 2))
-        memory = EmpiricalDenoiser(self.memory_)
+        memory = EmpiricalDenoiser(self.memory_, n_nearest=N_NEAREST)
         self.channels_ = [
-            Channel(self.denoiser_, levels, self.noise_),
             Channel(self.denoiser_, levels, clean),
-            Channel(memory, levels[low], clean[low]),
+            Channel(self.denoiser_, levels[1::2], self.noise_[1::2]),
+            Channel(memory, levels[:1], clean[:1]),
         ]
 
     def _calibrate(self, held_out):

@@ -4,6 +4,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+# Rows compared with the memory at once: their distances should stay in the CPU's cache.
+ROWS_AT_ONCE = 256
+
 
 class Denoiser(nn.Module):
     r"""Posterior mean of clean data of unit variance, given a noisy copy of it.
@@ -70,6 +73,9 @@ class EmpiricalDenoiser(nn.Module):
     ----------
     memory : float Tensor of shape (memory, \*event)
         Encoded training rows.
+    n_nearest : int, optional
+        Average over this many nearest rows only, much faster; the others' weights
+        vanish at low noise levels. All rows by default.
     given_bandwidth : float, default=0.1
         Given entries are compared as if known to within this many standard
         deviations (or ``sigma``, if that is smaller); 0 would let only exact
@@ -80,9 +86,16 @@ class EmpiricalDenoiser(nn.Module):
     Karras et al. (2022), appendix B.3, eq. 57. https://arxiv.org/abs/2206.00364
     """
 
-    def __init__(self, memory: Float[Tensor, "memory *event"], given_bandwidth: float = 0.1):
+    def __init__(
+        self,
+        memory: Float[Tensor, "memory *event"],
+        *,
+        n_nearest: int | None = None,
+        given_bandwidth: float = 0.1,
+    ):
         super().__init__()
         self.register_buffer("memory", memory)
+        self.n_nearest = n_nearest
         self.given_bandwidth = given_bandwidth
 
     def forward(
@@ -92,12 +105,25 @@ class EmpiricalDenoiser(nn.Module):
         given: Bool[Tensor, "row *event"],
     ) -> Float[Tensor, "row *event"]:
         """Denoise ``noisy``, whose entries hold noise of standard deviation ``sigma``."""
-        s = _per_row(sigma, noisy)
-        precision = torch.where(given, s.clamp(max=self.given_bandwidth), s) ** -2
         memory = self.memory.to(noisy).flatten(1)
-        distance = _weighted_distances(noisy.flatten(1), precision.flatten(1), memory)
-        mean = (-distance / 2).softmax(dim=1) @ memory
+        blocks = (
+            tensor.split(ROWS_AT_ONCE) for tensor in (noisy.flatten(1), sigma, given.flatten(1))
+        )
+        mean = torch.cat([self._mean(*block, memory) for block in zip(*blocks, strict=True)])
         return torch.where(given, noisy, mean.reshape(noisy.shape))
+
+    def _mean(self, x: Tensor, sigma: Tensor, given: Tensor, memory: Tensor) -> Tensor:
+        """Posterior mean of a few rows."""
+        s = _per_row(sigma, x)
+        if given.any():
+            precision = torch.where(given, s.clamp(max=self.given_bandwidth), s) ** -2
+            distance = _weighted_distances(x, precision, memory)
+        else:
+            distance = _distances(x, memory) / s**2
+        if self.n_nearest is None or self.n_nearest >= len(memory):
+            return (-distance / 2).softmax(dim=1) @ memory
+        distance, nearest = distance.topk(self.n_nearest, dim=1, largest=False)
+        return torch.einsum("rk,rkc->rc", (-distance / 2).softmax(dim=1), memory[nearest])
 
 
 def denoising_loss(
@@ -147,6 +173,12 @@ def denoising_loss(
 def _per_row(sigma: Tensor, like: Tensor) -> Tensor:
     """Reshape one number per row so that it broadcasts over events of any shape."""
     return sigma.to(like).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _distances(x: Tensor, memory: Tensor) -> Tensor:
+    """Squared distances |x - m|^2 as one matrix product."""
+    lengths = (memory**2).sum(1)
+    return torch.addmm(lengths, x, memory.T, alpha=-2) + (x**2).sum(1, keepdim=True)
 
 
 def _weighted_distances(x: Tensor, precision: Tensor, memory: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 # Denoiser calls are cut into blocks of at most this many rows: larger ones leave the CPU's caches.
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True)
