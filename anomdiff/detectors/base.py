@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from anomdiff.detectors.parameters import check_parameters
+from anomdiff.detectors.parallel import map_blocks
 from anomdiff.detectors.progress import chain, checkpointing, progress_bar
 from anomdiff.diffusion.checkpoint import read_checkpoint
 from anomdiff.diffusion.denoiser import Denoiser, EmpiricalDenoiser
@@ -28,7 +29,7 @@ from anomdiff.scoring.calibration import (
 from anomdiff.scoring.reconstruction import Channel, reconstruction_errors, row_misses
 
 # Rows scored at once: bounds memory without slowing the matrix products.
-SCORED_AT_ONCE = 4096
+SCORED_AT_ONCE = 2048
 # Remembered rows that count at the lowest noise level; further ones weigh next to nothing.
 N_NEAREST = 32
 
@@ -279,8 +280,10 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
     def _anomaly_scores(self, frame) -> np.ndarray:
         """Score a checked frame block by block; larger is more anomalous."""
         starts = range(0, len(frame), SCORED_AT_ONCE)
-        blocks = (frame.iloc[start : start + SCORED_AT_ONCE] for start in starts)
-        return np.concatenate([self._score_encoded(*self._encode(b)).numpy() for b in blocks])
+        blocks = [frame.iloc[start : start + SCORED_AT_ONCE] for start in starts]
+        return np.concatenate(
+            map_blocks(lambda block: self._score_encoded(*self._encode(block)).numpy(), blocks)
+        )
 
     def _score_encoded(self, values, observed) -> Tensor:
         """Score encoded rows."""

@@ -1,0 +1,40 @@
+"""Blocks of rows side by side: one thread a block scales, many threads on one block do not."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+
+def map_blocks(function: Callable, blocks: Sequence) -> list:
+    """Apply a function to each block, as many at a time as torch may use threads.
+
+    Parameters
+    ----------
+    function : callable
+        Called with one block; spends its time in torch and numpy.
+    blocks : sequence
+        The blocks.
+
+    Returns
+    -------
+    results : list
+        One result per block, in order.
+    """
+    n_threads = min(torch.get_num_threads(), len(blocks))
+    if n_threads < 2:
+        return [function(block) for block in blocks]
+    with torch_threads(1), ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, blocks))
+
+
+@contextmanager
+def torch_threads(n: int):
+    """Let torch use ``n`` threads per operation for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

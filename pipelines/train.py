@@ -1,0 +1,183 @@
+"""Train a detector on a table: read, fit, log and register, and say where everything is."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import pandas as pd
+
+from anomdiff import TabularDetector, save
+from pipelines.errors import command_line
+from pipelines.settings import TrainSettings, is_normal
+from pipelines.tables import match_columns, read_table
+
+
+class TrainReport(NamedTuple):
+    """Where a trained model is.
+
+    Attributes
+    ----------
+    store : str
+        Tracking store, as it may be printed.
+    experiment_id, run_id : str
+        The run.
+    name, version, alias : str
+        The registered version, and what it is for: `champion` or `challenger`.
+    model_uri : str
+        Address of exactly this version.
+    n_rows : int
+        Rows that the detector was given.
+    threshold : float
+        Anomaly score above which a row is an alarm.
+    """
+
+    store: str
+    experiment_id: str
+    run_id: str
+    name: str
+    version: str
+    alias: str
+    model_uri: str
+    n_rows: int
+    threshold: float
+
+
+def train(settings: TrainSettings) -> TrainReport:
+    """Fit a detector as the settings say, log the run and register the model.
+
+    Raises
+    ------
+    ValueError
+        If the data or the settings cannot be used.
+    OSError
+        If the data is not there or the store does not answer. A detector that was fitted before
+        the store failed is saved in the working folder.
+    """
+    from anomdiff.mlops import registry, runs, store
+
+    frame = training_rows(settings)
+    detector = make_detector(settings, frame)
+    uri = store.ensure_store()
+    try:
+        model = runs.log_training(
+            detector,
+            frame,
+            experiment=settings.experiment,
+            model_name=settings.model_name,
+            source=str(settings.data),
+            parameters=_job_parameters(settings),
+        )
+        tags = {"data_digest": model.metadata["data_digest"], "alpha": detector.alpha}
+        version = registry.register(model, settings.registered_name, tags)
+    except Exception as error:
+        _rescue(detector, settings.registered_name, error)
+        raise
+    return TrainReport(
+        store=store.without_password(uri),
+        experiment_id=store.ensure_experiment(settings.experiment),
+        run_id=model.run_id,
+        name=version.name,
+        version=version.version,
+        alias=version.alias,
+        model_uri=version.uri,
+        n_rows=len(frame),
+        threshold=float(detector.threshold_),
+    )
+
+
+def training_rows(settings: TrainSettings) -> pd.DataFrame:
+    """Read the table without its anomalies, its label and the columns to drop."""
+    frame = read_table(settings.data, header=settings.header)
+    if settings.label is not None:
+        label = match_columns([settings.label], frame.columns)[settings.label]
+        frame = _normal_rows(frame, label, settings)
+    if settings.max_rows is not None and len(frame) > settings.max_rows:
+        seed = settings.detector.get("random_state")
+        frame = frame.sample(settings.max_rows, random_state=seed)
+    drop = match_columns(settings.drop, frame.columns)
+    return frame.drop(columns=list(drop.values())).reset_index(drop=True)
+
+
+def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> TabularDetector:
+    """Build the detector; a parameter that it does not have is an error."""
+    known = TabularDetector().get_params()
+    unknown = sorted(settings.detector.keys() - known.keys())
+    if unknown:
+        raise ValueError(f"detector has no parameters {unknown}; it has {', '.join(known)}.")
+    named = match_columns(list(settings.kinds), frame.columns)
+    kinds = {named[name]: kind for name, kind in settings.kinds.items()}
+    return TabularDetector(**({"kinds": kinds or None} | settings.detector))
+
+
+def _normal_rows(frame: pd.DataFrame, label: str | int, settings: TrainSettings) -> pd.DataFrame:
+    normal = is_normal(frame[label], settings.normal)
+    if not normal.any():
+        found = frame[label].drop_duplicates().head(5).tolist()
+        raise ValueError(
+            f"need rows whose {label!r} is one of {list(settings.normal)}; got values {found}."
+        )
+    return frame[normal].drop(columns=[label])
+
+
+def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
+    """List the settings of the job itself; the detector's own are logged by name."""
+    found = settings.model_dump(mode="json", exclude={"detector", "kinds"})
+    return {f"job.{key}": value for key, value in found.items()}
+
+
+def _rescue(detector: TabularDetector, name: str, error: Exception) -> None:
+    """Save what was fitted before the store failed."""
+    if not hasattr(detector, "threshold_"):
+        return
+    folder = Path(f"unlogged-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    save(detector, folder)
+    sentence = str(error).strip().split("\n")[0]
+    raise OSError(
+        f"the detector is fitted and saved in {folder}, but MLflow could not take it: {sentence}"
+    ) from error
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="Table to train on.")
+@click.option("--name", "registered_name", help="Registered model to make a version of.")
+@click.option("--experiment", help="MLflow experiment of the run.")
+@click.option("--header/--no-header", default=None, help="Does a CSV file name its columns?")
+@click.option("--label", help="Column that says what a row is; it never reaches the model.")
+@click.option("--normal", multiple=True, help="Value of the label that means normal.")
+@click.option("--drop", multiple=True, help="Column to leave out.")
+@click.option("--max-rows", type=int, help="Train on a random sample of this many rows.")
+def main(config: Path | None, **options: Any) -> None:
+    """Train a detector as the settings file CONFIG says; options override it."""
+    with command_line():
+        overrides = {key: value for key, value in options.items() if value not in (None, ())}
+        report = train(TrainSettings.load(config, overrides))
+        click.echo(f"{describe(report)}\nto look   {how_to_look(report.store)}")
+
+
+def describe(report: TrainReport) -> str:
+    """Say where the run and the model are."""
+    return "\n".join(
+        [
+            f"model     {report.name} version {report.version} ({report.alias}), "
+            f"fitted on {report.n_rows:,} rows: {report.model_uri}",
+            f"threshold {report.threshold:.4g}",
+            f"run       {report.run_id} in {report.store}",
+        ]
+    )
+
+
+def how_to_look(store: str) -> str:
+    """Tell what to type, or which page to open, to see the runs of a store."""
+    if store.startswith("http"):
+        return f"open {store}"
+    program = Path(sys.executable).with_name("mlflow")
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    return f"{program} ui --backend-store-uri {store}"
+
+
+if __name__ == "__main__":
+    main()
