@@ -11,8 +11,11 @@ os.environ.pop("MLFLOW_REGISTRY_URI", None)
 import pytest
 import torch
 from filelock import FileLock
+from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
+# The shapes in the signatures of the tensor rooms are enforced while the tests run.
+install_import_hook(["anomdiff.diffusion", "anomdiff.scoring"], "beartype.beartype")
 
 
 @pytest.fixture(scope="session")

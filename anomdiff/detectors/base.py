@@ -12,8 +12,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from anomdiff.detectors.parameters import check_parameters
 from anomdiff.detectors.parallel import map_blocks
+from anomdiff.detectors.parameters import check_parameters
 from anomdiff.detectors.progress import chain, checkpointing, progress_bar
 from anomdiff.diffusion.checkpoint import read_checkpoint
 from anomdiff.diffusion.denoiser import Denoiser, EmpiricalDenoiser
@@ -253,8 +253,10 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
 
     def _calibrate(self, held_out):
         """Learn what normal misses look like, then the scores and the threshold."""
-        self.calibration_ = ScoreCalibration.fit(self._misses(*self._encode(held_out)))
-        self.calibration_scores_ = np.sort(self._anomaly_scores(held_out))
+        blocks = zip(*self._map_rows(self._misses, held_out), strict=True)
+        misses = [torch.cat(channel) for channel in blocks]
+        self.calibration_ = ScoreCalibration.fit(misses)
+        self.calibration_scores_ = np.sort(self.calibration_.score(misses).numpy())
         self._set_threshold()
 
     def _set_threshold(self):
@@ -279,11 +281,13 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
 
     def _anomaly_scores(self, frame) -> np.ndarray:
         """Score a checked frame block by block; larger is more anomalous."""
+        return torch.cat(self._map_rows(self._score_encoded, frame)).numpy()
+
+    def _map_rows(self, function, frame) -> list:
+        """Apply a function of values and observed to a checked frame, block by block."""
         starts = range(0, len(frame), SCORED_AT_ONCE)
         blocks = [frame.iloc[start : start + SCORED_AT_ONCE] for start in starts]
-        return np.concatenate(
-            map_blocks(lambda block: self._score_encoded(*self._encode(block)).numpy(), blocks)
-        )
+        return map_blocks(lambda block: function(*self._encode(block)), blocks)
 
     def _score_encoded(self, values, observed) -> Tensor:
         """Score encoded rows."""

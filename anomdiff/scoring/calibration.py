@@ -30,7 +30,7 @@ class ScoreCalibration:
     channel_std: list[float]
 
     @classmethod
-    def fit(cls, misses: list[Float[Tensor, "row level"]]) -> "ScoreCalibration":
+    def fit(cls, misses: list[Float[Tensor, "row _"]]) -> "ScoreCalibration":
         """Calibrate on the misses of held-out normal rows, one tensor per channel."""
         mean = [channel.mean(0) for channel in misses]
         std = [_spread(channel) for channel in misses]
@@ -39,7 +39,7 @@ class ScoreCalibration:
         ]
         return cls(mean, std, [_spread(channel).item() for channel in standard])
 
-    def score(self, misses: list[Float[Tensor, "row level"]]) -> Float[Tensor, "row"]:
+    def score(self, misses: list[Float[Tensor, "row _"]]) -> Float[Tensor, "row"]:
         """Mean over channels of the standardised mean over levels of standardised misses.
 
         Parameters

@@ -28,7 +28,7 @@ def test_geometric_levels_have_one_ratio():
 @pytest.mark.parametrize("grid", [karras_levels, geometric_levels])
 @pytest.mark.parametrize(
     ("n", "low", "high", "message"),
-    [(1, 0.1, 1, "at least 2; got 1"), (5, 2.0, 1.0, "sigma_min=2.0"), (5, 0.0, 1.0, "0 <")],
+    [(1, 0.1, 1.0, "at least 2; got 1"), (5, 2.0, 1.0, "sigma_min=2.0"), (5, 0.0, 1.0, "0 <")],
 )
 def test_a_grid_that_is_none_is_refused(grid, n, low, high, message):
     with pytest.raises(ValueError, match=message):

@@ -45,4 +45,6 @@ def test_levels_that_do_not_decrease_are_refused():
     values = torch.zeros(1, 2)
 
     with pytest.raises(ValueError, match="decrease"):
-        sample(None, values, values.bool(), torch.tensor([0.1, 1.0]), torch.Generator())
+        sample(
+            torch.nn.Identity(), values, values.bool(), torch.tensor([0.1, 1.0]), torch.Generator()
+        )

@@ -1,0 +1,46 @@
+"""What the documentation shows runs: docstring examples, the README's code, the notebooks."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import anomdiff
+
+ROOT = Path(__file__).parent.parent
+MODULES = [module.name for module in pkgutil.walk_packages(anomdiff.__path__, "anomdiff.")]
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples_give_what_they_show(name):
+    results = doctest.testmod(importlib.import_module(name))
+
+    assert results.failed == 0
+
+
+@pytest.mark.slow
+def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+
+    assert blocks
+    assert (tmp_path / "model" / "model.json").exists()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run_from_top_to_bottom(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(path, as_version=4)
+
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
+
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
