@@ -26,7 +26,6 @@ MAX_NOVELTY = 0.05
 DAY = 86_400_000_000_000
 WEEK = 7 * DAY
 RESOLUTIONS = (DAY, DAY // 24, DAY // 1440, 10**9, 10**6, 10**3, 1)
-LARGEST = np.finfo(np.float64).max
 
 
 class Codec:
@@ -53,25 +52,30 @@ class NumberCodec(Codec):
     std : float
         Their standard deviation, floored for two-valued columns; 0 for a constant column, whose
         coord says only whether a cell is smaller, equal or larger (-UNSEEN, 0, UNSEEN).
+    low, high : float
+        Range of the training cells, which decoding never leaves.
     """
 
     mean: float
     std: float
+    low: float
+    high: float
 
     @classmethod
     def fit(cls, cells: np.ndarray) -> Self:
         """Learn mean and standard deviation of finite numbers, however large."""
         size = np.abs(cells).max(initial=0.0)
         if size == 0:
-            return cls(0.0, 0.0)
+            return cls(0.0, 0.0, 0.0, 0.0)
         scaled = cells / size  # squares of 1e300 overflow
         low, high = scaled.min(), scaled.max()
         if high - low <= 1e-12:
-            return cls(float(cells[0]), 0.0)
+            return cls(float(cells[0]), 0.0, float(cells.min()), float(cells.max()))
         std = scaled.std()
         if ((scaled == low) | (scaled == high)).all():
             std = max(std, MIN_FLAG_STD * (high - low))
-        return cls(float(scaled.mean() * size), float(std * size))
+        mean, std = float(scaled.mean() * size), float(std * size)
+        return cls(mean, std, float(cells.min()), float(cells.max()))
 
     def labels(self, name) -> list[str]:
         """Name the one coord."""
@@ -87,9 +91,9 @@ class NumberCodec(Codec):
         return np.where(equal, 0.0, UNSEEN * np.sign(away))[:, None]
 
     def decode(self, block: np.ndarray) -> np.ndarray:
-        """Return the numbers that z-scores stand for."""
+        """Return the numbers that z-scores stand for, within the range of the training cells."""
         with np.errstate(over="ignore"):
-            return np.clip(self.mean + block[:, 0] * self.std, -LARGEST, LARGEST)
+            return np.clip(self.mean + block[:, 0] * self.std, self.low, self.high)
 
 
 @dataclass(frozen=True)
