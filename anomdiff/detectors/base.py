@@ -241,15 +241,16 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         self.memory_ = values[np.sort(kept)].clone()
 
     def _make_channels(self):
-        """Set up the three ways to look at a row."""
+        """Set up the ways to look at a row: network without and with noise, memory per view."""
         levels = geometric_levels(self.n_levels, self.sigma_min, self.sigma_max)
         clean = torch.zeros_like(self.noise_[:, :1])
-        memory = EmpiricalDenoiser(self.memory_, n_nearest=N_NEAREST)
         self.channels_ = [
             Channel(self.denoiser_, levels, clean),
             Channel(self.denoiser_, levels[1::2], self.noise_[1::2]),
-            Channel(memory, levels[:1], clean[:1]),
         ]
+        for view in torch.from_numpy(self.encoder_.views()):
+            memory = EmpiricalDenoiser(self.memory_[:, view], n_nearest=N_NEAREST)
+            self.channels_.append(Channel(memory, levels[:1], clean[:1, :, view], view))
 
     def _calibrate(self, held_out):
         """Learn what normal misses look like, then the scores and the threshold."""

@@ -11,9 +11,13 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 # Distance, in standard deviations, of what training never showed.
 UNSEEN = 4.0
+# How much further than the outermost training cell any cell outside ranks.
+BEYOND = 1.5
+N_QUANTILES = 129
 MAX_Z = 1e6
 # A flag that is hardly ever set would otherwise lie hundreds of standard deviations away.
 MIN_FLAG_STD = 0.05
@@ -43,7 +47,12 @@ class Codec:
 
 @dataclass(frozen=True)
 class NumberCodec(Codec):
-    """A number, or a flag of 0 and 1, as its distance from the training mean.
+    """A number, or a flag of 0 and 1, as its distance from the training mean and as its rank.
+
+    The distance tells how far away a cell is, the rank how rare: it is the normal score of the
+    cell among the training cells, which skewed, heavy-tailed and gappy columns need. Cells
+    outside the training range rank BEYOND standard deviations after the last one. A column of
+    at most two values has no rank coord.
 
     Parameters
     ----------
@@ -54,12 +63,23 @@ class NumberCodec(Codec):
         coord says only whether a cell is smaller, equal or larger (-UNSEEN, 0, UNSEEN).
     low, high : float
         Range of the training cells, which decoding never leaves.
+    edge : float
+        Normal score of the largest training cell.
+    quantiles : tuple of float
+        Evenly spaced quantiles of the training cells; empty where there is no rank coord.
+
+    References
+    ----------
+    Normal scores: van der Waerden (1952); Conover (1999), "Practical Nonparametric
+    Statistics", section 5.10.
     """
 
     mean: float
     std: float
     low: float
     high: float
+    edge: float = 0.0
+    quantiles: tuple[float, ...] = ()
 
     @classmethod
     def fit(cls, cells: np.ndarray) -> Self:
@@ -72,23 +92,37 @@ class NumberCodec(Codec):
         if high - low <= 1e-12:
             return cls(float(cells[0]), 0.0, float(cells.min()), float(cells.max()))
         std = scaled.std()
+        mean, span = float(scaled.mean() * size), (float(cells.min()), float(cells.max()))
         if ((scaled == low) | (scaled == high)).all():
-            std = max(std, MIN_FLAG_STD * (high - low))
-        mean, std = float(scaled.mean() * size), float(std * size)
-        return cls(mean, std, float(cells.min()), float(cells.max()))
+            return cls(mean, float(max(std, MIN_FLAG_STD * (high - low)) * size), *span)
+        quantiles = np.quantile(scaled, np.linspace(0, 1, N_QUANTILES)) * size
+        edge = float(ndtri(1 - 0.5 / len(cells)))
+        return cls(mean, float(std * size), *span, edge, tuple(quantiles.tolist()))
 
     def labels(self, name) -> list[str]:
-        """Name the one coord."""
-        return [str(name)]
+        """Name the coords."""
+        return [str(name), f"{name} rank"] if self.quantiles else [str(name)]
 
     def encode(self, cells: np.ndarray) -> np.ndarray:
-        """Return z-scores of shape (row, 1), within +-MAX_Z."""
+        """Return z-scores, within +-MAX_Z, and normal scores; shape (row, 1 or 2)."""
         with np.errstate(over="ignore"):
             away = cells - self.mean
+            if self.quantiles:
+                z = np.clip(away / self.std, -MAX_Z, MAX_Z)
+                return np.column_stack([z, self._ranks(cells)])
             if self.std > 0:
                 return np.clip(away / self.std, -MAX_Z, MAX_Z)[:, None]
         equal = np.abs(away) <= 1e-9 * abs(self.mean)
         return np.where(equal, 0.0, UNSEEN * np.sign(away))[:, None]
+
+    def _ranks(self, cells: np.ndarray) -> np.ndarray:
+        """Normal scores; tied cells share the middle of their ranks."""
+        quantiles, shares = np.array(self.quantiles), np.linspace(0, 1, len(self.quantiles))
+        below = np.interp(cells, quantiles, shares)
+        above = np.interp(-cells, -quantiles[::-1], shares)
+        ranks = np.clip(ndtri((below + 1 - above) / 2), -self.edge, self.edge)
+        outside = (cells > self.high) * 1.0 - (cells < self.low)
+        return ranks + outside * BEYOND
 
     def decode(self, block: np.ndarray) -> np.ndarray:
         """Return the numbers that z-scores stand for, within the range of the training cells."""

@@ -141,6 +141,17 @@ class TableEncoder:
         mask[self._edges[i] : self._edges[i + 1]] = True
         return mask
 
+    def views(self) -> np.ndarray:
+        """Return bool masks of shape (view, coord): numbers as distances, and as ranks.
+
+        Every other coord is in both; where no column has a rank there is one view of all coords.
+        """
+        ranks, distances = np.zeros((2, *self.event_shape), dtype=bool)
+        for _, codec, _, own in self._parts():
+            if getattr(codec, "quantiles", ()):
+                distances[own.start], ranks[own.start + 1] = True, True
+        return np.stack([~ranks, ~distances]) if ranks.any() else ~ranks[None]
+
     def to_dict(self) -> dict:
         """Return the fitted encoder as JSON values."""
         return {

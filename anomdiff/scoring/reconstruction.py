@@ -23,11 +23,15 @@ class Channel:
     noise : float Tensor of shape (level, draw, \*event)
         Standard normal noise, the same for every row; zeros with one draw for the
         noise-free channel, which asks where the denoiser would move the clean row.
+    view : bool Tensor of shape (\*event,), optional
+        Entries that the channel looks at; the denoiser then works on rows of these
+        alone, and the noise has their shape. All entries by default.
     """
 
     denoiser: nn.Module
     levels: Tensor
     noise: Tensor
+    view: Tensor | None = None
 
 
 @torch.inference_mode()
@@ -35,7 +39,7 @@ def reconstruction_errors(
     channel: Channel,
     values: Float[Tensor, "row *event"],
     observed: Bool[Tensor, "row *event"],
-) -> Float[Tensor, "row level *event"]:
+) -> Float[Tensor, "row level *seen"]:
     r"""Squared denoising error of each entry at each level, averaged over the draws.
 
     Every error is divided by :math:`\sigma^2 / (1 + \sigma^2)`, its expectation
@@ -53,8 +57,9 @@ def reconstruction_errors(
 
     Returns
     -------
-    errors : float Tensor of shape (row, level, \*event)
-        Dimensionless, at least 0, and 0 where not observed.
+    errors : float Tensor of shape (row, level, \*seen)
+        Dimensionless, at least 0, and 0 where not observed; ``seen`` is the event,
+        or the number of entries in the channel's view.
 
     Raises
     ------
@@ -66,6 +71,8 @@ def reconstruction_errors(
     Partial noising: Wyatt et al. (2022), "AnoDDPM". Level weight:
     Karras et al. (2022), table 1, :math:`\lambda(\sigma)`.
     """
+    if channel.view is not None:
+        values, observed = values[:, channel.view], observed[:, channel.view]
     levels, noise = channel.levels.to(values), channel.noise.to(values)
     if noise.shape[0] != len(levels) or noise.shape[2:] != values.shape[1:]:
         raise ValueError(

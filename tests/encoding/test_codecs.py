@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from anomdiff.encoding.codecs import UNSEEN, CategoryCodec, DatetimeCodec, NumberCodec
 
@@ -166,3 +167,41 @@ def test_one_or_no_cell_is_enough_to_fit(codec):
     for training in (cells, cells[:0]):
         assert np.isfinite(codec.fit(training).encode(cells)).all()
     assert CategoryCodec.fit(words(), max_categories=5).encode(words("a"))[0, -1] == UNSEEN
+
+
+def test_ranks_are_normal_scores_whatever_the_distribution():
+    rng = np.random.default_rng(0)
+    skewed = rng.lognormal(sigma=3.0, size=5000)
+
+    ranks = NumberCodec.fit(skewed).encode(skewed)[:, 1]
+
+    assert stats.kstest(ranks, "norm").pvalue > 0.5
+    assert (np.diff(ranks[np.argsort(skewed)]) >= 0).all()
+
+
+def test_ranks_do_not_change_with_the_unit():
+    rng = np.random.default_rng(1)
+    cells, new = rng.normal(size=(2, 300))
+
+    ranks = NumberCodec.fit(cells).encode(new)[:, 1]
+
+    np.testing.assert_allclose(NumberCodec.fit(7 * cells + 3).encode(7 * new + 3)[:, 1], ranks)
+
+
+def test_tied_cells_share_the_middle_of_their_ranks():
+    cells = np.repeat([0.0, 1.0, 2.0], [900, 50, 50])
+
+    ranks = NumberCodec.fit(cells).encode(np.array([0.0, 1.0, 2.0]))[:, 1]
+
+    np.testing.assert_allclose(stats.norm.cdf(ranks), [0.45, 0.925, 0.975], atol=0.005)
+
+
+def test_cells_outside_training_rank_beyond_all_others():
+    codec = NumberCodec.fit(np.arange(100.0))
+
+    ranks = codec.encode(np.array([-0.1, 0.0, 99.0, 99.1, 1e300]))[:, 1]
+
+    np.testing.assert_allclose(
+        ranks, [-codec.edge - 1.5, -codec.edge, codec.edge, codec.edge + 1.5, codec.edge + 1.5]
+    )
+    assert stats.norm.cdf(codec.edge) == pytest.approx(1 - 0.5 / 100)
