@@ -152,7 +152,7 @@ def _restore(description: dict, tensors: dict[str, torch.Tensor]):
 def _restore_denoiser(detector, tensors) -> Denoiser:
     """Build the network and fill it with the stored weights."""
     with torch.random.fork_rng(devices=[]):  # layers draw numbers that are overwritten at once
-        denoiser = Denoiser(detector._make_network(detector.encoder_.event_shape))
+        denoiser = Denoiser(detector._make_network(detector._event_shape()))
     prefix = "network."
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     denoiser.network.load_state_dict(weights)

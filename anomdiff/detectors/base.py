@@ -26,10 +26,17 @@ from anomdiff.scoring.calibration import (
     conformal_threshold,
     needed_rows,
 )
-from anomdiff.scoring.reconstruction import Channel, reconstruction_errors, row_misses
+from anomdiff.scoring.reconstruction import (
+    Channel,
+    reconstruction_errors,
+    row_distances,
+    row_misses,
+)
 
 # Rows scored at once: bounds memory without slowing the matrix products.
 SCORED_AT_ONCE = 2048
+# Noise level, in standard deviations, at which a redrawn column says nothing of itself.
+REDRAWN = 4.0
 # Remembered rows that count at the lowest noise level; further ones weigh next to nothing.
 N_NEAREST = 32
 
@@ -69,8 +76,7 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         self.encoder_ = self._make_encoder(training)
         self._train(self._encode(training), self._encode(held_out), on_step)
         self._remember(self._encode(training)[0], rng)
-        event_shape = tuple(self.encoder_.event_shape)
-        self.noise_ = noise_bank(self.n_levels, self.n_draws, event_shape, self.seed_)
+        self.noise_ = noise_bank(self.n_levels, self.n_draws, self._event_shape(), self.seed_)
         self._make_channels()
         self._calibrate(held_out)
         return self
@@ -173,8 +179,7 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         frame = self._check(X, reset=False, by_name=True)
         values, observed = self._encode(frame)
-        parts = self._parts()
-        expected = expected_parts(self.denoiser_, values, observed, parts, self.sigma_max)
+        expected = self._expected(values, observed)
         shares = contributions(self._score_encoded, values, observed, expected)
         return self._reasons(frame, expected.numpy(), shares.numpy(), top)
 
@@ -219,12 +224,14 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         fingerprint = self._fingerprint(training[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed_)  # torch initialises layers from its global state only
-            denoiser = Denoiser(self._make_network(self.encoder_.event_shape))
+            denoiser = Denoiser(self._make_network(self._event_shape()))
+        view = self._views()[0]
+        training, held_out = ([part[:, view] for part in pair] for pair in (training, held_out))
         with progress_bar(self.steps, shown=self.progress) as advance:
             result = train(
                 denoiser,
                 *training,
-                held_out,
+                tuple(held_out),
                 config,
                 self.seed_,
                 device=self._device(),
@@ -241,16 +248,22 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         self.memory_ = values[np.sort(kept)].clone()
 
     def _make_channels(self):
-        """Set up the ways to look at a row: network without and with noise, memory per view."""
+        """Set up the ways to look at a row: the network, and the memory in each view."""
         levels = geometric_levels(self.n_levels, self.sigma_min, self.sigma_max)
+        views = self._views()
         clean = torch.zeros_like(self.noise_[:, :1])
-        self.channels_ = [
-            Channel(self.denoiser_, levels, clean),
-            Channel(self.denoiser_, levels[1::2], self.noise_[1::2]),
+        self.network_channels_ = [
+            Channel(self.denoiser_, levels, noise, views[0]) for noise in (clean, self.noise_)
         ]
-        for view in torch.from_numpy(self.encoder_.views()):
-            memory = EmpiricalDenoiser(self.memory_[:, view], n_nearest=N_NEAREST)
-            self.channels_.append(Channel(memory, levels[:1], clean[:1, :, view], view))
+        self.memory_channels_ = [
+            Channel(
+                EmpiricalDenoiser(self.memory_[:, view], n_nearest=N_NEAREST),
+                levels[:1],
+                torch.zeros(1, 1, int(view.sum())),
+                view,
+            )
+            for view in views
+        ]
 
     def _calibrate(self, held_out):
         """Learn what normal misses look like, then the scores and the threshold."""
@@ -295,12 +308,17 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         return self.calibration_.score(self._misses(values, observed))
 
     def _misses(self, values, observed) -> list[Tensor]:
-        """Misses per channel, each of shape (row, level)."""
+        """Misses of the network, with and without noise, then distances per view of the memory."""
         share = self._observed_share(observed)
-        return [
+        network = [
             row_misses(reconstruction_errors(channel, values, observed), share)
-            for channel in self.channels_
+            for channel in self.network_channels_
         ]
+        memory = [
+            row_distances(reconstruction_errors(channel, values, observed), share)
+            for channel in self.memory_channels_
+        ]
+        return [torch.cat(network, dim=1), *memory]
 
     def _observed_share(self, observed) -> Tensor:
         """Share of each row's columns that is observed; at least one column's worth."""
@@ -309,9 +327,22 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         )
         return torch.from_numpy((seen / whole).mean(1)).clamp(min=1 / seen.shape[1])
 
-    def _parts(self) -> Tensor:
-        """Which entries make up each column, of shape (part, *event)."""
-        return torch.from_numpy(np.stack([self.encoder_.part(c) for c in self.columns_]))
+    def _views(self) -> Tensor:
+        """Entries of each view, of shape (view, *event); the network works on the first."""
+        return torch.from_numpy(self.encoder_.views())
+
+    def _event_shape(self) -> tuple[int, ...]:
+        """Shape of the events that the network sees."""
+        return (int(self._views()[0].sum()),)
+
+    def _expected(self, values, observed) -> Tensor:
+        """Each row once per column, that column redrawn; of shape (column, row, *event)."""
+        view = self._views()[0]
+        parts = torch.from_numpy(np.stack([self.encoder_.part(c) for c in self.columns_]))
+        arguments = values[:, view], observed[:, view], parts[:, view]
+        copies = values.repeat(len(parts), *[1] * values.ndim)
+        copies[:, :, view] = expected_parts(self.denoiser_, *arguments, REDRAWN)
+        return torch.from_numpy(np.stack([self.encoder_.complete(c.numpy()) for c in copies]))
 
     def _device(self) -> str:
         """Resolve the device to train on."""

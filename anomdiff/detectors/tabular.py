@@ -28,21 +28,21 @@ class TabularDetector(DiffusionDetector):
         Share of the rows that calibrate instead of train; more where ``alpha`` needs it.
     max_held_out : int, default=5000
         Most rows held out.
-    steps : int, default=2000
+    steps : int, default=3000
         Most training steps; training stops early when the held-out loss does.
-    batch_rows : int, default=384
+    batch_rows : int, default=256
         Rows per training step.
     learning_rate : float, default=0.002
         Largest learning rate.
     width, n_blocks : int, default=256 and 3
         Size of the residual network.
-    n_levels : int, default=5
+    n_levels : int, default=2
         Noise levels of the score.
     n_draws : int, default=2
         Noise draws per level, even.
-    sigma_min, sigma_max : float, default=0.05 and 4.0
+    sigma_min, sigma_max : float, default=0.05 and 0.15
         Range of the noise levels, in standard deviations of the encoded data.
-    max_memory : int, default=6000
+    max_memory : int, default=10000
         Most training rows that the empirical denoiser remembers.
     max_categories : int, default=50
         Most values of a category with a coordinate of their own.
@@ -88,16 +88,16 @@ class TabularDetector(DiffusionDetector):
         kinds=None,
         held_out_fraction=0.2,
         max_held_out=5000,
-        steps=2000,
-        batch_rows=384,
+        steps=3000,
+        batch_rows=256,
         learning_rate=0.002,
         width=256,
         n_blocks=3,
-        n_levels=5,
+        n_levels=2,
         n_draws=2,
         sigma_min=0.05,
-        sigma_max=4.0,
-        max_memory=6000,
+        sigma_max=0.15,
+        max_memory=10000,
         max_categories=50,
         device="auto",
         checkpoint=None,

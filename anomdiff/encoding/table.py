@@ -152,6 +152,14 @@ class TableEncoder:
                 distances[own.start], ranks[own.start + 1] = True, True
         return np.stack([~ranks, ~distances]) if ranks.any() else ~ranks[None]
 
+    def complete(self, values: np.ndarray) -> np.ndarray:
+        """Return a copy of the rows whose ranks are those of their distances."""
+        values = values.copy()
+        for _, codec, _, own in self._parts():
+            if getattr(codec, "quantiles", ()):
+                values[:, own] = codec.encode(codec.decode(values[:, own]))
+        return values
+
     def to_dict(self) -> dict:
         """Return the fitted encoder as JSON values."""
         return {

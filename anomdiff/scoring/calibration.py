@@ -15,7 +15,7 @@ MIN_SPREAD = 1e-6
 
 @dataclass(frozen=True)
 class ScoreCalibration:
-    """What held-out normal rows say about each channel and level: location and spread.
+    """What held-out normal rows say about each channel and its columns: location and spread.
 
     Attributes
     ----------

@@ -88,7 +88,10 @@ def reconstruction_errors(
 def row_misses(
     errors: Float[Tensor, "row level *event"], share: Float[Tensor, "row"]
 ) -> Float[Tensor, "row level"]:
-    r"""Root of the summed squared errors of a row, as if all its entries were observed.
+    r"""Sum of the logarithms of a row's squared errors, as if all its entries were observed.
+
+    :math:`\sum_j \ln(1 + e_j)` hears several entries that are each a little off as well
+    as one that is far off; the plain sum would hear the furthest alone.
 
     Parameters
     ----------
@@ -100,7 +103,30 @@ def row_misses(
     Returns
     -------
     misses : float Tensor of shape (row, level)
-        At least 0, in standard deviations of the noise level.
+        At least 0.
+    """
+    return errors.flatten(2).log1p().sum(2) / share[:, None]
+
+
+def row_distances(
+    errors: Float[Tensor, "row level *event"], share: Float[Tensor, "row"]
+) -> Float[Tensor, "row level"]:
+    r"""Root of the summed squared errors of a row, as if all its entries were observed.
+
+    For the empirical denoiser at a low noise level this is the distance to the nearest
+    remembered row.
+
+    Parameters
+    ----------
+    errors : float Tensor of shape (row, level, \*event)
+        Squared errors, 0 where not observed.
+    share : float Tensor of shape (row,)
+        Share of the row that is observed, above 0 and at most 1.
+
+    Returns
+    -------
+    distances : float Tensor of shape (row, level)
+        At least 0, in noise standard deviations.
     """
     return (errors.flatten(2).sum(2) / share[:, None]).sqrt()
 

@@ -254,3 +254,31 @@ def test_max_categories_limits_the_slots():
     assert encoder.features[1:] == ["word is rare", "word is unseen", "word is missing"]
     with pytest.raises(ValueError, match="need max_categories >= 1; got 0"):
         TableEncoder(max_categories=0).fit(schema.check(frame), schema)
+
+
+def test_views_share_all_coords_but_distances_and_ranks():
+    encoder = fitted(mixed_frame(200))
+
+    distances, ranks = encoder.views()
+
+    names = np.array(encoder.features)
+    assert set(names[~distances]) == {name for name in names if name.endswith(" rank")}
+    assert {f"{name} rank" for name in names[~ranks]} == set(names[~distances])
+
+
+def test_a_table_without_ranks_has_one_view():
+    encoder = fitted(pd.DataFrame({"flag": [True, False, True], "word": ["a", "b", "a"]}))
+
+    assert encoder.views().tolist() == [[True] * len(encoder.features)]
+
+
+def test_completed_rows_have_the_ranks_of_their_distances():
+    frame = mixed_frame(200)
+    encoder = fitted(frame)
+    values, observed = encode(encoder, frame)
+    spoiled = np.where(encoder.views()[0], values, 7.0)
+
+    completed = encoder.complete(spoiled)
+
+    np.testing.assert_allclose(completed[observed], values[observed], atol=1e-9)
+    assert (spoiled[:, ~encoder.views()[0]] == 7.0).all()
