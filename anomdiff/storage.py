@@ -136,7 +136,7 @@ def _restore(description: dict, tensors: dict[str, torch.Tensor]):
     detector.history_ = pd.DataFrame(description["history"])
     detector.denoiser_ = _restore_denoiser(detector, tensors)
     detector.memory_, detector.noise_ = tensors["memory"], tensors["noise"]
-    detector._make_channels()
+    detector._make_ensemble()
     detector.calibration_ = ScoreCalibration(
         _in_order(tensors, "level_mean"),
         _in_order(tensors, "level_std"),

@@ -1,8 +1,6 @@
 """What every diffusion detector does: fit, score, explain; data kinds fill in a few hooks."""
 
-import hashlib
 from abc import abstractmethod
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,13 +10,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from anomdiff.detectors.fitting import fit_denoiser
 from anomdiff.detectors.parallel import map_blocks
 from anomdiff.detectors.parameters import check_parameters
-from anomdiff.detectors.progress import chain, checkpointing, progress_bar
-from anomdiff.diffusion.checkpoint import read_checkpoint
-from anomdiff.diffusion.denoiser import Denoiser, EmpiricalDenoiser
 from anomdiff.diffusion.noise import geometric_levels, noise_bank
-from anomdiff.diffusion.training import TrainingConfig, train
 from anomdiff.scoring.attribution import contributions, expected_parts
 from anomdiff.scoring.calibration import (
     ScoreCalibration,
@@ -26,19 +21,12 @@ from anomdiff.scoring.calibration import (
     conformal_threshold,
     needed_rows,
 )
-from anomdiff.scoring.reconstruction import (
-    Channel,
-    reconstruction_errors,
-    row_distances,
-    row_misses,
-)
+from anomdiff.scoring.ensemble import Ensemble
 
 # Rows scored at once: bounds memory without slowing the matrix products.
 SCORED_AT_ONCE = 2048
 # Noise level, in standard deviations, at which a redrawn column says nothing of itself.
 REDRAWN = 4.0
-# Remembered rows that count at the lowest noise level; further ones weigh next to nothing.
-N_NEAREST = 32
 
 
 class DiffusionDetector(OutlierMixin, BaseEstimator):
@@ -77,7 +65,7 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         self._train(self._encode(training), self._encode(held_out), on_step)
         self._remember(self._encode(training)[0], rng)
         self.noise_ = noise_bank(self.n_levels, self.n_draws, self._event_shape(), self.seed_)
-        self._make_channels()
+        self._make_ensemble()
         self._calibrate(held_out)
         return self
 
@@ -216,28 +204,16 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         return frame.iloc[order[n_held_out:]], frame.iloc[order[:n_held_out]]
 
     def _train(self, training, held_out, on_step):
-        """Train the network and keep the course of the training."""
-        config = TrainingConfig(
-            steps=self.steps, batch_rows=self.batch_rows, learning_rate=self.learning_rate
-        )
-        path = None if self.checkpoint is None else Path(self.checkpoint)
-        fingerprint = self._fingerprint(training[0])
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed_)  # torch initialises layers from its global state only
-            denoiser = Denoiser(self._make_network(self._event_shape()))
+        """Train the network on its view and keep the course of the training."""
         view = self._views()[0]
-        training, held_out = ([part[:, view] for part in pair] for pair in (training, held_out))
-        with progress_bar(self.steps, shown=self.progress) as advance:
-            result = train(
-                denoiser,
-                *training,
-                tuple(held_out),
-                config,
-                self.seed_,
-                device=self._device(),
-                resume=None if path is None else read_checkpoint(path, fingerprint),
-                on_step=chain(advance, checkpointing(path, fingerprint), on_step),
-            )
+        result = fit_denoiser(
+            lambda: self._make_network(self._event_shape()),
+            tuple(part[:, view] for part in training),
+            tuple(part[:, view] for part in held_out),
+            self.get_params(deep=False),
+            self.seed_,
+            on_step,
+        )
         self.denoiser_ = result.denoiser.requires_grad_(False)
         columns = ["step", "loss", "held_out_loss", "learning_rate"]
         self.history_ = pd.DataFrame(result.history, columns=columns)
@@ -247,23 +223,12 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         kept = rng.permutation(len(values))[: self.max_memory]
         self.memory_ = values[np.sort(kept)].clone()
 
-    def _make_channels(self):
-        """Set up the ways to look at a row: the network, and the memory in each view."""
+    def _make_ensemble(self):
+        """Set up the ways to look at a row."""
         levels = geometric_levels(self.n_levels, self.sigma_min, self.sigma_max)
-        views = self._views()
-        clean = torch.zeros_like(self.noise_[:, :1])
-        self.network_channels_ = [
-            Channel(self.denoiser_, levels, noise, views[0]) for noise in (clean, self.noise_)
-        ]
-        self.memory_channels_ = [
-            Channel(
-                EmpiricalDenoiser(self.memory_[:, view], n_nearest=N_NEAREST),
-                levels[:1],
-                torch.zeros(1, 1, int(view.sum())),
-                view,
-            )
-            for view in views
-        ]
+        self.ensemble_ = Ensemble.build(
+            self.denoiser_, self.memory_, self._views(), levels, self.noise_
+        )
 
     def _calibrate(self, held_out):
         """Learn what normal misses look like, then the scores and the threshold."""
@@ -277,14 +242,6 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         """Derive the threshold from the calibration scores and ``alpha``."""
         self.threshold_ = conformal_threshold(self.calibration_scores_, self.alpha)
         self.offset_ = -self.threshold_
-
-    def _fingerprint(self, values) -> str:
-        """Name the training rows and settings, for the checkpoint."""
-        aside = {"progress", "checkpoint"}
-        settings = {k: v for k, v in self.get_params(deep=False).items() if k not in aside}
-        digest = hashlib.sha256(values.numpy().tobytes())
-        digest.update(repr((sorted(settings.items(), key=str), self.seed_)).encode())
-        return digest.hexdigest()
 
     # -- scoring -------------------------------------------------------------------------
 
@@ -308,17 +265,8 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         return self.calibration_.score(self._misses(values, observed))
 
     def _misses(self, values, observed) -> list[Tensor]:
-        """Misses of the network, with and without noise, then distances per view of the memory."""
-        share = self._observed_share(observed)
-        network = [
-            row_misses(reconstruction_errors(channel, values, observed), share)
-            for channel in self.network_channels_
-        ]
-        memory = [
-            row_distances(reconstruction_errors(channel, values, observed), share)
-            for channel in self.memory_channels_
-        ]
-        return [torch.cat(network, dim=1), *memory]
+        """Misses of encoded rows, one tensor per voice."""
+        return self.ensemble_.misses(values, observed, self._observed_share(observed))
 
     def _observed_share(self, observed) -> Tensor:
         """Share of each row's columns that is observed; at least one column's worth."""
@@ -343,9 +291,3 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         copies = values.repeat(len(parts), *[1] * values.ndim)
         copies[:, :, view] = expected_parts(self.denoiser_, *arguments, REDRAWN)
         return torch.from_numpy(np.stack([self.encoder_.complete(c.numpy()) for c in copies]))
-
-    def _device(self) -> str:
-        """Resolve the device to train on."""
-        if self.device != "auto":
-            return self.device
-        return "cuda" if torch.cuda.is_available() else "cpu"

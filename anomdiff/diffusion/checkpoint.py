@@ -1,14 +1,36 @@
 """A training run on disk, between two steps: one safetensors file, written all or nothing."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from pathlib import Path
 
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from anomdiff.diffusion.training import TrainingState
+
+
+def fingerprint(values: Tensor, settings: dict) -> str:
+    """Name a training run by its data and settings, so that no other run resumes from it.
+
+    Parameters
+    ----------
+    values : Tensor
+        Encoded training rows.
+    settings : dict
+        Everything else that changes the course of training.
+
+    Returns
+    -------
+    name : str
+        SHA-256, in hexadecimal.
+    """
+    digest = hashlib.sha256(values.contiguous().numpy().tobytes())
+    digest.update(repr(sorted(settings.items())).encode())
+    return digest.hexdigest()
 
 
 def write_checkpoint(state: TrainingState, path: Path, fingerprint: str) -> None:

@@ -1,0 +1,75 @@
+"""Training one denoiser for an estimator: initial weights, resume, progress bar, hooks."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from anomdiff.detectors.progress import StepHook, chain, checkpointing, progress_bar
+from anomdiff.diffusion.checkpoint import fingerprint, read_checkpoint
+from anomdiff.diffusion.denoiser import Denoiser
+from anomdiff.diffusion.training import TrainingConfig, TrainResult, train
+
+# Parameters that do not change what training computes.
+ASIDE = {"progress", "checkpoint"}
+
+
+def fit_denoiser(
+    make_network,
+    training: tuple[Tensor, Tensor],
+    held_out: tuple[Tensor, Tensor],
+    parameters: dict,
+    seed: int,
+    on_step: StepHook | None,
+) -> TrainResult:
+    """Train a new network, or go on from the checkpoint if there is one.
+
+    Parameters
+    ----------
+    make_network : callable
+        Returns the untrained network.
+    training, held_out : pair of Tensor
+        Values and observed, of shape (row, *event).
+    parameters : dict
+        Parameters of the estimator.
+    seed : int
+        Seed of weights, batches and noise.
+    on_step : callable, optional
+        The caller's hook.
+
+    Returns
+    -------
+    result : TrainResult
+        Denoiser and history.
+    """
+    settings = {name: value for name, value in parameters.items() if name not in ASIDE}
+    run = fingerprint(training[0], {**settings, "seed": seed})
+    path = None if parameters["checkpoint"] is None else Path(parameters["checkpoint"])
+    config = TrainingConfig(
+        **{name: parameters[name] for name in ("steps", "batch_rows", "learning_rate")}
+    )
+    with progress_bar(config.steps, shown=parameters["progress"]) as advance:
+        return train(
+            Denoiser(_initialised(make_network, seed)),
+            *training,
+            held_out,
+            config,
+            seed,
+            device=_resolve(parameters["device"]),
+            resume=None if path is None else read_checkpoint(path, run),
+            on_step=chain(advance, checkpointing(path, run), on_step),
+        )
+
+
+def _initialised(make_network, seed: int) -> nn.Module:
+    """Network with seeded weights; torch initialises layers from its global state only."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make_network()
+
+
+def _resolve(device: str) -> str:
+    """Device to train on; ``auto`` is a GPU if there is one."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"

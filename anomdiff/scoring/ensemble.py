@@ -1,0 +1,104 @@
+"""The ways to look at a row, put together: the network with and without noise, and the memory."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from anomdiff.diffusion.denoiser import EmpiricalDenoiser
+from anomdiff.scoring.reconstruction import (
+    Channel,
+    reconstruction_errors,
+    row_distances,
+    row_misses,
+)
+
+# Remembered rows that count at the lowest noise level; further ones weigh next to nothing.
+N_NEAREST = 32
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Channels that see different anomalies.
+
+    The network generalises and sees how entries depend on each other; the memory knows
+    single rows and clusters that the network smooths over.
+
+    Attributes
+    ----------
+    network : list of Channel
+        Together one voice: levels without noise, then levels with noise.
+    memory : list of Channel
+        One voice each: the nearest remembered rows in one view of the entries.
+    """
+
+    network: list[Channel]
+    memory: list[Channel]
+
+    @classmethod
+    def build(
+        cls,
+        denoiser: nn.Module,
+        memory: Float[Tensor, "memory *event"],
+        views: Bool[Tensor, "view *event"],
+        levels: Float[Tensor, "level"],
+        noise: Float[Tensor, "level draw *seen"],
+    ) -> "Ensemble":
+        r"""Set up the channels.
+
+        Parameters
+        ----------
+        denoiser : nn.Module
+            Trained on the entries of the first view.
+        memory : float Tensor of shape (memory, \*event)
+            Encoded training rows.
+        views : bool Tensor of shape (view, \*event)
+            Entries of each view.
+        levels : float Tensor of shape (level,)
+            Noise levels of the network, the lowest first, which is the memory's.
+        noise : float Tensor of shape (level, draw, \*seen)
+            Noise of the network's channel with noise.
+        """
+        clean = torch.zeros_like(noise[:, :1])
+        network = [Channel(denoiser, levels, each, views[0]) for each in (clean, noise)]
+        remembered = [
+            Channel(
+                EmpiricalDenoiser(memory[:, view], n_nearest=N_NEAREST),
+                levels[:1],
+                torch.zeros(1, 1, int(view.sum())),
+                view,
+            )
+            for view in views
+        ]
+        return cls(network, remembered)
+
+    def misses(
+        self,
+        values: Float[Tensor, "row *event"],
+        observed: Bool[Tensor, "row *event"],
+        share: Float[Tensor, "row"],
+    ) -> list[Float[Tensor, "row _"]]:
+        r"""How badly each voice restores each row.
+
+        Parameters
+        ----------
+        values, observed : Tensor of shape (row, \*event)
+            Encoded rows, float64, and which entries are not missing.
+        share : float Tensor of shape (row,)
+            Share of the row that is observed.
+
+        Returns
+        -------
+        misses : list of float Tensor of shape (row, level)
+            The network's, then one per view of the memory; to be calibrated.
+        """
+        network = [
+            row_misses(reconstruction_errors(channel, values, observed), share)
+            for channel in self.network
+        ]
+        memory = [
+            row_distances(reconstruction_errors(channel, values, observed), share)
+            for channel in self.memory
+        ]
+        return [torch.cat(network, dim=1), *memory]
