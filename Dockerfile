@@ -1,6 +1,7 @@
 # One image for both jobs: the nightly batch (the default) and the endpoint.
 #   docker build -t anomdiff .
-#   docker run --rm -v "$PWD:/data" -e MLFLOW_TRACKING_URI=... anomdiff python -m pipelines.score /data/score.toml
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" -e MLFLOW_TRACKING_URI=... anomdiff \
+#       python -m pipelines.score /data/score.toml
 #   docker run --rm -p 5000:5000 -e MLFLOW_TRACKING_URI=... anomdiff \
 #       mlflow models serve -m models:/NAME@champion --env-manager local --host 0.0.0.0 --port 5000
 FROM python:3.11-slim

@@ -43,9 +43,11 @@ class TableEncoder:
     >>> frame = pd.DataFrame({"size": [1, 3, 2], "sold": [True, False, True]})
     >>> schema = Schema.infer(frame)
     >>> encoder = TableEncoder().fit(schema.check(frame), schema)
+    >>> encoder.features
+    ['size', 'size rank', 'sold']
     >>> values, observed = encoder.encode(schema.check(frame))
     >>> values.round(2).tolist()
-    [[-1.22, 0.71], [1.22, -1.41], [0.0, 0.71]]
+    [[-1.22, -0.97, 0.71], [1.22, 0.97, -1.41], [0.0, 0.0, 0.71]]
     >>> encoder.decode(values).equals(frame)
     True
     """

@@ -29,6 +29,7 @@ REQUIREMENTS = (
     "pyarrow",
     "safetensors",
     "scikit-learn",
+    "scipy",
     "torch",
     "tqdm",
 )
