@@ -2,7 +2,7 @@
 #   docker build -t anomdiff .
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" -e MLFLOW_TRACKING_URI=... anomdiff \
 #       python -m pipelines.score /data/score.toml
-#   docker run --rm -p 5000:5000 -e MLFLOW_TRACKING_URI=... anomdiff \
+#   docker run --rm --init -p 5000:5000 -e MLFLOW_TRACKING_URI=... anomdiff \
 #       mlflow models serve -m models:/NAME@champion --env-manager local --host 0.0.0.0 --port 5000
 FROM python:3.11-slim
 
@@ -24,7 +24,8 @@ RUN python -m pip install --upgrade 'pip>=25.1' && PYTHON=python sh .ci/install-
 
 COPY pyproject.toml README.md LICENSE ./
 COPY anomdiff anomdiff
-RUN python -m pip install -c constraints.txt .
+# Only the installed copy stays, so that there is one place to import from.
+RUN python -m pip install -c constraints.txt . && rm -r anomdiff
 
 COPY pipelines pipelines
 RUN useradd --create-home --uid 10001 anomdiff && mkdir /data && chown anomdiff /data

@@ -94,7 +94,8 @@ class Schema:
         Returns
         -------
         schema : Schema
-            With a UserWarning for every column that is ignored without having been told so.
+            With a UserWarning for every column that is ignored without having been told so, and
+            one that names the columns of a single value.
 
         Raises
         ------
@@ -112,6 +113,10 @@ class Schema:
         for column in columns:
             if column.reason and column.name not in kinds:
                 warnings.warn(_ignored_sentence(column), UserWarning, stacklevel=2)
+        constant = [c.name for c in columns if c.kind != "ignored" and _is_constant(frame[c.name])]
+        if constant and len(frame) > 1:
+            sentence = f"columns {constant} hold one value; any other will count as unseen."
+            warnings.warn(sentence, UserWarning, stacklevel=2)
         if all(column.kind == "ignored" for column in columns):
             raise ValueError(
                 f"need at least one usable column; all of {list(frame.columns)} are ignored."
@@ -256,3 +261,8 @@ def _require_kinds(kinds: Mapping, frame: pd.DataFrame) -> None:
             raise ValueError(f"kinds names column {name!r}; the columns are {list(frame.columns)}.")
         if kind not in KINDS:
             raise ValueError(f"need a kind of {list(KINDS)} for column {name!r}; got {kind!r}.")
+
+
+def _is_constant(cells: pd.Series) -> bool:
+    """Whether all cells are there and the same."""
+    return bool(cells.notna().all() and (cells == cells.iloc[0]).all())

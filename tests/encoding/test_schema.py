@@ -141,7 +141,7 @@ def test_text_is_an_identifier_from_95_percent_distinct_values():
 
 
 def test_every_ignored_column_gets_one_sentence():
-    frame = pd.DataFrame({"id": np.arange(60), "void": None, "x": np.zeros(60)})
+    frame = pd.DataFrame({"id": np.arange(60), "void": None, "x": np.arange(60) % 3})
 
     with pytest.warns(UserWarning, match=r".") as caught:
         Schema.infer(frame)
@@ -239,3 +239,14 @@ def test_flags_written_as_text_are_read_where_booleans_are_wanted():
     checked = schema.check(TRAINING.assign(flag=["True", "?"]))
 
     np.testing.assert_array_equal(checked["flag"], [1, np.nan])
+
+
+def test_columns_of_one_value_are_named_in_one_sentence():
+    frame = pd.DataFrame({"a": [1, 1, 1], "b": ["x"] * 3, "c": [1, 2, 1], "d": [1.0, None, 1.0]})
+
+    with pytest.warns(
+        UserWarning, match=r"columns \['a', 'b'\] hold one value; any other"
+    ) as caught:
+        Schema.infer(frame)
+
+    assert len(caught) == 1
