@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from anomdiff.detectors.parallel import torch_threads
 from anomdiff.detectors.progress import StepHook, chain, checkpointing, progress_bar
 from anomdiff.diffusion.checkpoint import fingerprint, read_checkpoint
 from anomdiff.diffusion.denoiser import Denoiser
@@ -48,7 +49,9 @@ def fit_denoiser(
     config = TrainingConfig(
         **{name: parameters[name] for name in ("steps", "batch_rows", "learning_rate")}
     )
-    with progress_bar(config.steps, shown=parameters["progress"]) as advance:
+    # On a CPU the batches are too small to share: a second thread costs more than it brings, and
+    # with one thread the weights are the same whatever the number of cores.
+    with torch_threads(1), progress_bar(config.steps, shown=parameters["progress"]) as advance:
         return train(
             Denoiser(_initialised(make_network, seed)),
             *training,

@@ -73,9 +73,6 @@ class EmpiricalDenoiser(nn.Module):
     ----------
     memory : float Tensor of shape (memory, \*event)
         Encoded training rows.
-    n_nearest : int, optional
-        Average over this many nearest rows only, much faster; the others' weights
-        vanish at low noise levels. All rows by default.
     given_bandwidth : float, default=0.1
         Given entries are compared as if known to within this many standard
         deviations (or ``sigma``, if that is smaller); 0 would let only exact
@@ -86,16 +83,9 @@ class EmpiricalDenoiser(nn.Module):
     Karras et al. (2022), appendix B.3, eq. 57. https://arxiv.org/abs/2206.00364
     """
 
-    def __init__(
-        self,
-        memory: Float[Tensor, "memory *event"],
-        *,
-        n_nearest: int | None = None,
-        given_bandwidth: float = 0.1,
-    ):
+    def __init__(self, memory: Float[Tensor, "memory *event"], given_bandwidth: float = 0.1):
         super().__init__()
         self.register_buffer("memory", memory)
-        self.n_nearest = n_nearest
         self.given_bandwidth = given_bandwidth
 
     def forward(
@@ -120,10 +110,7 @@ class EmpiricalDenoiser(nn.Module):
             distance = _weighted_distances(x, precision, memory)
         else:
             distance = _distances(x, memory) / s**2
-        if self.n_nearest is None or self.n_nearest >= len(memory):
-            return (-distance / 2).softmax(dim=1) @ memory
-        distance, nearest = distance.topk(self.n_nearest, dim=1, largest=False)
-        return torch.einsum("rk,rkc->rc", (-distance / 2).softmax(dim=1), memory[nearest])
+        return (-distance / 2).softmax(dim=1) @ memory
 
 
 def denoising_loss(

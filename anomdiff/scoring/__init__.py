@@ -1,7 +1,7 @@
 """From denoisers to numbers a user can trust: scores, p-values, thresholds, reasons.
 
 In come encoded rows and fitted denoisers, out come reconstruction errors per noise level
-(``reconstruction``), one calibrated score per row with its p-value and threshold
+(``reconstruction``, ``memory``), one calibrated score per row with its p-value and threshold
 (``calibration``), and the share of each column in a score (``attribution``).
 
 Imports torch, numpy and ``anomdiff.diffusion``. Separate from the detectors because a score is a

@@ -6,21 +6,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from anomdiff.diffusion.denoiser import EmpiricalDenoiser
-from anomdiff.scoring.reconstruction import (
-    Channel,
-    reconstruction_errors,
-    row_distances,
-    row_misses,
-)
-
-# Remembered rows that count at the lowest noise level; further ones weigh next to nothing.
-N_NEAREST = 32
+from anomdiff.scoring.memory import nearest_distances
+from anomdiff.scoring.reconstruction import Channel, reconstruction_errors, row_misses
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Channels that see different anomalies.
+    r"""Channels that see different anomalies.
 
     The network generalises and sees how entries depend on each other; the memory knows
     single rows and clusters that the network smooths over.
@@ -29,12 +21,15 @@ class Ensemble:
     ----------
     network : list of Channel
         Together one voice: levels without noise, then levels with noise.
-    memory : list of Channel
-        One voice each: the nearest remembered rows in one view of the entries.
+    memory : float Tensor of shape (memory, \*event)
+        Encoded training rows.
+    views : bool Tensor of shape (view, \*event)
+        One voice each: the distance to the nearest remembered row in this view.
     """
 
     network: list[Channel]
-    memory: list[Channel]
+    memory: Tensor
+    views: Tensor
 
     @classmethod
     def build(
@@ -56,22 +51,13 @@ class Ensemble:
         views : bool Tensor of shape (view, \*event)
             Entries of each view.
         levels : float Tensor of shape (level,)
-            Noise levels of the network, the lowest first, which is the memory's.
+            Noise levels of the network.
         noise : float Tensor of shape (level, draw, \*seen)
             Noise of the network's channel with noise.
         """
         clean = torch.zeros_like(noise[:, :1])
         network = [Channel(denoiser, levels, each, views[0]) for each in (clean, noise)]
-        remembered = [
-            Channel(
-                EmpiricalDenoiser(memory[:, view], n_nearest=N_NEAREST),
-                levels[:1],
-                torch.zeros(1, 1, int(view.sum())),
-                view,
-            )
-            for view in views
-        ]
-        return cls(network, remembered)
+        return cls(network, memory, views)
 
     def misses(
         self,
@@ -98,7 +84,8 @@ class Ensemble:
             for channel in self.network
         ]
         memory = [
-            row_distances(reconstruction_errors(channel, values, observed), share)
-            for channel in self.memory
+            nearest_distances(self.memory[:, view], values[:, view], observed[:, view])
+            for view in self.views
         ]
-        return [torch.cat(network, dim=1), *memory]
+        distances = [(distance / share.sqrt())[:, None] for distance in memory]
+        return [torch.cat(network, dim=1), *distances]

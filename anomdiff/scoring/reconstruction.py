@@ -108,29 +108,6 @@ def row_misses(
     return errors.flatten(2).log1p().sum(2) / share[:, None]
 
 
-def row_distances(
-    errors: Float[Tensor, "row level *event"], share: Float[Tensor, "row"]
-) -> Float[Tensor, "row level"]:
-    r"""Root of the summed squared errors of a row, as if all its entries were observed.
-
-    For the empirical denoiser at a low noise level this is the distance to the nearest
-    remembered row.
-
-    Parameters
-    ----------
-    errors : float Tensor of shape (row, level, \*event)
-        Squared errors, 0 where not observed.
-    share : float Tensor of shape (row,)
-        Share of the row that is observed, above 0 and at most 1.
-
-    Returns
-    -------
-    distances : float Tensor of shape (row, level)
-        At least 0, in noise standard deviations.
-    """
-    return (errors.flatten(2).sum(2) / share[:, None]).sqrt()
-
-
 def _errors(denoiser: nn.Module, values: Tensor, levels: Tensor, noise: Tensor) -> Tensor:
     """All levels and draws of a few rows in one call, which also keeps single rows fast."""
     event = values.shape[1:]

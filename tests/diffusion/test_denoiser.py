@@ -46,16 +46,6 @@ def test_empirical_denoiser_equals_the_naive_sum(event_shape):
         torch.testing.assert_close(result, naive)
 
 
-def test_the_nearest_rows_are_enough_at_low_noise():
-    memory = torch.randn(500, 4, dtype=torch.float64)
-    noisy = torch.randn(300, 4, dtype=torch.float64)
-    arguments = noisy, torch.full((300,), 0.1), torch.zeros(300, 4, dtype=torch.bool)
-
-    nearest = EmpiricalDenoiser(memory, n_nearest=32)(*arguments)
-
-    torch.testing.assert_close(nearest, EmpiricalDenoiser(memory)(*arguments))
-
-
 def test_empirical_denoiser_returns_the_nearest_row_as_noise_vanishes():
     memory = torch.randn(50, 4, dtype=torch.float64)
     rows = torch.randn(9, 4, dtype=torch.float64)
