@@ -26,7 +26,7 @@ OUTPUT = Path("demo-output")
 HELD_BACK = 0.3  # of a user's rows
 N_SHOWN, N_REASONS = 10, 2
 N_DIGITS = 8  # longer numbers in text columns are shortened
-QUICK = {"steps": 1000, "random_state": 0}  # half the default training: a demo is watched
+QUICK = {"steps": 1000, "random_state": 0}  # a third of the default training: a demo is watched
 
 
 class Scored(NamedTuple):
