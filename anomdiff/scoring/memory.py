@@ -44,6 +44,7 @@ def nearest_distances(
 
 def _nearest(memory: Tensor, squares: Tensor, x: Tensor, seen: Tensor) -> Tensor:
     """Find the nearest row by matrix products, then measure the distance without cancellation."""
-    lengths = squares.sum(0) if seen.all() else seen.to(x) @ squares
-    nearest = memory[torch.addmm(lengths, x, memory.T, alpha=-2).argmin(1)]
+    gaps = ~seen.all(0)  # few columns, as a rule: the others need no second product
+    lengths = squares[~gaps].sum(0) + seen[:, gaps].to(x) @ squares[gaps]
+    nearest = memory[lengths.addmm(x, memory.T, alpha=-2).argmin(1)]
     return torch.where(seen, nearest - x, 0.0).square().sum(1).sqrt()
