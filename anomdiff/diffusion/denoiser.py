@@ -105,11 +105,8 @@ class EmpiricalDenoiser(nn.Module):
     def _mean(self, x: Tensor, sigma: Tensor, given: Tensor, memory: Tensor) -> Tensor:
         """Posterior mean of a few rows."""
         s = _per_row(sigma, x)
-        if given.any():
-            precision = torch.where(given, s.clamp(max=self.given_bandwidth), s) ** -2
-            distance = _weighted_distances(x, precision, memory)
-        else:
-            distance = _distances(x, memory) / s**2
+        precision = torch.where(given, s.clamp(max=self.given_bandwidth), s) ** -2
+        distance = _weighted_distances(x, precision, memory)
         return (-distance / 2).softmax(dim=1) @ memory
 
 
@@ -160,12 +157,6 @@ def denoising_loss(
 def _per_row(sigma: Tensor, like: Tensor) -> Tensor:
     """Reshape one number per row so that it broadcasts over events of any shape."""
     return sigma.to(like).reshape(-1, *[1] * (like.ndim - 1))
-
-
-def _distances(x: Tensor, memory: Tensor) -> Tensor:
-    """Squared distances |x - m|^2 as one matrix product."""
-    lengths = (memory**2).sum(1)
-    return torch.addmm(lengths, x, memory.T, alpha=-2) + (x**2).sum(1, keepdim=True)
 
 
 def _weighted_distances(x: Tensor, precision: Tensor, memory: Tensor) -> Tensor:

@@ -21,14 +21,14 @@ class Ensemble:
     ----------
     network : list of Channel
         Together one voice: levels without noise, then levels with noise.
-    memory : float Tensor of shape (memory, \*event)
-        Encoded training rows.
+    memory : list of float Tensor of shape (memory, seen)
+        Encoded training rows, cut to each view once and not at every score.
     views : bool Tensor of shape (view, \*event)
         One voice each: the distance to the nearest remembered row in this view.
     """
 
     network: list[Channel]
-    memory: Tensor
+    memory: list[Tensor]
     views: Tensor
 
     @classmethod
@@ -57,7 +57,7 @@ class Ensemble:
         """
         clean = torch.zeros_like(noise[:, :1])
         network = [Channel(denoiser, levels, each, views[0]) for each in (clean, noise)]
-        return cls(network, memory, views)
+        return cls(network, [memory[:, view] for view in views], views)
 
     def misses(
         self,
@@ -84,8 +84,8 @@ class Ensemble:
             for channel in self.network
         ]
         memory = [
-            nearest_distances(self.memory[:, view], values[:, view], observed[:, view])
-            for view in self.views
+            nearest_distances(remembered, values[:, view], observed[:, view])
+            for remembered, view in zip(self.memory, self.views, strict=True)
         ]
         distances = [(distance / share.sqrt())[:, None] for distance in memory]
         return [torch.cat(network, dim=1), *distances]
