@@ -19,6 +19,7 @@ from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.encoding.schema import Schema
 from anomdiff.encoding.table import TableEncoder
 from anomdiff.scoring.calibration import ScoreCalibration
+from anomdiff.scoring.dependence import Dependence
 
 FORMAT = 1
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
@@ -104,7 +105,8 @@ def _description(detector) -> dict:
         "feature_names_in": getattr(detector, "feature_names_in_", np.array([])).tolist(),
         "schema": detector.schema_.to_dict(),
         "encoder": detector.encoder_.to_dict(),
-        "channel_std": detector.calibration_.channel_std,
+        "voice_std": detector.calibration_.voice_std,
+        "voice_weights": detector.calibration_.weights,
         "history": detector.history_.to_dict("list"),
     }
 
@@ -115,8 +117,10 @@ def _tensors(detector) -> dict[str, torch.Tensor]:
     calibration = detector.calibration_
     for index, pair in enumerate(zip(calibration.level_mean, calibration.level_std, strict=True)):
         tensors[f"level_mean.{index}"], tensors[f"level_std.{index}"] = pair
-    tensors["memory"] = detector.memory_
+    tensors |= {f"memory.{name}": tensor for name, tensor in detector.memory_.items()}
     tensors["noise"] = detector.noise_
+    if detector.dependence_ is not None:
+        tensors |= {f"dependence.{k}": v for k, v in vars(detector.dependence_).items()}
     tensors["calibration_scores"] = torch.from_numpy(detector.calibration_scores_)
     return {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
 
@@ -135,13 +139,16 @@ def _restore(description: dict, tensors: dict[str, torch.Tensor]):
     detector.encoder_ = encoder_class.from_dict(description["encoder"])
     detector.history_ = pd.DataFrame(description["history"])
     detector.denoiser_ = _restore_denoiser(detector, tensors)
-    detector.memory_, detector.noise_ = tensors["memory"], tensors["noise"]
+    detector.memory_, detector.noise_ = _group(tensors, "memory"), tensors["noise"]
     detector._make_ensemble()
     detector.calibration_ = ScoreCalibration(
         _in_order(tensors, "level_mean"),
         _in_order(tensors, "level_std"),
-        description["channel_std"],
+        description["voice_std"],
+        description["voice_weights"],
     )
+    related = _group(tensors, "dependence")
+    detector.dependence_ = Dependence(**related) if related else None
     detector.calibration_scores_ = tensors["calibration_scores"].numpy()
     with warnings.catch_warnings():  # fit has said it: too few held-out rows
         warnings.simplefilter("ignore")
@@ -153,10 +160,14 @@ def _restore_denoiser(detector, tensors) -> Denoiser:
     """Build the network and fill it with the stored weights."""
     with torch.random.fork_rng(devices=[]):  # layers draw numbers that are overwritten at once
         denoiser = Denoiser(detector._make_network(detector._event_shape()))
-    prefix = "network."
-    weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    denoiser.network.load_state_dict(weights)
+    denoiser.network.load_state_dict(_group(tensors, "network"))
     return denoiser.eval().requires_grad_(False)
+
+
+def _group(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Tensors whose dotted name begins with the prefix, by the rest of their name."""
+    parts = ((*key.partition("."), tensor) for key, tensor in tensors.items())
+    return {rest: tensor for head, _, rest, tensor in parts if head == prefix and rest}
 
 
 def _in_order(tensors: dict[str, torch.Tensor], name: str) -> list[torch.Tensor]:

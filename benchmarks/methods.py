@@ -31,6 +31,12 @@ def fit_anomdiff(train: Rows, seed: int, params: Mapping[str, Any] | None = None
     return lambda test: -detector.score_samples(test)
 
 
+def screen_anomdiff(rows: Rows, seed: int, params: Mapping[str, Any] | None = None) -> np.ndarray:
+    """Score the very rows that our detector, in its defaults, is fitted to."""
+    settings = {"random_state": seed, "progress": False, **(params or {})}
+    return TabularDetector(**settings).screen(rows)["anomaly_score"].to_numpy()
+
+
 def fit_neighbours(train: Rows, seed: int, k: int, mean: bool = False) -> Score:
     """Score by the distance to the k-th nearest training row, or by the mean of the k distances.
 
@@ -62,6 +68,10 @@ METHODS: dict[str, Fit] = {
     "knn5mean": partial(fit_neighbours, k=5, mean=True),
     "iforest": fit_iforest,
 }
+
+
+# Methods with a way of their own to score what they are fitted to.
+SCREENS: dict[str, Callable[..., np.ndarray]] = {"anomdiff": screen_anomdiff}
 
 
 class _Preparation:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from benchmarks.methods import METHODS
+from benchmarks.methods import METHODS, SCREENS
 from benchmarks.protocols import PROTOCOLS, cap
 from benchmarks.suites import Dataset, Split
 
@@ -75,12 +76,14 @@ def measure(task: Task) -> dict[str, Any]:
         Whatever reading, splitting, fitting or scoring raises.
     """
     split = cap(_split(task), task.max_train, task.max_test, task.seed)
-    fit = METHODS[task.method]
     extra = {"params": task.params} if task.params else {}
+    fit = partial(METHODS[task.method], **extra)
+    if split.test is split.train and task.method in SCREENS:
+        fit = partial(_screening, SCREENS[task.method], **extra)
     _forget_peak()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        score, fit_seconds = _timed(lambda: fit(split.train, task.seed, **extra))
+        score, fit_seconds = _timed(lambda: fit(split.train, task.seed))
         scores, score_seconds = _timed(lambda: np.asarray(score(split.test)))
     if not np.isfinite(scores).all():
         raise ValueError(f"need finite scores; got {(~np.isfinite(scores)).sum()} others.")
@@ -120,6 +123,12 @@ def measure_all(
                 yield futures.pop(future), _result(future)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _screening(screen, rows, seed, **extra):
+    """Give a screen the form of a fit: the rows to score are known, and so are their scores."""
+    scores = screen(rows, seed, **extra)
+    return lambda test: scores
 
 
 def _attempt(task: Task) -> dict[str, Any] | Exception:

@@ -5,6 +5,7 @@ from abc import abstractmethod
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -13,18 +14,24 @@ from torch import Tensor
 from anomdiff.detectors.fitting import fit_denoiser
 from anomdiff.detectors.parallel import map_blocks
 from anomdiff.detectors.parameters import check_parameters
+from anomdiff.detectors.parts import relate, remember, split_rows
 from anomdiff.diffusion.noise import geometric_levels, noise_bank
 from anomdiff.scoring.attribution import contributions, expected_parts
 from anomdiff.scoring.calibration import (
+    MIN_SPREAD,
     ScoreCalibration,
     conformal_p_values,
     conformal_threshold,
     needed_rows,
 )
 from anomdiff.scoring.ensemble import Ensemble
+from anomdiff.scoring.memory import Memory
+from anomdiff.scoring.trimming import central_rows
 
 # Rows scored at once: bounds memory without slowing the matrix products.
 SCORED_AT_ONCE = 2048
+# Share of the rows left out where there is no clean training data.
+SUSPECTED = 0.3
 # Noise level, in standard deviations, at which a redrawn column says nothing of itself.
 REDRAWN = 4.0
 
@@ -55,19 +62,46 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
             If the data or a parameter cannot be used; the message names the column.
         """
         check_parameters(self.get_params(deep=False))
-        frame = self._check(X, reset=True)
-        rng = check_random_state(self.random_state)
-        self.seed_ = int(rng.randint(2**31 - 1))
-        training, held_out = self._split(frame, rng)
-        self.n_training_rows_, self.n_held_out_rows_ = len(training), len(held_out)
-
-        self.encoder_ = self._make_encoder(training)
-        self._train(self._encode(training), self._encode(held_out), on_step)
-        self._remember(self._encode(training)[0], rng)
-        self.noise_ = noise_bank(self.n_levels, self.n_draws, self._event_shape(), self.seed_)
-        self._make_ensemble()
-        self._calibrate(held_out)
+        self._fit(self._check(X, reset=True), self.trim_fraction, on_step)
         return self
+
+    def screen(self, X, y=None, *, on_step=None):
+        """Fit to rows that hold anomalies, and find these: there is no clean training data.
+
+        Only the most central rows are learned and remembered (70 % of them, or what
+        ``trim_fraction`` leaves), no row vouches for itself, and a p-value is a row's rank among
+        all rows. The detector is then ready for new rows.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Rows to fit and to judge.
+        y : None
+            Ignored; present because scikit-learn passes it.
+        on_step : callable, optional
+            Called with the ``TrainingState`` after every training step.
+
+        Returns
+        -------
+        scored : DataFrame
+            As from ``score_frame``. At most ``alpha`` of the rows are flagged.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter cannot be used; the message names the column.
+        """
+        check_parameters(self.get_params(deep=False))
+        frame = self._check(X, reset=True)
+        self._fit(frame, self.trim_fraction or SUSPECTED, on_step, shy=np.arange(len(frame)))
+        scores = self._anomaly_scores(frame)
+        p_values = rankdata(-scores, method="max") / len(scores)
+        columns = {
+            "anomaly_score": scores,
+            "p_value": p_values,
+            "is_anomaly": p_values <= self.alpha,
+        }
+        return pd.DataFrame(columns, index=frame.index)
 
     def score_samples(self, X):
         """Score rows the way scikit-learn does: larger is more normal.
@@ -191,25 +225,59 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
 
     # -- fitting -------------------------------------------------------------------------
 
-    def _split(self, frame, rng):
-        """Shuffle; hold out a share of the rows, and as many as alpha needs if there are enough."""
-        n = len(frame)
-        if n < 4:
-            raise ValueError(
-                f"need at least 4 rows to train and calibrate; got {n} (n_samples={n})."
-            )
-        wanted = max(round(self.held_out_fraction * n), min(needed_rows(self.alpha), int(0.4 * n)))
-        n_held_out = min(max(wanted, 1), self.max_held_out)
-        order = rng.permutation(n)
-        return frame.iloc[order[n_held_out:]], frame.iloc[order[:n_held_out]]
+    def _fit(self, frame, trim_fraction, on_step, shy=None):
+        """Fit to a checked frame, whose ``shy`` rows (held-out ones) vouch for no copy."""
+        rng = check_random_state(self.random_state)
+        self.seed_ = int(rng.randint(2**31 - 1))
+        training, held_out = split_rows(
+            len(frame),
+            self.held_out_fraction,
+            needed_rows(self.alpha),
+            self.max_held_out,
+            rng,
+        )
+        self.n_training_rows_, self.n_held_out_rows_ = len(training), len(held_out)
+        self.encoder_ = self._make_encoder(frame.iloc[training])
+        values, observed = self._encode(frame)
+        trusted = self._trusted(values, trim_fraction)
+        training, typical = training[trusted[training]], held_out[trusted[held_out]]
 
-    def _train(self, training, held_out, on_step):
+        self._train(values, observed, training, typical, on_step)
+        self.noise_ = noise_bank(self.n_levels, self.n_draws, self._event_shape(), self.seed_)
+        self.memory_ = remember(
+            values * self._factors(),
+            np.flatnonzero(trusted),
+            held_out if shy is None else shy,
+            self.max_memory,
+            self._views(),
+            rng,
+        )
+        codes = self._codes(values, observed)
+        self.dependence_, weight = relate(
+            codes[training],
+            codes[typical],
+            self.encoder_.category_sizes(),
+            self.encoder_.category_share(),
+            self.seed_,
+        )
+        self._make_ensemble()
+        held = values[held_out], observed[held_out]
+        self._calibrate(_joined(self._map_rows(self._misses, *held)), trusted[held_out], weight)
+
+    def _trusted(self, values, trim_fraction) -> np.ndarray:
+        """Tell the rows to learn from; all of them, if the data are said to be clean."""
+        if not trim_fraction:
+            return np.ones(len(values), dtype=bool)
+        views = [(values * self._factors())[:, view] for view in self._views()]
+        generator = torch.Generator().manual_seed(self.seed_)
+        return central_rows(views, 1 - trim_fraction, generator).numpy()
+
+    def _train(self, values, observed, training, held_out, on_step):
         """Train the network on its view and keep the course of the training."""
         view = self._views()[0]
         result = fit_denoiser(
             lambda: self._make_network(self._event_shape()),
-            tuple(part[:, view] for part in training),
-            tuple(part[:, view] for part in held_out),
+            *((values[rows][:, view], observed[rows][:, view]) for rows in (training, held_out)),
             self.get_params(deep=False),
             self.seed_,
             on_step,
@@ -218,23 +286,32 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         columns = ["step", "loss", "held_out_loss", "learning_rate"]
         self.history_ = pd.DataFrame(result.history, columns=columns)
 
-    def _remember(self, values, rng):
-        """Keep training rows for the empirical denoiser, a random part where there are many."""
-        kept = rng.permutation(len(values))[: self.max_memory]
-        self.memory_ = values[np.sort(kept)].clone()
-
     def _make_ensemble(self):
         """Set up the ways to look at a row."""
+        views = self._views()
         levels = geometric_levels(self.n_levels, self.sigma_min, self.sigma_max)
+        memory = [
+            Memory(self.memory_["rows"][:, view], scales, self.memory_["shy"])
+            for view, scales in zip(views, self.memory_["scales"], strict=True)
+        ]
         self.ensemble_ = Ensemble.build(
-            self.denoiser_, self.memory_, self._views(), levels, self.noise_
+            self.denoiser_, memory, views, self._factors(), levels, self.noise_
         )
 
-    def _calibrate(self, held_out):
-        """Learn what normal misses look like, then the scores and the threshold."""
-        blocks = zip(*self._map_rows(self._misses, held_out), strict=True)
-        misses = [torch.cat(channel) for channel in blocks]
-        self.calibration_ = ScoreCalibration.fit(misses)
+    def _calibrate(self, misses, trusted, weight):
+        """Learn what normal misses look like, then the scores and the threshold.
+
+        Held-out rows are remembered but do not vouch for themselves: a new row has one row more
+        to be near to, so that p-values err on the safe side. So they do where anomalies are
+        among the held-out rows, which count here even if they are not trusted.
+        """
+        weights, least = None, None
+        if self.dependence_ is not None:
+            rest = len(misses) - 1
+            weights = [(1 - weight) / rest] * rest + [weight]
+            least = [MIN_SPREAD] * rest + [1.0]
+        typical = [voice[trusted] for voice in misses]
+        self.calibration_ = ScoreCalibration.fit(typical, weights, least)
         self.calibration_scores_ = np.sort(self.calibration_.score(misses).numpy())
         self._set_threshold()
 
@@ -252,13 +329,15 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
 
     def _anomaly_scores(self, frame) -> np.ndarray:
         """Score a checked frame block by block; larger is more anomalous."""
-        return torch.cat(self._map_rows(self._score_encoded, frame)).numpy()
-
-    def _map_rows(self, function, frame) -> list:
-        """Apply a function of values and observed to a checked frame, block by block."""
         starts = range(0, len(frame), SCORED_AT_ONCE)
         blocks = [frame.iloc[start : start + SCORED_AT_ONCE] for start in starts]
-        return map_blocks(lambda block: function(*self._encode(block)), blocks)
+        scored = map_blocks(lambda block: self._score_encoded(*self._encode(block)), blocks)
+        return torch.cat(scored).numpy()
+
+    def _map_rows(self, function, *tensors) -> list:
+        """Apply a function to encoded rows, block by block."""
+        blocks = list(zip(*(each.split(SCORED_AT_ONCE) for each in tensors), strict=True))
+        return map_blocks(lambda block: function(*block), blocks)
 
     def _score_encoded(self, values, observed) -> Tensor:
         """Score encoded rows."""
@@ -266,7 +345,15 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
 
     def _misses(self, values, observed) -> list[Tensor]:
         """Misses of encoded rows, one tensor per voice."""
-        return self.ensemble_.misses(values, observed, self._observed_share(observed))
+        share = self._observed_share(observed)
+        misses = self.ensemble_.misses(values, observed, share)
+        if self.dependence_ is not None:
+            misses.append(self.dependence_.misses(self._codes(values, observed)))
+        return misses
+
+    def _codes(self, values, observed) -> Tensor:
+        """Codes of the categories of encoded rows."""
+        return torch.from_numpy(self.encoder_.category_codes(values.numpy(), observed.numpy()))
 
     def _observed_share(self, observed) -> Tensor:
         """Share of each row's columns that is observed; at least one column's worth."""
@@ -278,6 +365,10 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
     def _views(self) -> Tensor:
         """Entries of each view, of shape (view, *event); the network works on the first."""
         return torch.from_numpy(self.encoder_.views())
+
+    def _factors(self) -> Tensor:
+        """What entries are multiplied by where rows are compared, of shape (*event)."""
+        return torch.from_numpy(self.encoder_.rarity())
 
     def _event_shape(self) -> tuple[int, ...]:
         """Shape of the events that the network sees."""
@@ -291,3 +382,8 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         copies = values.repeat(len(parts), *[1] * values.ndim)
         copies[:, :, view] = expected_parts(self.denoiser_, *arguments, REDRAWN)
         return torch.from_numpy(np.stack([self.encoder_.complete(c.numpy()) for c in copies]))
+
+
+def _joined(blocks: list[list[Tensor]]) -> list[Tensor]:
+    """Blocks of rows put together, for every voice."""
+    return [torch.cat(voice) for voice in zip(*blocks, strict=True)]

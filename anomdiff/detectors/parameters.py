@@ -15,7 +15,8 @@ RANGES = {
     "n_levels": (Integral, 2, None, True),
     "n_draws": (Integral, 2, None, True),
     "sigma_min": (Real, 0, None, False),
-    "max_memory": (Integral, 1, None, True),
+    "max_memory": (Integral, 2, None, True),
+    "trim_fraction": (Real, 0, 0.5, True),
     "max_categories": (Integral, 1, None, True),
 }
 
@@ -48,5 +49,5 @@ def check_parameters(parameters: dict) -> None:
 def _words(low, high, included: bool) -> str:
     """Say a range in words."""
     if high is not None:
-        return f"between {low} and {high}, ends excluded"
+        return f"between {low}{' (included)' if included else ''} and {high} (excluded)"
     return f"at least {low}" if included else f"above {low}"

@@ -32,9 +32,9 @@ class TabularDetector(DiffusionDetector):
         Most training steps; training stops early when the held-out loss does.
     batch_rows : int, default=256
         Rows per training step.
-    learning_rate : float, default=0.002
+    learning_rate : float, default=0.004
         Largest learning rate.
-    width, n_blocks : int, default=256 and 3
+    width, n_blocks : int, default=128 and 3
         Size of the residual network.
     n_levels : int, default=2
         Noise levels of the score.
@@ -42,8 +42,11 @@ class TabularDetector(DiffusionDetector):
         Noise draws per level, even.
     sigma_min, sigma_max : float, default=0.05 and 0.15
         Range of the noise levels, in standard deviations of the encoded data.
-    max_memory : int, default=10000
-        Most training rows that the empirical denoiser remembers.
+    max_memory : int, default=25000
+        Most rows remembered.
+    trim_fraction : float, default=0.0
+        Share of the rows that ``fit`` is not to trust: it neither learns nor remembers the
+        least central ones.
     max_categories : int, default=50
         Most values of a category with a coordinate of their own.
     device : str, default="auto"
@@ -90,14 +93,15 @@ class TabularDetector(DiffusionDetector):
         max_held_out=5000,
         steps=3000,
         batch_rows=256,
-        learning_rate=0.002,
-        width=256,
+        learning_rate=0.004,
+        width=128,
         n_blocks=3,
         n_levels=2,
         n_draws=2,
         sigma_min=0.05,
         sigma_max=0.15,
-        max_memory=10000,
+        max_memory=25000,
+        trim_fraction=0.0,
         max_categories=50,
         device="auto",
         checkpoint=None,
@@ -118,6 +122,7 @@ class TabularDetector(DiffusionDetector):
         self.sigma_min = sigma_min
         self.sigma_max = sigma_max
         self.max_memory = max_memory
+        self.trim_fraction = trim_fraction
         self.max_categories = max_categories
         self.device = device
         self.checkpoint = checkpoint

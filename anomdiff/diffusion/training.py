@@ -43,9 +43,9 @@ class TrainingConfig:
         Looks without improvement before training stops.
     """
 
-    steps: int = 2000
-    batch_rows: int = 384
-    learning_rate: float = 2e-3
+    steps: int = 3000
+    batch_rows: int = 256
+    learning_rate: float = 4e-3
     warmup: int = 100
     weight_decay: float = 1e-3
     average: float = 0.995

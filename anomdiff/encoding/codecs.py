@@ -148,12 +148,15 @@ class CategoryCodec(Codec):
         Share of training cells in each slot but the unseen one.
     novelty : float
         Share of training cells whose value occurs once.
+    n_cells : int
+        Number of training cells.
     """
 
     values: tuple[str, ...]
     rare: tuple[str, ...]
     shares: tuple[float, ...]
     novelty: float
+    n_cells: int
 
     @classmethod
     def fit(cls, cells: np.ndarray, *, max_categories: int) -> Self:
@@ -171,6 +174,7 @@ class CategoryCodec(Codec):
             tuple(names[n_slots:]),
             tuple(float(share) for share in slots),
             float(shares[counts == 1].sum()),
+            len(cells),
         )
 
     @cached_property
@@ -192,6 +196,24 @@ class CategoryCodec(Codec):
         coords[:n_seen, :n_seen] = (np.eye(n_seen) - np.array(self.shares)) / self.scale
         coords[n_seen, n_seen] = UNSEEN
         return coords
+
+    @cached_property
+    def rarity(self) -> np.ndarray:
+        """Factor per coord that makes a mismatch of two values cost the log of how rare both are.
+
+        References
+        ----------
+        "Lin" and related measures: Boriah et al. (2008), "Similarity Measures for Categorical
+        Data", section 3.
+        """
+        counts = np.append(np.array(self.shares) * self.n_cells, 0) + 1
+        cost = np.sqrt(-np.log(counts / (self.n_cells + len(counts) + 1)))
+        return cost * np.append(np.full(len(self.shares), self.scale), 1 / UNSEEN)
+
+    def codes(self, block: np.ndarray) -> np.ndarray:
+        """Slot of each encoded row, the nearest where it is none of them."""
+        lit = block * np.append(np.full(len(self.shares), self.scale), 1.0)
+        return (lit + np.append(self.shares, 0.0)).argmax(axis=1)
 
     def labels(self, name) -> list[str]:
         """Name one coord per slot."""

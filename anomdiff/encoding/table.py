@@ -78,7 +78,7 @@ class TableEncoder:
             present = frame[column.name].to_numpy()[~missing]
             options = {"max_categories": self.max_categories} if column.kind == "category" else {}
             codecs.append(CODECS[column.kind].fit(present, **options))
-            indicators.append(NumberCodec.fit(missing * 1.0) if column.nullable else None)
+            indicators.append(_flag(missing) if column.nullable else None)
         return self._set(schema, codecs, indicators)
 
     def encode(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -154,6 +154,51 @@ class TableEncoder:
                 distances[own.start], ranks[own.start + 1] = True, True
         return np.stack([~ranks, ~distances]) if ranks.any() else ~ranks[None]
 
+    def rarity(self) -> np.ndarray:
+        """Factors of shape (coord,) that make categories fit for comparing row with row.
+
+        1, but for the coords of categories: in which rare value two rows differ says more than
+        in which frequent one.
+        """
+        factors = np.ones(self.event_shape)
+        for column, codec, _, own in self._parts():
+            if column.kind == "category":
+                factors[own] = codec.rarity
+        return factors
+
+    def category_codes(self, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Which value each category has, missing ones included.
+
+        Parameters
+        ----------
+        values, observed : array of shape (row, coord)
+            From `encode`.
+
+        Returns
+        -------
+        codes : int array of shape (row, varied)
+            One column per category column that takes several values; below `category_sizes`.
+        """
+        codes = np.empty((len(values), len(self.category_sizes())), dtype=np.int64)
+        for i, (_, codec, _, own) in enumerate(self._varied()):
+            missing = len(codec.shares) + 1
+            codes[:, i] = np.where(observed[:, own.start], codec.codes(values[:, own]), missing)
+        return codes
+
+    def category_sizes(self) -> list[int]:
+        """Return the number of codes of each category column: its slots, and missing."""
+        return [len(codec.shares) + 2 for _, codec, _, _ in self._varied()]
+
+    def category_share(self) -> float:
+        """Of the columns in which two random training rows differ, the part that is categories."""
+        differ = {part[0].name: 1.0 for part in self._parts()}
+        for column, codec, indicator, _ in self._varied():
+            missing = indicator.mean if indicator else 0.0
+            present = (1 - missing) * np.array(codec.shares)
+            differ[column.name] = 1 - np.square(present).sum() - missing**2
+        varied = sum(differ[part[0].name] for part in self._varied())
+        return float(varied / sum(differ.values()))
+
     def complete(self, values: np.ndarray) -> np.ndarray:
         """Return a copy of the rows whose ranks are those of their distances."""
         values = values.copy()
@@ -192,6 +237,14 @@ class TableEncoder:
         self.event_shape = (len(self.features),)
         return self
 
+    def _varied(self) -> list:
+        """Parts of the category columns that take several values."""
+        return [
+            part
+            for part in self._parts()
+            if part[0].kind == "category" and len(part[1].shares) + bool(part[2]) > 1
+        ]
+
     def _parts(self):
         """Column, codec, missing-cell codec or None, and the coords of the value.
 
@@ -201,3 +254,11 @@ class TableEncoder:
         for i, (column, codec, indicator) in enumerate(parts):
             stop = self._edges[i + 1] - (indicator is not None)
             yield column, codec, indicator, slice(self._edges[i], stop)
+
+
+def _flag(missing: np.ndarray) -> NumberCodec:
+    """Say whether a cell is missing, in plain 0 and 1.
+
+    In standard deviations the rare gaps of one column would outweigh all that is there.
+    """
+    return NumberCodec(float(missing.mean()) if len(missing) else 0.0, 1.0, 0.0, 1.0)

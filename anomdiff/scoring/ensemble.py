@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from anomdiff.scoring.memory import nearest_distances
+from anomdiff.scoring.memory import Memory
 from anomdiff.scoring.reconstruction import Channel, reconstruction_errors, row_misses
 
 
@@ -21,22 +21,26 @@ class Ensemble:
     ----------
     network : list of Channel
         Together one voice: levels without noise, then levels with noise.
-    memory : list of float Tensor of shape (memory, seen)
-        Encoded training rows, cut to each view once and not at every score.
+    memory : list of Memory
+        Remembered rows, one voice per view.
     views : bool Tensor of shape (view, \*event)
-        One voice each: the distance to the nearest remembered row in this view.
+        Entries that each memory looks at.
+    factors : float Tensor of shape (\*event,)
+        What the entries of a row, in its memory's eyes, are multiplied by.
     """
 
     network: list[Channel]
-    memory: list[Tensor]
+    memory: list[Memory]
     views: Tensor
+    factors: Tensor
 
     @classmethod
     def build(
         cls,
         denoiser: nn.Module,
-        memory: Float[Tensor, "memory *event"],
+        memory: list[Memory],
         views: Bool[Tensor, "view *event"],
+        factors: Float[Tensor, "*event"],
         levels: Float[Tensor, "level"],
         noise: Float[Tensor, "level draw *seen"],
     ) -> "Ensemble":
@@ -46,10 +50,12 @@ class Ensemble:
         ----------
         denoiser : nn.Module
             Trained on the entries of the first view.
-        memory : float Tensor of shape (memory, \*event)
-            Encoded training rows.
+        memory : list of Memory
+            What is remembered in each view.
         views : bool Tensor of shape (view, \*event)
             Entries of each view.
+        factors : float Tensor of shape (\*event,)
+            What the memory's entries are multiplied by.
         levels : float Tensor of shape (level,)
             Noise levels of the network.
         noise : float Tensor of shape (level, draw, \*seen)
@@ -57,7 +63,7 @@ class Ensemble:
         """
         clean = torch.zeros_like(noise[:, :1])
         network = [Channel(denoiser, levels, each, views[0]) for each in (clean, noise)]
-        return cls(network, [memory[:, view] for view in views], views)
+        return cls(network, memory, views, factors)
 
     def misses(
         self,
@@ -84,8 +90,8 @@ class Ensemble:
             for channel in self.network
         ]
         memory = [
-            nearest_distances(remembered, values[:, view], observed[:, view])
-            for remembered, view in zip(self.memory, self.views, strict=True)
+            memory.misses((values * self.factors)[:, view], observed[:, view])
+            / share.sqrt()[:, None]
+            for memory, view in zip(self.memory, self.views, strict=True)
         ]
-        distances = [(distance / share.sqrt())[:, None] for distance in memory]
-        return [torch.cat(network, dim=1), *distances]
+        return [torch.cat(network, dim=1), *memory]

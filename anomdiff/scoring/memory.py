@@ -1,50 +1,159 @@
-"""Remembered training rows: the empirical denoiser where its noise vanishes."""
+"""Remembered rows: the empirical denoiser where its noise vanishes, and how crowded it is there."""
+
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 # Pairs of rows compared at once: their distances should stay in the CPU's cache.
 PAIRS_AT_ONCE = 2**20
+# The neighbour whose distance says how crowded it is around a remembered row.
+CROWD = 20
+# Remembered rows with many copies would otherwise lie infinitely many local scales from all else.
+LEAST_SCALE = 0.1
+# Nearer than this, in standard deviations, a row is a copy.
+COPY = 1e-9
+NO_ROW = -1
+
+
+@dataclass(frozen=True)
+class Memory:
+    r"""Remembered rows, and the local scale around each.
+
+    Parameters
+    ----------
+    rows : float Tensor of shape (memory, coord)
+        Encoded normal rows.
+    scales : float Tensor of shape (memory,)
+        Local scale around each, from ``local_scales``.
+    shy : bool Tensor of shape (memory,)
+        Rows that do not vouch for a copy of themselves: those that set the threshold, because
+        a new row does not find itself in the memory either; all of them where the rows to
+        judge are those remembered.
+    """
+
+    rows: Tensor
+    scales: Tensor
+    shy: Tensor
+
+    @torch.inference_mode()
+    def misses(
+        self, values: Float[Tensor, "row coord"], observed: Bool[Tensor, "row coord"]
+    ) -> Float[Tensor, "row 2"]:
+        r"""Distance of each row to the nearest remembered one, plainly and in its local scales.
+
+        As :math:`\sigma \to 0` the posterior mean under the remembered rows becomes the
+        nearest of them, and its miss on the clean row this distance. The second number is
+        the same where each remembered row has a noise level of its own,
+        :math:`\min_i |x - x_i| / s_i`: what is far from a dense cluster may be near in a
+        sparse one. Neither changes with the order of equally near rows.
+
+        Parameters
+        ----------
+        values : float Tensor of shape (row, coord)
+            Encoded rows, 0 where not observed; pass float64, because the search subtracts
+            large numbers.
+        observed : bool Tensor of shape (row, coord)
+            False where the source cell is missing; such entries do not count.
+
+        Returns
+        -------
+        misses : float Tensor of shape (row, 2)
+            In standard deviations, and in local scales.
+        """
+        misses, nearest = self._search(values, observed, None)
+        copies = (misses[:, 0] < COPY) & self.shy[nearest]
+        if copies.any() and len(self.rows) > 1:
+            misses[copies], _ = self._search(values[copies], observed[copies], nearest[copies])
+        return misses
+
+    def _search(self, values, observed, own) -> tuple[Tensor, Tensor]:
+        """Misses of each row and its nearest remembered one, its own place left out."""
+        misses, nearest = [], []
+        for x, seen, squares in _compared(self.rows, values, observed, own):
+            near = squares.argmin(1)
+            locally = (squares / self.scales**2).argmin(1)
+            # The search is by matrix products; the distances found are then free of cancellation.
+            distance, local = (self._distance(x, seen, index) for index in (near, locally))
+            misses.append(torch.stack([distance, local / self.scales[locally]], dim=1))
+            nearest.append(near)
+        return torch.cat(misses), torch.cat(nearest)
+
+    def _distance(self, x: Tensor, seen: Tensor, index: Tensor) -> Tensor:
+        return torch.where(seen, self.rows[index] - x, 0.0).square().sum(1).sqrt()
+
+
+def local_scales(rows: Float[Tensor, "memory coord"]) -> Float[Tensor, "memory"]:
+    """How far apart rows are around each of some rows.
+
+    Parameters
+    ----------
+    rows : float Tensor of shape (memory, coord)
+        Encoded rows.
+
+    Returns
+    -------
+    scales : float Tensor of shape (memory,)
+        Distance of each to its ``CROWD``-th nearest fellow, but no less than ``LEAST_SCALE``
+        times the mean of these distances.
+
+    References
+    ----------
+    Breunig et al. (2000), "LOF", definition 3; Zelnik-Manor and Perona (2004), "Self-Tuning
+    Spectral Clustering", section 2.1.
+    """
+    crowd = neighbour_distances(rows, rows, CROWD, own=torch.arange(len(rows)))
+    mean = crowd.mean().item()
+    return crowd.clamp(min=LEAST_SCALE * mean if mean > 0 else 1.0)
 
 
 @torch.inference_mode()
-def nearest_distances(
+def neighbour_distances(
     memory: Float[Tensor, "memory coord"],
     values: Float[Tensor, "row coord"],
-    observed: Bool[Tensor, "row coord"],
+    k: int,
+    own: Int[Tensor, "row"] | None = None,
 ) -> Float[Tensor, "row"]:
-    r"""Distance of each row to the nearest remembered one, over its observed entries.
-
-    As :math:`\sigma \to 0` the posterior mean under the remembered rows becomes the
-    nearest of them, and its miss on the clean row this distance. Unlike a mean over
-    neighbours it does not change with the order of equally near ones.
+    """Distance of each row to its ``k``-th nearest remembered one.
 
     Parameters
     ----------
     memory : float Tensor of shape (memory, coord)
-        Encoded training rows.
+        Encoded rows.
     values : float Tensor of shape (row, coord)
-        Encoded rows, 0 where not observed; pass float64, because the search subtracts
-        large numbers.
-    observed : bool Tensor of shape (row, coord)
-        False where the source cell is missing.
+        Encoded rows.
+    k : int
+        Which neighbour; the last where there are fewer.
+    own : int Tensor of shape (row,), optional
+        Place of each row in the memory, or ``NO_ROW``: a row is not its own neighbour.
 
     Returns
     -------
     distances : float Tensor of shape (row,)
-        Euclidean, in standard deviations.
+        Euclidean; 0 where a row is all there is in the memory.
     """
-    memory = memory.to(values)
-    squares = (memory**2).T
-    rows_at_once = max(1, PAIRS_AT_ONCE // len(memory))
-    blocks = zip(values.split(rows_at_once), observed.split(rows_at_once), strict=True)
-    return torch.cat([_nearest(memory, squares, x, seen) for x, seen in blocks])
+    k = min(k, len(memory) - (own is not None))
+    if k == 0:
+        return values.new_zeros(len(values))
+    everywhere = torch.ones_like(values, dtype=torch.bool)
+    blocks = _compared(memory, values, everywhere, own)
+    kth = [squares.kthvalue(k, dim=1)[0] for _, _, squares in blocks]
+    return torch.cat(kth).clamp(min=0).sqrt()
 
 
-def _nearest(memory: Tensor, squares: Tensor, x: Tensor, seen: Tensor) -> Tensor:
-    """Find the nearest row by matrix products, then measure the distance without cancellation."""
-    gaps = ~seen.all(0)  # few columns, as a rule: the others need no second product
-    lengths = squares[~gaps].sum(0) + seen[:, gaps].to(x) @ squares[gaps]
-    nearest = memory[lengths.addmm(x, memory.T, alpha=-2).argmin(1)]
-    return torch.where(seen, nearest - x, 0.0).square().sum(1).sqrt()
+def _compared(memory: Tensor, values: Tensor, observed: Tensor, own: Tensor | None):
+    """Yield blocks of rows, their masks, and their squared distances to the memory."""
+    own = torch.full((len(values),), NO_ROW) if own is None else own
+    gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
+    squares = memory.square().T
+    lengths, gap_squares = squares[~gaps].sum(0), squares[gaps]
+    at_once = max(1, PAIRS_AT_ONCE // len(memory))
+    blocks = (part.split(at_once) for part in (values, observed, own))
+    for x, seen, place in zip(*blocks, strict=True):
+        row = torch.where(seen, x, 0.0).square().sum(1, keepdim=True)
+        known = place >= 0
+        distances = (lengths + seen[:, gaps].to(x) @ gap_squares).addmm(x, memory.T, alpha=-2)
+        distances += row
+        distances[known.nonzero()[:, 0], place[known]] = torch.inf
+        yield x, seen, distances

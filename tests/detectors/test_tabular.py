@@ -121,6 +121,47 @@ def test_normal_rows_raise_alarms_at_about_alpha():
     assert rate == pytest.approx(0.1, abs=2 * np.sqrt(0.09 / 400 + 0.09 / 2000))
 
 
+@pytest.mark.filterwarnings("ignore:columns")
+def test_columns_that_go_together_are_learned_and_shuffled_cells_found():
+    rng = np.random.default_rng(0)
+    letters = np.array(list("abcdef"))[rng.integers(6, size=(1500, 1))]
+    frame = pd.DataFrame(np.repeat(letters, 5, axis=1), columns=list("vwxyz"))
+    noisy = frame.mask(rng.random(frame.shape) < 0.1, "a")
+    detector = TabularDetector(**QUICK).fit(noisy[:1000])
+    apart = noisy[1000:].apply(lambda column: rng.permutation(column))
+
+    assert detector.dependence_ is not None
+    together = np.r_[scores(detector, noisy[1000:]), scores(detector, apart)]
+    assert roc_auc_score(np.repeat([0, 1], 500), together) > 0.95
+
+
+@pytest.mark.parametrize("n", [300, 3000])
+def test_screening_finds_a_clump_of_anomalies_among_the_rows_fitted_to(n):
+    rng = np.random.default_rng(0)
+    normal = rng.normal(size=(n, 3))
+    clump = rng.normal(size=(n // 30, 3)) * 0.05 + 4
+    rows = np.r_[clump, normal]
+    detector = TabularDetector(**QUICK)
+
+    scored = detector.screen(rows)
+
+    assert roc_auc_score(np.arange(len(rows)) < len(clump), scored["anomaly_score"]) > 0.99
+    assert scored["is_anomaly"].mean() <= detector.alpha
+    assert (detector.predict(clump + 0.01) == -1).all()  # ready for new rows
+
+
+def test_contaminated_training_rows_are_not_learned():
+    rng = np.random.default_rng(0)
+    rows = np.r_[rng.normal(size=(500, 3)), rng.normal(size=(40, 3)) * 0.05 + 4]
+    new = rng.normal(size=(200, 3)) * 0.05 + 4
+
+    trusting = TabularDetector(**QUICK).fit(rows)
+    careful = TabularDetector(**QUICK, trim_fraction=0.1).fit(rows)
+
+    assert (careful.predict(new) == -1).mean() > 0.9
+    assert (trusting.predict(new) == -1).mean() < 0.5
+
+
 def test_a_resumed_fit_equals_an_uninterrupted_one(table, tmp_path):
     settings = {**QUICK, "steps": 250}
     path = tmp_path / "training.safetensors"
@@ -180,7 +221,14 @@ def test_bad_batches_are_refused_in_one_sentence(fitted, table, change, message)
 
 @pytest.mark.parametrize(
     ("parameter", "value"),
-    [("alpha", 0.0), ("alpha", 1.0), ("steps", 0), ("n_draws", 3), ("held_out_fraction", 1.5)],
+    [
+        ("alpha", 0.0),
+        ("alpha", 1.0),
+        ("steps", 0),
+        ("n_draws", 3),
+        ("held_out_fraction", 1.5),
+        ("trim_fraction", 0.5),
+    ],
 )
 def test_parameters_out_of_range_are_refused(table, parameter, value):
     with pytest.raises(ValueError, match=parameter):

@@ -2,44 +2,120 @@ import pytest
 import torch
 
 from anomdiff.diffusion.denoiser import EmpiricalDenoiser
-from anomdiff.scoring.memory import nearest_distances
+from anomdiff.scoring.memory import (
+    CROWD,
+    LEAST_SCALE,
+    Memory,
+    local_scales,
+    neighbour_distances,
+)
+
+
+def normal(*shape):
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+def remembered(rows, shy=0):
+    """Remember rows, the first few of them shy."""
+    return Memory(rows, local_scales(rows), torch.arange(len(rows)) < shy)
 
 
 @pytest.mark.parametrize("seen", [1.0, 0.7])
-def test_distances_equal_the_naive_loop(seen):
-    memory = torch.randn(40, 5, dtype=torch.float64)
+def test_misses_equal_the_naive_loop(seen):
+    memory = remembered(normal(40, 5))
     observed = torch.rand(600, 5) < seen
-    values = torch.where(observed, torch.randn(600, 5, dtype=torch.float64), 0.0)
+    values = torch.where(observed, normal(600, 5), 0.0)
 
-    distances = nearest_distances(memory, values, observed)
+    misses = memory.misses(values, observed)
 
-    for row, mask, distance in zip(values, observed, distances, strict=True):
-        naive = min(((row - each)[mask] ** 2).sum().sqrt() for each in memory)
-        torch.testing.assert_close(distance, naive)
+    for row, mask, (distance, local) in zip(values, observed, misses, strict=True):
+        naive = torch.stack([((row - each)[mask] ** 2).sum().sqrt() for each in memory.rows])
+        torch.testing.assert_close(distance, naive.min())
+        torch.testing.assert_close(local, (naive / memory.scales).min())
 
 
 def test_distances_are_the_misses_of_the_empirical_denoiser_as_noise_vanishes():
-    memory, values = torch.randn(2, 50, 4, dtype=torch.float64)
+    rows, values = normal(2, 50, 4)
     observed = torch.ones(50, 4, dtype=torch.bool)
 
-    distances = nearest_distances(memory, values, observed)
+    distances = remembered(rows).misses(values, observed)[:, 0]
 
-    denoised = EmpiricalDenoiser(memory)(values, torch.full((50,), 1e-3), ~observed)
+    denoised = EmpiricalDenoiser(rows)(values, torch.full((50,), 1e-3), ~observed)
     torch.testing.assert_close(distances, (values - denoised).norm(dim=1))
 
 
 def test_a_remembered_row_is_at_no_distance_however_far_out():
-    memory = torch.randn(300, 6, dtype=torch.float64) * 1e4
+    rows = normal(300, 6) * 1e4
 
-    distances = nearest_distances(memory, memory, torch.ones(300, 6, dtype=torch.bool))
+    misses = remembered(rows).misses(rows, torch.ones(300, 6, dtype=torch.bool))
 
-    assert (distances == 0).all()
+    assert (misses == 0).all()
+
+
+def test_a_shy_row_is_as_far_from_the_others_as_if_it_were_forgotten():
+    rows = normal(30, 3)
+    observed = torch.ones(30, 3, dtype=torch.bool)
+    memory = remembered(rows, shy=20)
+
+    misses = memory.misses(rows, observed)
+
+    assert (misses[20:] == 0).all()
+    for i in range(20):
+        others = torch.arange(30) != i
+        without = Memory(rows[others], memory.scales[others], memory.shy[others])
+        torch.testing.assert_close(misses[i : i + 1], without.misses(rows[[i]], observed[[i]]))
+
+
+def test_a_shy_row_finds_its_other_copies():
+    rows = normal(5, 3).repeat(2, 1)
+
+    misses = remembered(rows, shy=10).misses(rows, torch.ones(10, 3, dtype=torch.bool))
+
+    assert (misses == 0).all()
 
 
 def test_equally_near_rows_are_interchangeable():
-    memory = torch.eye(4, dtype=torch.float64).repeat(50, 1)
+    rows = torch.eye(4, dtype=torch.float64).repeat(50, 1)
     values = torch.zeros(3, 4, dtype=torch.float64)
     observed = torch.ones(3, 4, dtype=torch.bool)
 
-    for order in (torch.arange(200), torch.randperm(200)):
-        assert (nearest_distances(memory[order], values, observed) == 1).all()
+    first = remembered(rows).misses(values, observed)
+    again = remembered(rows[torch.randperm(200)]).misses(values, observed)
+
+    assert (first[:, 0] == 1).all()
+    torch.testing.assert_close(first, again)
+
+
+def test_what_is_far_from_a_dense_cluster_is_near_in_a_sparse_one():
+    rows = torch.cat([normal(200, 2) * 0.1, normal(200, 2) * 3 + 50])
+    values = torch.tensor([[2.0, 0.0], [52.0, 50.0]], dtype=torch.float64)
+
+    local = remembered(rows).misses(values, torch.ones(2, 2, dtype=torch.bool))[:, 1]
+
+    assert local[0] > 5 * local[1]
+
+
+def test_local_scales_follow_their_definition():
+    rows = normal(100, 3)
+    rows[:60] = rows[0]  # many copies
+
+    scales = local_scales(rows)
+
+    naive = torch.cdist(rows, rows).fill_diagonal_(torch.inf).sort(dim=1)[0][:, CROWD - 1]
+    torch.testing.assert_close(scales, naive.clamp(min=LEAST_SCALE * naive.mean()))
+
+
+def test_few_rows_have_scales_too():
+    assert (local_scales(normal(1, 3)) > 0).all()
+    assert (local_scales(torch.ones(5, 3, dtype=torch.float64)) > 0).all()
+    torch.testing.assert_close(local_scales(torch.tensor([[0.0], [2.0]])), torch.full((2,), 2.0))
+
+
+@pytest.mark.parametrize("k", [1, 3, 99])
+def test_neighbour_distances_equal_a_sort(k):
+    memory, values = normal(20, 3), normal(1500, 3)
+
+    distances = neighbour_distances(memory, values, k)
+
+    naive = torch.cdist(values, memory).sort(dim=1)[0][:, min(k, 20) - 1]
+    torch.testing.assert_close(distances, naive)
