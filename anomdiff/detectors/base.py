@@ -15,6 +15,7 @@ from anomdiff.detectors.fitting import fit_denoiser
 from anomdiff.detectors.parallel import map_blocks
 from anomdiff.detectors.parameters import check_parameters
 from anomdiff.detectors.parts import relate, remember, split_rows
+from anomdiff.detectors.trimming import central_rows
 from anomdiff.diffusion.noise import geometric_levels, noise_bank
 from anomdiff.scoring.attribution import contributions, expected_parts
 from anomdiff.scoring.calibration import (
@@ -26,7 +27,6 @@ from anomdiff.scoring.calibration import (
 )
 from anomdiff.scoring.ensemble import Ensemble
 from anomdiff.scoring.memory import Memory
-from anomdiff.scoring.trimming import central_rows
 
 # Rows scored at once: bounds memory without slowing the matrix products.
 SCORED_AT_ONCE = 2048

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anomdiff.detectors.neighbours import local_scales
 from anomdiff.scoring.dependence import Dependence
-from anomdiff.scoring.memory import local_scales
 
 
 def split_rows(n: int, fraction: float, least: int, most: int, rng) -> tuple:

@@ -3,18 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 # Pairs of rows compared at once: their distances should stay in the CPU's cache.
 PAIRS_AT_ONCE = 2**20
-# The neighbour whose distance says how crowded it is around a remembered row.
-CROWD = 20
-# Remembered rows with many copies would otherwise lie infinitely many local scales from all else.
-LEAST_SCALE = 0.1
 # Nearer than this, in standard deviations, a row is a copy.
 COPY = 1e-9
-NO_ROW = -1
 
 
 @dataclass(frozen=True)
@@ -26,11 +21,15 @@ class Memory:
     rows : float Tensor of shape (memory, coord)
         Encoded normal rows.
     scales : float Tensor of shape (memory,)
-        Local scale around each, from ``local_scales``.
+        Local scale around each: how far apart remembered rows are there.
     shy : bool Tensor of shape (memory,)
         Rows that do not vouch for a copy of themselves: those that set the threshold, because
         a new row does not find itself in the memory either; all of them where the rows to
         judge are those remembered.
+
+    References
+    ----------
+    Local scales: Zelnik-Manor and Perona (2004), "Self-Tuning Spectral Clustering", section 2.1.
     """
 
     rows: Tensor
@@ -84,76 +83,21 @@ class Memory:
         return torch.where(seen, self.rows[index] - x, 0.0).square().sum(1).sqrt()
 
 
-def local_scales(rows: Float[Tensor, "memory coord"]) -> Float[Tensor, "memory"]:
-    """How far apart rows are around each of some rows.
-
-    Parameters
-    ----------
-    rows : float Tensor of shape (memory, coord)
-        Encoded rows.
-
-    Returns
-    -------
-    scales : float Tensor of shape (memory,)
-        Distance of each to its ``CROWD``-th nearest fellow, but no less than ``LEAST_SCALE``
-        times the mean of these distances.
-
-    References
-    ----------
-    Breunig et al. (2000), "LOF", definition 3; Zelnik-Manor and Perona (2004), "Self-Tuning
-    Spectral Clustering", section 2.1.
-    """
-    crowd = neighbour_distances(rows, rows, CROWD, own=torch.arange(len(rows)))
-    mean = crowd.mean().item()
-    return crowd.clamp(min=LEAST_SCALE * mean if mean > 0 else 1.0)
-
-
-@torch.inference_mode()
-def neighbour_distances(
-    memory: Float[Tensor, "memory coord"],
-    values: Float[Tensor, "row coord"],
-    k: int,
-    own: Int[Tensor, "row"] | None = None,
-) -> Float[Tensor, "row"]:
-    """Distance of each row to its ``k``-th nearest remembered one.
-
-    Parameters
-    ----------
-    memory : float Tensor of shape (memory, coord)
-        Encoded rows.
-    values : float Tensor of shape (row, coord)
-        Encoded rows.
-    k : int
-        Which neighbour; the last where there are fewer.
-    own : int Tensor of shape (row,), optional
-        Place of each row in the memory, or ``NO_ROW``: a row is not its own neighbour.
-
-    Returns
-    -------
-    distances : float Tensor of shape (row,)
-        Euclidean; 0 where a row is all there is in the memory.
-    """
-    k = min(k, len(memory) - (own is not None))
-    if k == 0:
-        return values.new_zeros(len(values))
-    everywhere = torch.ones_like(values, dtype=torch.bool)
-    blocks = _compared(memory, values, everywhere, own)
-    kth = [squares.kthvalue(k, dim=1)[0] for _, _, squares in blocks]
-    return torch.cat(kth).clamp(min=0).sqrt()
-
-
 def _compared(memory: Tensor, values: Tensor, observed: Tensor, own: Tensor | None):
-    """Yield blocks of rows, their masks, and their squared distances to the memory."""
-    own = torch.full((len(values),), NO_ROW) if own is None else own
+    """Yield blocks of rows, their masks, and their squared distances to the memory.
+
+    Row i's distance to the remembered row ``own[i]`` is infinite.
+    """
     gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
     squares = memory.square().T
     lengths, gap_squares = squares[~gaps].sum(0), squares[gaps]
     at_once = max(1, PAIRS_AT_ONCE // len(memory))
-    blocks = (part.split(at_once) for part in (values, observed, own))
-    for x, seen, place in zip(*blocks, strict=True):
+    for start in range(0, len(values), at_once):
+        block = slice(start, start + at_once)
+        x, seen = values[block], observed[block]
         row = torch.where(seen, x, 0.0).square().sum(1, keepdim=True)
-        known = place >= 0
         distances = (lengths + seen[:, gaps].to(x) @ gap_squares).addmm(x, memory.T, alpha=-2)
         distances += row
-        distances[known.nonzero()[:, 0], place[known]] = torch.inf
+        if own is not None:
+            distances[torch.arange(len(x)), own[block]] = torch.inf
         yield x, seen, distances

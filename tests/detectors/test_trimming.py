@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from anomdiff.scoring.trimming import central_rows
+from anomdiff.detectors.trimming import central_rows
 
 
 def generator():

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from anomdiff.scoring.memory import NO_ROW, neighbour_distances
+from anomdiff.detectors.neighbours import neighbour_distances
 
 # A clump of anomalies has to be larger than this to vouch for itself.
 CLUMP = 128
@@ -50,8 +50,8 @@ def central_rows(
         candidates = central.nonzero()[:, 0]
         order = torch.randperm(len(candidates), generator=generator)
         reference = candidates[order[:MAX_REFERENCE]]
-        own = torch.full((n_rows,), NO_ROW)
-        own[reference] = torch.arange(len(reference))
+        own = torch.zeros(n_rows, dtype=torch.bool)
+        own[reference] = True
         k = max(1, min(CLUMP, len(reference) // 4))
         ranks = [
             neighbour_distances(view[reference], view, k, own).argsort(stable=True).argsort()
