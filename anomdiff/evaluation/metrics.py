@@ -85,7 +85,7 @@ def vus_pr(anomalous: ArrayLike, scores: ArrayLike, window: int) -> float:
     Returns
     -------
     volume : float
-        From 0 to above 1: with shoulders, the degrees found can slightly exceed those wanted.
+        From 0 to 1; flagging exactly the anomalous rows gives 1 at every width.
 
     Raises
     ------
@@ -94,8 +94,8 @@ def vus_pr(anomalous: ArrayLike, scores: ArrayLike, window: int) -> float:
 
     References
     ----------
-    Paparrizos et al. (2022), "Volume Under the Surface", VLDB 15(11), sections 3 and 4; details
-    as in the TSB-AD benchmark, Liu and Paparrizos (2024).
+    Paparrizos et al. (2022), "Volume Under the Surface", PVLDB 15(11); details as in the TSB-AD
+    benchmark, Liu and Paparrizos (2024), NeurIPS.
     """
     return _volumes(anomalous, scores, window)[1]
 
@@ -154,7 +154,8 @@ def range_f1(
 
     An anomaly of which a share o is flagged, in x pieces, is recalled to the degree
     :math:`0.2 [x > 0] + 0.8\, o / x`; a flagged run of which a share o is anomalous, in x pieces,
-    is precise to the degree o / x. Both are averaged over their runs, long or short.
+    is precise to the degree o / x. Both are averaged over their runs, long or short. TSB-AD's
+    "R-based-F1".
 
     Parameters
     ----------
@@ -176,8 +177,8 @@ def range_f1(
 
     References
     ----------
-    Tatbul et al. (2018), "Precision and Recall for Time Series", eqs. 4-7, with flat positional
-    bias, alpha = 0.2 and gamma(x) = 1/x. https://arxiv.org/abs/1803.03639
+    Tatbul et al. (2018), "Precision and Recall for Time Series", with flat positional bias,
+    alpha = 0.2 and gamma(x) = 1/x. https://arxiv.org/abs/1803.03639
     """
     return _best_f1(range_rates, anomalous, scores, thresholds)
 
@@ -189,7 +190,8 @@ def event_f1(
 
     An anomaly is found if any of its rows is flagged, and recall is the share of anomalies that
     are found; precision is the share of flagged rows that are anomalous, so that a false alarm
-    costs as many rows as it lasts. TSB-AD's "Event-based-F1".
+    costs as many rows as it lasts. TSB-AD's "Event-based-F1", except that an anomaly at the very
+    end of a series keeps its last row.
 
     Parameters and errors as in `range_f1`.
     """
