@@ -1,5 +1,6 @@
 """Remembered rows: the empirical denoiser where its noise vanishes, and how crowded it is there."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -64,13 +65,14 @@ class Memory:
         misses, nearest = self._search(values, observed, None)
         copies = (misses[:, 0] < COPY) & self.shy[nearest]
         if copies.any() and len(self.rows) > 1:
-            misses[copies], _ = self._search(values[copies], observed[copies], nearest[copies])
+            own = nearest[copies][:, None] == torch.arange(len(self.rows))
+            misses[copies], _ = self._search(values[copies], observed[copies], own)
         return misses
 
     def _search(self, values, observed, own) -> tuple[Tensor, Tensor]:
         """Misses of each row and its nearest remembered one, its own place left out."""
         misses, nearest = [], []
-        for x, seen, squares in _compared(self.rows, values, observed, own):
+        for x, seen, squares in compared(self.rows, values, observed, own):
             near = squares.argmin(1)
             locally = (squares / self.scales**2).argmin(1)
             # The search is by matrix products; the distances found are then free of cancellation.
@@ -83,10 +85,24 @@ class Memory:
         return torch.where(seen, self.rows[index] - x, 0.0).square().sum(1).sqrt()
 
 
-def _compared(memory: Tensor, values: Tensor, observed: Tensor, own: Tensor | None):
+def compared(
+    memory: Float[Tensor, "memory coord"],
+    values: Float[Tensor, "row coord"],
+    observed: Bool[Tensor, "row coord"],
+    own: Bool[Tensor, "row memory"] | None = None,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield blocks of rows, their masks, and their squared distances to the memory.
 
-    Row i's distance to the remembered row ``own[i]`` is infinite.
+    Parameters
+    ----------
+    memory : float Tensor of shape (memory, coord)
+        Remembered rows.
+    values : float Tensor of shape (row, coord)
+        Rows, 0 where not observed.
+    observed : bool Tensor of shape (row, coord)
+        Entries that count.
+    own : bool Tensor of shape (row, memory), optional
+        Remembered rows that do not vouch for a row; their distance is infinite.
     """
     gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
     squares = memory.square().T
@@ -99,5 +115,5 @@ def _compared(memory: Tensor, values: Tensor, observed: Tensor, own: Tensor | No
         distances = (lengths + seen[:, gaps].to(x) @ gap_squares).addmm(x, memory.T, alpha=-2)
         distances += row
         if own is not None:
-            distances[torch.arange(len(x)), own[block]] = torch.inf
+            distances[own[block]] = torch.inf
         yield x, seen, distances

@@ -1,0 +1,168 @@
+"""Frames of one or many series to uninterrupted stretches of numbers, and back to their rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anomdiff.encoding.cells import read_cells
+
+# Where the clock jumps by more than this many usual steps, a new stretch begins.
+GAP = 3.0
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring steps of one series.
+
+    Attributes
+    ----------
+    series : object
+        Label of the series; None where there is only one.
+    rows : int ndarray of shape (step,)
+        Places of the steps in the frame.
+    values : float ndarray of shape (step, channel)
+        What was measured; NaN where missing.
+    """
+
+    series: Any
+    rows: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class PanelLayout:
+    """Which columns of a frame name the series, the time and the channels.
+
+    Parameters
+    ----------
+    series : str or None
+        Column that tells the series apart; None for a single series.
+    time : str or None
+        Column of the moments; None where the index has them, or the order of rows.
+    channels : tuple
+        Columns that were measured.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"host": ["a", "b", "a"], "t": [2, 1, 1], "load": [0.5, 0.1, 0.4]})
+    >>> layout = PanelLayout.infer(frame, series="host", time="t")
+    >>> [(part.series, part.rows.tolist()) for part in layout.read(frame)]
+    [('a', [2, 0]), ('b', [1])]
+    """
+
+    series: Any
+    time: Any
+    channels: tuple
+
+    @classmethod
+    def infer(cls, frame: pd.DataFrame, series=None, time=None) -> "PanelLayout":
+        """Take every column but those of series and time as a channel.
+
+        Raises
+        ------
+        ValueError
+            If one of the two is no column, or no channel is left.
+        """
+        for role, name in (("series", series), ("time", time)):
+            if name is not None and name not in frame.columns:
+                raise ValueError(f"need the column {name!r} of {role}; got {list(frame.columns)}.")
+        channels = tuple(name for name in frame.columns.tolist() if name not in (series, time))
+        if not channels:
+            raise ValueError(f"need at least one channel; got only {list(frame.columns)}.")
+        return cls(series, time, channels)
+
+    def read(self, frame: pd.DataFrame) -> list[Stretch]:
+        """Cut a frame into stretches, each in the order of its time.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Rows in any order, series mixed.
+
+        Returns
+        -------
+        stretches : list of Stretch
+            Their rows, put together, are all rows of the frame.
+
+        Raises
+        ------
+        ValueError
+            If the frame is empty, a column is missing or unreadable, a moment is missing, or a
+            moment of a series occurs twice.
+        """
+        self._require(frame)
+        values = np.column_stack(
+            [read_cells(frame[name].rename(name), "number") for name in self.channels]
+        )
+        moments = self._moments(frame)
+        stretches = []
+        for label, rows in self._groups(frame):
+            if moments is not None:
+                rows = rows[np.argsort(moments[rows], kind="stable")]
+                self._require_distinct(moments[rows], label)
+            for part in np.split(rows, _breaks(moments, rows)):
+                stretches.append(Stretch(label, part, values[part]))
+        return stretches
+
+    def labels(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of series and time, where there are any."""
+        return frame[[name for name in (self.series, self.time) if name is not None]]
+
+    def to_dict(self) -> dict:
+        """Return the layout as JSON values."""
+        return {"series": self.series, "time": self.time, "channels": list(self.channels)}
+
+    @classmethod
+    def from_dict(cls, state: dict) -> "PanelLayout":
+        """Rebuild a layout from `to_dict`."""
+        return cls(state["series"], state["time"], tuple(state["channels"]))
+
+    def _require(self, frame: pd.DataFrame) -> None:
+        if not len(frame):
+            raise ValueError("need at least one row; got an empty frame (0 sample(s)).")
+        wanted = [self.series, self.time, *self.channels]
+        missing = [name for name in wanted if name is not None and name not in frame.columns]
+        if missing:
+            raise ValueError(f"need the columns {wanted}; {missing} are missing.")
+
+    def _groups(self, frame: pd.DataFrame):
+        """Label and rows of each series."""
+        if self.series is None:
+            return [(None, np.arange(len(frame)))]
+        codes, labels = pd.factorize(frame[self.series], sort=False)
+        if (codes < 0).any():
+            row = frame.index[(codes < 0).argmax()]
+            raise ValueError(f"need a series in column {self.series!r}; row {row!r} has none.")
+        order = np.argsort(codes, kind="stable")
+        ends = np.cumsum(np.bincount(codes))[:-1]
+        return zip(labels.tolist(), np.split(order, ends), strict=True)
+
+    def _moments(self, frame: pd.DataFrame) -> np.ndarray | None:
+        """Read the moments as numbers, None where rows are only in order."""
+        if self.time is not None:
+            cells = frame[self.time].rename(self.time)
+        elif isinstance(frame.index, pd.DatetimeIndex):
+            cells = pd.Series(frame.index, name="index")
+        else:
+            return None
+        if cells.isna().any():
+            row = frame.index[cells.isna().to_numpy().argmax()]
+            raise ValueError(f"need a time in column {cells.name!r}; row {row!r} has none.")
+        if pd.api.types.is_numeric_dtype(cells):
+            return cells.to_numpy(dtype=float)
+        return read_cells(cells, "datetime").astype("int64").astype(float)
+
+    def _require_distinct(self, moments: np.ndarray, label) -> None:
+        if (np.diff(moments) == 0).any():
+            of = "" if label is None else f" of series {label!r}"
+            raise ValueError(f"need one row per moment{of}; a moment occurs twice.")
+
+
+def _breaks(moments: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
+    """Where in the sorted rows the clock jumps."""
+    if moments is None or len(rows) < 3:
+        return np.array([], dtype=int)
+    steps = np.diff(moments[rows])
+    return np.flatnonzero(steps > GAP * np.median(steps)) + 1
