@@ -2,12 +2,31 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import validate_data
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
 
 from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.detectors.fitting import fit_denoiser
+from anomdiff.detectors.parallel import map_blocks
+from anomdiff.detectors.parts import relate, remember, split_rows
+from anomdiff.detectors.trimming import central_rows
 from anomdiff.diffusion.networks import ResidualMLP
+from anomdiff.diffusion.noise import geometric_levels, noise_bank
 from anomdiff.encoding.schema import Schema
 from anomdiff.encoding.table import TableEncoder
+from anomdiff.scoring.attribution import contributions, expected_parts
+from anomdiff.scoring.calibration import MIN_SPREAD, ScoreCalibration, needed_rows
+from anomdiff.scoring.ensemble import Ensemble
+from anomdiff.scoring.memory import Memory
+
+# Rows scored at once: bounds memory without slowing the matrix products.
+SCORED_AT_ONCE = 2048
+# Share of the rows left out where there is no clean training data.
+SUSPECTED = 0.3
+# Noise level, in standard deviations, at which a redrawn column says nothing of itself.
+REDRAWN = 4.0
 
 
 class TabularDetector(DiffusionDetector):
@@ -46,7 +65,7 @@ class TabularDetector(DiffusionDetector):
         Most rows remembered.
     trim_fraction : float, default=0.0
         Share of the rows that ``fit`` is not to trust: it neither learns nor remembers the
-        least central ones.
+        least central ones. ``screen`` leaves out 30 % if it is 0.
     max_categories : int, default=50
         Most values of a category with a coordinate of their own.
     device : str, default="auto"
@@ -134,6 +153,33 @@ class TabularDetector(DiffusionDetector):
         """Names of the columns that take part in the score."""
         return [column.name for column in self.schema_.used]
 
+    def explain(self, X, *, top=None):
+        """Name the columns to blame for each row's score.
+
+        A column's contribution is how far the score falls when its value is replaced
+        by what the other columns let one expect.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Rows to explain; best the few with the highest scores, because each costs
+            one scoring per column.
+        top : int, optional
+            Columns per row, the largest contributions first; all by default.
+
+        Returns
+        -------
+        reasons : DataFrame
+            Columns ``row`` (label in the index of ``X``), ``column``, ``value``,
+            ``expected`` and ``contribution`` (in units of the score).
+        """
+        check_is_fitted(self)
+        frame = self._check(X, reset=False, by_name=True)
+        values, observed = self._encode(frame)
+        expected = self._expected(values, observed)
+        shares = contributions(self._score_encoded, values, observed, expected)
+        return self._reasons(frame, expected.numpy(), shares.numpy(), top)
+
     def _check(self, X, *, reset, by_name=False) -> pd.DataFrame:
         if not isinstance(X, pd.DataFrame):
             array = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
@@ -155,6 +201,170 @@ class TabularDetector(DiffusionDetector):
 
     def _make_network(self, event_shape):
         return ResidualMLP(*event_shape, width=self.width, n_blocks=self.n_blocks)
+
+    # -- fitting -------------------------------------------------------------------------
+
+    def _fit(self, frame, on_step):
+        self._learn(frame, self.trim_fraction, on_step)
+
+    def _screen(self, frame, on_step) -> tuple[np.ndarray, dict]:
+        """Learn and remember only the most central rows."""
+        everyone = np.arange(len(frame))
+        self._learn(frame, self.trim_fraction or SUSPECTED, on_step, shy=everyone)
+        return self._score(frame)
+
+    def _learn(self, frame, trim_fraction, on_step, shy=None):
+        """Fit to a checked frame, whose ``shy`` rows (held-out ones) vouch for no copy."""
+        rng = check_random_state(self.random_state)
+        self.seed_ = int(rng.randint(2**31 - 1))
+        training, held_out = split_rows(
+            len(frame),
+            self.held_out_fraction,
+            needed_rows(self.alpha),
+            self.max_held_out,
+            rng,
+        )
+        self.n_training_rows_, self.n_held_out_rows_ = len(training), len(held_out)
+        self.encoder_ = self._make_encoder(frame.iloc[training])
+        values, observed = self._encode(frame)
+        trusted = self._trusted(values, trim_fraction)
+        training, typical = training[trusted[training]], held_out[trusted[held_out]]
+
+        self._train(values, observed, training, typical, on_step)
+        self.noise_ = noise_bank(self.n_levels, self.n_draws, self._event_shape(), self.seed_)
+        self.memory_ = remember(
+            values * self._factors(),
+            np.flatnonzero(trusted),
+            held_out if shy is None else shy,
+            self.max_memory,
+            self._views(),
+            rng,
+        )
+        codes = self._codes(values, observed)
+        self.dependence_, weight = relate(
+            codes[training],
+            codes[typical],
+            self.encoder_.category_sizes(),
+            self.encoder_.category_share(),
+            self.seed_,
+        )
+        self._make_ensemble()
+        held = values[held_out], observed[held_out]
+        self._calibrate(_joined(self._map_rows(self._misses, *held)), trusted[held_out], weight)
+
+    def _trusted(self, values, trim_fraction) -> np.ndarray:
+        """Tell the rows to learn from; all of them, if the data are said to be clean."""
+        if not trim_fraction:
+            return np.ones(len(values), dtype=bool)
+        views = [(values * self._factors())[:, view] for view in self._views()]
+        generator = torch.Generator().manual_seed(self.seed_)
+        return central_rows(views, 1 - trim_fraction, generator).numpy()
+
+    def _train(self, values, observed, training, held_out, on_step):
+        """Train the network on its view and keep the course of the training."""
+        view = self._views()[0]
+        result = fit_denoiser(
+            lambda: self._make_network(self._event_shape()),
+            *((values[rows][:, view], observed[rows][:, view]) for rows in (training, held_out)),
+            self.get_params(deep=False),
+            self.seed_,
+            on_step,
+        )
+        self.denoiser_ = result.denoiser.requires_grad_(False)
+        columns = ["step", "loss", "held_out_loss", "learning_rate"]
+        self.history_ = pd.DataFrame(result.history, columns=columns)
+
+    def _make_ensemble(self):
+        """Set up the ways to look at a row."""
+        views = self._views()
+        levels = geometric_levels(self.n_levels, self.sigma_min, self.sigma_max)
+        memory = [
+            Memory(self.memory_["rows"][:, view], scales, self.memory_["shy"])
+            for view, scales in zip(views, self.memory_["scales"], strict=True)
+        ]
+        self.ensemble_ = Ensemble.build(
+            self.denoiser_, memory, views, self._factors(), levels, self.noise_
+        )
+
+    def _calibrate(self, misses, trusted, weight):
+        """Learn what normal misses look like, then the scores and the threshold.
+
+        Held-out rows are remembered but do not vouch for themselves: a new row has one row more
+        to be near to, so that p-values err on the safe side. So they do where anomalies are
+        among the held-out rows, which count here even if they are not trusted.
+        """
+        weights, least = None, None
+        if self.dependence_ is not None:
+            rest = len(misses) - 1
+            weights = [(1 - weight) / rest] * rest + [weight]
+            least = [MIN_SPREAD] * rest + [1.0]
+        typical = [voice[trusted] for voice in misses]
+        self.calibration_ = ScoreCalibration.fit(typical, weights, least)
+        self.calibration_scores_ = np.sort(self.calibration_.score(misses).numpy())
+        self._set_threshold()
+
+    # -- scoring -------------------------------------------------------------------------
+
+    def _encode(self, frame) -> tuple[Tensor, Tensor]:
+        """Encode a checked frame to float64 values and the observed mask."""
+        values, observed = self.encoder_.encode(frame)
+        return torch.from_numpy(values), torch.from_numpy(observed)
+
+    def _score(self, frame) -> tuple[np.ndarray, dict]:
+        """Score a checked frame block by block; larger is more anomalous."""
+        starts = range(0, len(frame), SCORED_AT_ONCE)
+        blocks = [frame.iloc[start : start + SCORED_AT_ONCE] for start in starts]
+        scored = map_blocks(lambda block: self._score_encoded(*self._encode(block)), blocks)
+        return torch.cat(scored).numpy(), {}
+
+    def _map_rows(self, function, *tensors) -> list:
+        """Apply a function to encoded rows, block by block."""
+        blocks = list(zip(*(each.split(SCORED_AT_ONCE) for each in tensors), strict=True))
+        return map_blocks(lambda block: function(*block), blocks)
+
+    def _score_encoded(self, values, observed) -> Tensor:
+        """Score encoded rows."""
+        return self.calibration_.score(self._misses(values, observed))
+
+    def _misses(self, values, observed) -> list[Tensor]:
+        """Misses of encoded rows, one tensor per voice."""
+        share = self._observed_share(observed)
+        misses = self.ensemble_.misses(values, observed, share)
+        if self.dependence_ is not None:
+            misses.append(self.dependence_.misses(self._codes(values, observed)))
+        return misses
+
+    def _codes(self, values, observed) -> Tensor:
+        """Codes of the categories of encoded rows."""
+        return torch.from_numpy(self.encoder_.category_codes(values.numpy(), observed.numpy()))
+
+    def _observed_share(self, observed) -> Tensor:
+        """Share of each row's columns that is observed; at least one column's worth."""
+        seen, whole = (
+            self.encoder_.fold(mask.double().numpy()) for mask in (observed, observed[:1] | True)
+        )
+        return torch.from_numpy((seen / whole).mean(1)).clamp(min=1 / seen.shape[1])
+
+    def _views(self) -> Tensor:
+        """Entries of each view, of shape (view, *event); the network works on the first."""
+        return torch.from_numpy(self.encoder_.views())
+
+    def _factors(self) -> Tensor:
+        """What entries are multiplied by where rows are compared, of shape (*event)."""
+        return torch.from_numpy(self.encoder_.rarity())
+
+    def _event_shape(self) -> tuple[int, ...]:
+        """Shape of the events that the network sees."""
+        return (int(self._views()[0].sum()),)
+
+    def _expected(self, values, observed) -> Tensor:
+        """Each row once per column, that column redrawn; of shape (column, row, *event)."""
+        view = self._views()[0]
+        parts = torch.from_numpy(np.stack([self.encoder_.part(c) for c in self.columns_]))
+        arguments = values[:, view], observed[:, view], parts[:, view]
+        copies = values.repeat(len(parts), *[1] * values.ndim)
+        copies[:, :, view] = expected_parts(self.denoiser_, *arguments, REDRAWN)
+        return torch.from_numpy(np.stack([self.encoder_.complete(c.numpy()) for c in copies]))
 
     def _reasons(self, frame, expected, shares, top) -> pd.DataFrame:
         n_rows, n_columns = shares.shape
@@ -186,3 +396,8 @@ class TabularDetector(DiffusionDetector):
 def _cells(columns: list[pd.Series]) -> np.ndarray:
     """Lay several columns out row by row, each cell as it is."""
     return np.stack([column.astype(object).to_numpy() for column in columns], axis=1).reshape(-1)
+
+
+def _joined(blocks: list[list[Tensor]]) -> list[Tensor]:
+    """Blocks of rows put together, for every voice."""
+    return [torch.cat(voice) for voice in zip(*blocks, strict=True)]
