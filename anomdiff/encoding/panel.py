@@ -1,5 +1,6 @@
 """Frames of one or many series to uninterrupted stretches of numbers, and back to their rows."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from anomdiff.encoding.cells import read_cells
 
-# Where the clock jumps by more than this many usual steps, a new stretch begins.
+# Where time jumps by more than this many usual steps, a new stretch begins.
 GAP = 3.0
 
 
@@ -43,6 +44,8 @@ class PanelLayout:
         Column of the moments; None where the index has them, or the order of rows.
     channels : tuple
         Columns that were measured.
+    step : float or None
+        Usual difference of neighbouring moments in training; None where rows are only in order.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class PanelLayout:
     series: Any
     time: Any
     channels: tuple
+    step: float | None = None
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, series=None, time=None) -> "PanelLayout":
@@ -71,7 +75,9 @@ class PanelLayout:
         channels = tuple(name for name in frame.columns.tolist() if name not in (series, time))
         if not channels:
             raise ValueError(f"need at least one channel; got only {list(frame.columns)}.")
-        return cls(series, time, channels)
+        layout = cls(series, time, channels)
+        layout._require(frame)
+        return dataclasses.replace(layout, step=layout._usual_step(frame))
 
     def read(self, frame: pd.DataFrame) -> list[Stretch]:
         """Cut a frame into stretches, each in the order of its time.
@@ -96,15 +102,20 @@ class PanelLayout:
         values = np.column_stack(
             [read_cells(frame[name].rename(name), "number") for name in self.channels]
         )
-        moments = self._moments(frame)
+        moments = self.moments(frame)
         stretches = []
         for label, rows in self._groups(frame):
             if moments is not None:
                 rows = rows[np.argsort(moments[rows], kind="stable")]
                 self._require_distinct(moments[rows], label)
-            for part in np.split(rows, _breaks(moments, rows)):
+            breaks = [] if moments is None else self._breaks(moments[rows])
+            for part in np.split(rows, breaks):
                 stretches.append(Stretch(label, part, values[part]))
         return stretches
+
+    def is_gap(self, differences):
+        """Tell whether moments this far apart are no neighbours."""
+        return differences > GAP * self.step if self.step else differences > np.inf
 
     def labels(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the columns of series and time, where there are any."""
@@ -112,12 +123,17 @@ class PanelLayout:
 
     def to_dict(self) -> dict:
         """Return the layout as JSON values."""
-        return {"series": self.series, "time": self.time, "channels": list(self.channels)}
+        return {
+            "series": self.series,
+            "time": self.time,
+            "channels": list(self.channels),
+            "step": self.step,
+        }
 
     @classmethod
     def from_dict(cls, state: dict) -> "PanelLayout":
         """Rebuild a layout from `to_dict`."""
-        return cls(state["series"], state["time"], tuple(state["channels"]))
+        return cls(state["series"], state["time"], tuple(state["channels"]), state["step"])
 
     def _require(self, frame: pd.DataFrame) -> None:
         if not len(frame):
@@ -139,7 +155,7 @@ class PanelLayout:
         ends = np.cumsum(np.bincount(codes))[:-1]
         return zip(labels.tolist(), np.split(order, ends), strict=True)
 
-    def _moments(self, frame: pd.DataFrame) -> np.ndarray | None:
+    def moments(self, frame: pd.DataFrame) -> np.ndarray | None:
         """Read the moments as numbers, None where rows are only in order."""
         if self.time is not None:
             cells = frame[self.time].rename(self.time)
@@ -159,10 +175,14 @@ class PanelLayout:
             of = "" if label is None else f" of series {label!r}"
             raise ValueError(f"need one row per moment{of}; a moment occurs twice.")
 
+    def _usual_step(self, frame: pd.DataFrame) -> float | None:
+        moments = self.moments(frame)
+        if moments is None:
+            return None
+        steps = [np.diff(np.sort(moments[rows])) for _, rows in self._groups(frame)]
+        steps = np.concatenate(steps)
+        return float(np.median(steps)) if len(steps) else None
 
-def _breaks(moments: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
-    """Where in the sorted rows the clock jumps."""
-    if moments is None or len(rows) < 3:
-        return np.array([], dtype=int)
-    steps = np.diff(moments[rows])
-    return np.flatnonzero(steps > GAP * np.median(steps)) + 1
+    def _breaks(self, moments: np.ndarray) -> np.ndarray:
+        """Where in sorted moments a new stretch begins."""
+        return np.flatnonzero(self.is_gap(np.diff(moments))) + 1

@@ -90,6 +90,7 @@ def compared(
     values: Float[Tensor, "row coord"],
     observed: Bool[Tensor, "row coord"],
     own: Bool[Tensor, "row memory"] | None = None,
+    lengths: Float[Tensor, "memory"] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield blocks of rows, their masks, and their squared distances to the memory.
 
@@ -103,10 +104,15 @@ def compared(
         Entries that count.
     own : bool Tensor of shape (row, memory), optional
         Remembered rows that do not vouch for a row; their distance is infinite.
+    lengths : float Tensor of shape (memory,), optional
+        Sums of squares of the remembered rows, if they are known.
     """
     gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
-    squares = memory.square().T
-    lengths, gap_squares = squares[~gaps].sum(0), squares[gaps]
+    if gaps.any() or lengths is None:
+        squares = memory.square().T
+        lengths, gap_squares = squares[~gaps].sum(0), squares[gaps]
+    else:
+        gap_squares = memory.new_zeros(0, len(memory))
     at_once = max(1, PAIRS_AT_ONCE // len(memory))
     for start in range(0, len(values), at_once):
         block = slice(start, start + at_once)

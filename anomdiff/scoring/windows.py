@@ -1,16 +1,19 @@
 """Windows of series: how far from the nearest remembered one, folded back to steps and channels."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anomdiff.scoring.memory import compared
 
 # Windows unfolded at once: neighbouring windows share their numbers until they are compared.
 WINDOWS_AT_ONCE = 512
+# Energy per step, in squared standard deviations, below which differences are noise.
+NOISE = 1e-3
 # A window that has seen less than this share of its entries says nothing.
 LEAST_SHARE = 0.5
 
@@ -26,7 +29,7 @@ class WindowMemory:
     rows : float Tensor of shape (memory, channel * length)
         The windows.
     places : int Tensor of shape (memory,)
-        Where each begins, on an axis on which training stretches lie apart.
+        Where each begins, in ascending order, on an axis on which training stretches lie apart.
     """
 
     length: int
@@ -68,27 +71,89 @@ class WindowMemory:
             steps = slice(start, stop + self.length - 1)
             x, seen = cut_windows(values[steps], observed[steps], self.length)
             own = None if places is None else self._overlapping(places[start:stop])
-            found.append(self._energies(x, seen, own))
+            found.append(self._energies(x.flatten(1), seen.flatten(1), own))
         return torch.cat(found)
 
+    @cached_property
+    def _squares(self) -> Tensor:
+        return self.rows.square().sum(1)
+
     def _overlapping(self, places: Tensor) -> Tensor:
-        return (places[:, None] - self.places).abs() < self.length
+        """Tell which remembered windows overlap windows at some places, of shape (window, memory).
+
+        The remembered places are sorted: only a narrow band needs to be looked at.
+        """
+        low = torch.searchsorted(self.places, places - self.length, right=True)
+        high = torch.searchsorted(self.places, places + self.length)
+        overlapping = torch.zeros(len(places), len(self.places), dtype=torch.bool)
+        band = low[:, None] + torch.arange(int((high - low).max()))
+        rows = torch.arange(len(places))[:, None].expand_as(band)
+        inside = band < high[:, None]
+        overlapping[rows[inside], band[inside]] = True
+        return overlapping
 
     def _energies(self, x: Tensor, seen: Tensor, own: Tensor | None) -> Tensor:
         parts = []
-        for row, mask, squares in compared(self.rows, x, seen, own):
+        for row, mask, squares in compared(self.rows, x, seen, own, self._squares):
             nearest = self.rows[squares.argmin(1)]
             miss = torch.where(mask, nearest - row, 0.0).square()
-            share = mask.to(row).mean(1, keepdim=True)
-            by_channel = miss.reshape(len(row), -1, self.length).sum(2)
-            scaled = by_channel / share / by_channel.shape[1]
-            parts.append(torch.where(share < LEAST_SHARE, torch.nan, scaled))
+            shape = len(row), -1, self.length
+            parts.append(_by_channel(miss.reshape(shape), mask.reshape(shape)))
         return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class WindowNetwork:
+    r"""How far the trained denoiser would move windows that carry no noise.
+
+    Parameters
+    ----------
+    denoiser : nn.Module
+        Called as ``denoiser(noisy, sigma, given)``, in evaluation mode.
+    length : int
+        Steps of a window.
+    sigma : float
+        Noise level that the denoiser is told, in standard deviations.
+    """
+
+    denoiser: nn.Module
+    length: int
+    sigma: float
+
+    @torch.inference_mode()
+    def energies(
+        self, values: Float[Tensor, "step channel"], observed: Bool[Tensor, "step channel"]
+    ) -> Float[Tensor, "window channel"]:
+        r"""Squared move of each window by channel, over its expectation on Gaussian data.
+
+        Parameters
+        ----------
+        values : float Tensor of shape (step, channel)
+            Scaled steps, 0 where not observed; at least ``length`` of them.
+        observed : bool Tensor of shape (step, channel)
+            False where missing.
+
+        Returns
+        -------
+        energies : float Tensor of shape (window, channel)
+            As of ``WindowMemory.energies``.
+        """
+        found = []
+        n_windows = len(values) - self.length + 1
+        scale = self.sigma**2 / (1 + self.sigma**2)
+        for start in range(0, n_windows, WINDOWS_AT_ONCE):
+            stop = min(start + WINDOWS_AT_ONCE, n_windows)
+            steps = slice(start, stop + self.length - 1)
+            x, seen = cut_windows(values[steps], observed[steps], self.length)
+            level = x.new_full((len(x),), self.sigma)
+            moved = self.denoiser(x, level, torch.zeros_like(seen)) - x
+            found.append(_by_channel(torch.where(seen, moved, 0.0).square() / scale, seen))
+        return torch.cat(found)
 
 
 def cut_windows(
     values: Float[Tensor, "step channel"], observed: Bool[Tensor, "step channel"], length: int
-) -> tuple[Float[Tensor, "window entry"], Bool[Tensor, "window entry"]]:
+) -> tuple[Float[Tensor, "window channel time"], Bool[Tensor, "window channel time"]]:
     """All windows of a stretch, the mean of each channel's observed entries taken off.
 
     Parameters
@@ -102,12 +167,12 @@ def cut_windows(
 
     Returns
     -------
-    windows, seen : Tensor of shape (step - length + 1, channel * length)
+    windows, seen : Tensor of shape (step - length + 1, channel, length)
         0 where not seen.
     """
     x, seen = values.unfold(0, length, 1), observed.unfold(0, length, 1)
     mean = x.sum(2, keepdim=True) / seen.sum(2, keepdim=True).clamp(min=1)
-    return torch.where(seen, x - mean, 0.0).flatten(1), seen.flatten(1)
+    return torch.where(seen, x - mean, 0.0), seen
 
 
 def fold(energies: Float[Tensor, "window channel"], length: int) -> Float[Tensor, "step channel"]:
@@ -126,67 +191,71 @@ def fold(energies: Float[Tensor, "window channel"], length: int) -> Float[Tensor
         One row per step of the stretch.
     """
     known = ~energies.isnan()
-    padded = F.pad(torch.where(known, energies, 0.0), (0, 0, length - 1, length - 1))
-    counts = F.pad(known.to(energies), (0, 0, length - 1, length - 1))
-    return padded.unfold(0, length, 1).sum(2) / counts.unfold(0, length, 1).sum(2)
+    padded, counts = (
+        F.avg_pool1d(F.pad(part.T[None], (length - 1, length - 1)), length, stride=1)[0].T
+        for part in (torch.where(known, energies, 0.0), known.to(energies))
+    )
+    return padded / counts
+
+
+def _by_channel(misses: Tensor, seen: Tensor) -> Tensor:
+    """Sum squared misses over a window's steps, scaled up to the whole window, per channel."""
+    share = seen.to(misses).mean((1, 2))[:, None]
+    scaled = misses.sum(2) / share / misses.shape[1]
+    return torch.where(share < LEAST_SHARE, torch.nan, scaled)
 
 
 @dataclass(frozen=True)
 class WindowCalibration:
-    """What energies of normal steps are like, for each window length.
+    """What folded energies of normal steps are like: those of each memory, and of the network.
 
     Parameters
     ----------
-    mean, spread : float Tensor of shape (length,)
-        Location and scale of the folded energy.
-
+    mean, spread : float Tensor of shape (voice,)
+        Location and scale; the last voice is the network.
     """
 
     mean: Tensor
     spread: Tensor
 
-    # Energy per step, in squared standard deviations, below which differences are noise.
-    NOISE = 1e-3
-
     @classmethod
-    def fit(cls, folded: list[Tensor], lengths: list[int]) -> "WindowCalibration":
-        """Calibrate on folded energies of normal steps, of shape (step, channel) per length."""
-        totals = [each.sum(1) for each in folded]
-        totals = [total[~total.isnan()] for total in totals]
+    def fit(
+        cls, folded: Float[Tensor, "voice step channel"], lengths: list[int]
+    ) -> "WindowCalibration":
+        """Calibrate on the folded energies of normal steps; NaN where unknown."""
+        totals = [total[~total.isnan()] for total in folded.sum(2)]
         mean = torch.stack([total.mean() for total in totals])
-        spread = torch.stack(
-            [
-                total.std(correction=0) + cls.NOISE * length
-                for total, length in zip(totals, lengths, strict=True)
-            ]
-        )
-        return cls(mean, spread)
+        spread = torch.stack([total.std(correction=0) for total in totals])
+        return cls(mean, spread + NOISE * torch.tensor(lengths, dtype=spread.dtype))
 
-    def contributions(
-        self, folded: Float[Tensor, "length step channel"]
+    def score(
+        self, folded: Float[Tensor, "voice step channel"]
     ) -> tuple[Float[Tensor, "step"], Float[Tensor, "step channel"]]:
-        """Score each step: the largest standardised energy plus the mean over lengths.
+        """Score each step, and say how much of it each channel is to blame for.
 
-        The largest lets the length that fits an anomaly speak, the mean steadies it.
+        A score is the network's standardised energy, plus the largest of the memories', plus
+        their mean: the largest lets the length speak that fits an anomaly, the mean steadies it.
 
         Parameters
         ----------
-        folded : float Tensor of shape (length, step, channel)
+        folded : float Tensor of shape (voice, step, channel)
             Folded energies, NaN where unknown.
 
         Returns
         -------
         scores : float Tensor of shape (step,)
-            About 0 for normal steps; 0 where nothing is known.
-        contributions : float Tensor of shape (step, channel)
-            Energy of each channel in the score; they add up to the score, but for what normal
-            steps have too.
+            About 0 for normal steps, and where nothing is known.
+        blame : float Tensor of shape (step, channel)
+            What each channel's energy adds to the score; over channels it sums up to the score,
+            but for a constant that a step without any energy would get.
         """
         standard = (folded.sum(2) - self.mean[:, None]) / self.spread[:, None]
         known = ~standard.isnan()
-        filled = torch.where(known, standard, -torch.inf)
-        share = known / known.sum(0).clamp(min=1) + F.one_hot(filled.argmax(0), len(filled)).T
-        share = torch.where(known, share, 0.0)
-        scores = (share * torch.where(known, standard, 0.0)).sum(0)
-        weights = (share / self.spread[:, None])[:, :, None]
-        return scores, (weights * folded.nan_to_num(0.0)).sum(0)
+        memories = torch.where(known, standard, -torch.inf)[:-1]
+        weights = known.to(standard)
+        weights[:-1] /= weights[:-1].sum(0).clamp(min=1)
+        weights[:-1] += F.one_hot(memories.argmax(0), len(memories)).T
+        weights = torch.where(known, weights, 0.0)
+        scores = (weights * standard.nan_to_num(0.0)).sum(0)
+        per_energy = (weights / self.spread[:, None])[:, :, None]
+        return scores, (per_energy * folded.nan_to_num(0.0)).sum(0)

@@ -1,0 +1,388 @@
+"""The detector for time series: one event is one window."""
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.detectors.fitting import fit_denoiser
+from anomdiff.detectors.parallel import map_blocks
+from anomdiff.detectors.segments import alarm_segments
+from anomdiff.detectors.streaming import Streams
+from anomdiff.detectors.window_parts import (
+    Piece,
+    draw_windows,
+    lay_out,
+    remember_windows,
+    some_steps,
+    split_pieces,
+    usable_lengths,
+)
+from anomdiff.diffusion.networks import TemporalNet
+from anomdiff.encoding.panel import PanelLayout
+from anomdiff.encoding.window import WindowEncoder
+from anomdiff.scoring.calibration import conformal_p_values, needed_rows
+from anomdiff.scoring.windows import WindowCalibration, WindowNetwork, fold
+
+# Windows whose energies are computed together, by one thread.
+WINDOWS_AT_ONCE = 8192
+# Numbers in the windows that the network is trained on.
+MAX_TRAINING_NUMBERS = 2**23
+
+
+class TimeSeriesDetector(DiffusionDetector):
+    """Anomaly detector for one time series or a panel of many.
+
+    Windows of several lengths are compared with remembered normal windows, and restored by
+    a denoising diffusion model. What a window misses is its energy; a step's score adds up
+    the energies of the windows that cover it, on a scale calibrated on normal steps.
+
+    Parameters
+    ----------
+    alpha : float, default=0.01
+        Share of alarms among normal steps.
+    series : str, optional
+        Column that tells the series of a panel apart.
+    time : str, optional
+        Column of the time; by default a DatetimeIndex, or the order of the rows.
+    context : list of column, optional
+        Channels that are not judged; by default those that hold only 0 and 1.
+    lengths : tuple of int, default=(8, 16, 32, 64, 128, 256)
+        Window lengths, in steps; those are used that training shows enough windows of.
+    max_memory : int, default=10000
+        Most remembered windows of a length, divided by the number of channels.
+    held_out_fraction : float, default=0.2
+        Share of steps, at the end of each series, that the network does not see in training
+        and that set the threshold.
+    max_calibration : int, default=20000
+        Most steps to calibrate on.
+    steps : int, default=1200
+        Most training steps; training stops early when the held-out loss does.
+    batch_rows : int, default=256
+        Windows per training step.
+    learning_rate : float, default=0.004
+        Largest learning rate.
+    width, n_blocks : int, default=128 and 3
+        Size of the residual network.
+    network_length : int, default=64
+        Longest window of the network, in steps.
+    sigma : float, default=0.15
+        Noise level of the network's score, in standard deviations.
+    device : str, default="auto"
+        Where to train: ``"cpu"``, ``"cuda"``, or a GPU if there is one.
+    checkpoint : str, optional
+        File to write the training state to, and to resume from if it exists.
+    progress : bool, default=True
+        Show a progress bar where there is a terminal or a notebook.
+    random_state : int, RandomState or None, default=None
+        Seed of windows, training and noise.
+
+    Attributes
+    ----------
+    threshold_ : float
+        Anomaly score above which a step is an anomaly.
+    calibration_scores_ : ndarray
+        Sorted anomaly scores of the held-out steps. Neighbouring steps share windows, so that
+        these are worth fewer independent ones; the alarm rate is ``alpha`` on average over
+        stationary series, and varies more than for rows of a table.
+    lengths_ : list of int
+        Window lengths in use.
+    delay_ : int
+        Steps after which the score of a step in a stream is final.
+    history_ : DataFrame
+        Columns ``step``, ``loss``, ``held_out_loss`` and ``learning_rate``.
+
+    References
+    ----------
+    Conformal prediction for dependent data: Oliveira et al. (2024), "Split Conformal Prediction
+    and Non-Exchangeable Data".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anomdiff import TimeSeriesDetector
+    >>> wave = np.sin(np.arange(1000) / 5)[:, None]
+    >>> detector = TimeSeriesDetector(steps=100, random_state=0).fit(wave[:600])
+    >>> wave[800] += 2
+    >>> bool(detector.score_frame(wave[600:])["anomaly_score"].idxmax() in range(190, 211))
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha=0.01,
+        series=None,
+        time=None,
+        context=None,
+        lengths=(8, 16, 32, 64, 128, 256),
+        max_memory=10000,
+        held_out_fraction=0.2,
+        max_calibration=20000,
+        steps=1200,
+        batch_rows=256,
+        learning_rate=0.004,
+        width=128,
+        n_blocks=3,
+        network_length=64,
+        sigma=0.15,
+        device="auto",
+        checkpoint=None,
+        progress=True,
+        random_state=None,
+    ):
+        self.alpha = alpha
+        self.series = series
+        self.time = time
+        self.context = context
+        self.lengths = lengths
+        self.max_memory = max_memory
+        self.held_out_fraction = held_out_fraction
+        self.max_calibration = max_calibration
+        self.steps = steps
+        self.batch_rows = batch_rows
+        self.learning_rate = learning_rate
+        self.width = width
+        self.n_blocks = n_blocks
+        self.network_length = network_length
+        self.sigma = sigma
+        self.device = device
+        self.checkpoint = checkpoint
+        self.progress = progress
+        self.random_state = random_state
+
+    def score_next(self, rows) -> pd.DataFrame:
+        """Score a stream: rows as they arrive, of one or many series.
+
+        A step's score is final, and the same as in a batch, once ``delay_`` more steps of its
+        series are there; only then it is returned. Memory and time per step are bounded.
+
+        Parameters
+        ----------
+        rows : DataFrame or array-like of shape (row, column)
+            The next rows, in the order of their time.
+
+        Returns
+        -------
+        scored : DataFrame
+            As from ``score_frame``, for the steps that have become final; possibly none. Their
+            index is that of the rows, or a running number where they had none.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing or unreadable, or time runs backwards.
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "_streams"):
+            self._streams = Streams(self)
+        return self._streams.push(rows)
+
+    def finish(self) -> pd.DataFrame:
+        """End the streams of ``score_next``; return the steps that were still waiting."""
+        check_is_fitted(self)
+        streams = self.__dict__.pop("_streams", None) or Streams(self)
+        return streams.finish()
+
+    def segments(self, scored, *, join=0) -> pd.DataFrame:
+        """Alarms in a row as one: from when to when, how strong, and which channels.
+
+        Parameters
+        ----------
+        scored : DataFrame
+            From ``score_frame`` or ``screen``.
+        join : int, default=0
+            Alarms that are at most this many quiet steps apart belong together.
+
+        Returns
+        -------
+        segments : DataFrame
+            One row per segment: the series (if there are several), ``start``, ``end``, ``peak``
+            (times, or index labels), ``steps``, ``anomaly_score`` (at the peak) and ``channels``
+            (those named at its steps, the most frequent first).
+        """
+        check_is_fitted(self)
+        return alarm_segments(scored, self.layout_.series, self.layout_.time, join)
+
+    def explain(self, X, *, top=None) -> pd.DataFrame:
+        """Name the channels to blame for each step's score.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Whole series: a step is judged by the windows around it.
+        top : int, optional
+            Channels per step, the largest contributions first; all by default.
+
+        Returns
+        -------
+        reasons : DataFrame
+            Columns ``row`` (label in the index of ``X``), ``column``, ``value`` and
+            ``contribution``. The contributions of a step add up to its score, but for what a
+            step without any miss would get.
+        """
+        check_is_fitted(self)
+        frame = self._check(X, reset=False, by_name=True)
+        blame = np.zeros((len(frame), len(self.encoder_.names)))
+        for part in self.layout_.read(frame):
+            blame[part.rows] = self._judge(self._piece(part))[1].numpy()
+        order = np.argsort(-blame, axis=1, kind="stable")[:, :top]
+        names = self.encoder_.names
+        rows = np.repeat(np.arange(len(frame)), order.shape[1])
+        table = frame[names].to_numpy()
+        return pd.DataFrame(
+            {
+                "row": frame.index.to_numpy()[rows],
+                "column": np.array(names, dtype=object)[order.ravel()],
+                "value": table[rows, order.ravel()],
+                "contribution": blame[rows, order.ravel()],
+            }
+        )
+
+    # -- checking ------------------------------------------------------------------------
+
+    def _check(self, X, *, reset, by_name=False) -> pd.DataFrame:
+        if isinstance(X, pd.Series):
+            X = X.to_frame(X.name if X.name is not None else "value")
+        if not isinstance(X, pd.DataFrame):
+            array = validate_data(self, X, reset=reset, dtype=float, ensure_all_finite="allow-nan")
+            X = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
+        elif reset:
+            validate_data(self, X, reset=True, skip_check_array=True)
+        if reset:
+            self.layout_ = PanelLayout.infer(X, self.series, self.time)
+        return X
+
+    # -- fitting -------------------------------------------------------------------------
+
+    def _fit(self, frame, on_step):
+        rng = check_random_state(self.random_state)
+        self.seed_ = int(rng.randint(2**31 - 1))
+        self.__dict__.pop("_streams", None)
+        stretches = self.layout_.read(frame)
+        context = None if self.context is None else tuple(self.context)
+        self.encoder_ = WindowEncoder.fit(self.layout_, stretches, context)
+        encoded = [self.encoder_.encode(part) for part in stretches]
+        pieces = lay_out(encoded, apart=max(self.lengths))
+        self.lengths_ = usable_lengths(pieces, tuple(self.lengths))
+        self.delay_ = max(self.lengths_) - 1
+        most = max(2, self.max_memory // len(self.encoder_.names))
+        self.memories_ = [remember_windows(pieces, w, most, rng) for w in self.lengths_]
+        held_out = self._train(pieces, rng, on_step)
+        self._calibrate(pieces, held_out, rng)
+        return stretches, pieces
+
+    def _train(self, pieces, rng, on_step) -> list[Piece]:
+        """Train the network; return the pieces that it did not see."""
+        fitting = [w for w in self.lengths_ if w <= self.network_length]
+        length = max(fitting or self.lengths_[:1])
+        training, held_out = split_pieces(pieces, self.held_out_fraction, length)
+        most = max(256, MAX_TRAINING_NUMBERS // (length * len(self.encoder_.names)))
+        windows, seen, _ = draw_windows(training, length, most, rng)
+        if held_out:
+            unseen = draw_windows(held_out, length, max(64, most // 5), rng)[:2]
+        else:  # too short for a part of its own: every fifth window tells when to stop
+            unseen = windows[::5], seen[::5]
+        self.network_length_ = length
+        result = fit_denoiser(
+            self._make_network,
+            (windows, seen),
+            unseen,
+            self.get_params(deep=False),
+            self.seed_,
+            on_step,
+        )
+        self.denoiser_ = result.denoiser.requires_grad_(False)
+        columns = ["step", "loss", "held_out_loss", "learning_rate"]
+        self.history_ = pd.DataFrame(result.history, columns=columns)
+        return held_out
+
+    def _make_network(self):
+        shape = len(self.encoder_.names), self.network_length_
+        return TemporalNet(*shape, width=self.width, n_blocks=self.n_blocks)
+
+    def _calibrate(self, pieces, held_out, rng):
+        """Learn what energies of normal steps are like; set the threshold on held-out ones."""
+        body = some_steps(pieces, self.max_calibration, rng)
+        folded = [self._folded(piece, training=True) for piece in body]
+        lengths = [*self.lengths_, self.network_length_]
+        self.calibration_ = WindowCalibration.fit(torch.cat(folded, dim=1), lengths)
+        tails = some_steps(held_out, self.max_calibration, rng)
+        if sum(map(len, tails)) < needed_rows(self.alpha):
+            tails = body
+        scores = [self._judge(piece, training=True)[0] for piece in tails]
+        self.calibration_scores_ = np.sort(torch.cat(scores).numpy())
+        self._set_threshold()
+
+    def _screen(self, frame, on_step) -> tuple[np.ndarray, dict]:
+        stretches, pieces = self._fit(frame, on_step)
+        judged = [self._judge(piece, training=True) for piece in pieces]
+        return self._lay_out(frame, stretches, judged)
+
+    # -- scoring -------------------------------------------------------------------------
+
+    def _score(self, frame) -> tuple[np.ndarray, dict]:
+        stretches = self.layout_.read(frame)
+        judged = [self._judge(self._piece(part)) for part in stretches]
+        return self._lay_out(frame, stretches, judged)
+
+    def _laid_out(self, frame, scores, channels) -> pd.DataFrame:
+        """Scored frame of steps whose scores and channels to blame are known."""
+        p_values = conformal_p_values(self.calibration_scores_, scores)
+        labels = self.layout_.labels(frame)
+        extra = {"channel": np.array(channels, dtype=object), **{n: labels[n] for n in labels}}
+        return self._scored(frame, scores, p_values, scores > self.threshold_, extra)
+
+    def _lay_out(self, frame, stretches, judged) -> tuple[np.ndarray, dict]:
+        """Put scores and the channel most to blame back into the order of the frame."""
+        scores, channels = np.zeros(len(frame)), np.zeros(len(frame), dtype=int)
+        for part, (score, blame) in zip(stretches, judged, strict=True):
+            scores[part.rows], channels[part.rows] = score.numpy(), blame.argmax(1).numpy()
+        names = np.array(self.encoder_.names, dtype=object)
+        labels = self.layout_.labels(frame)
+        return scores, {"channel": names[channels], **{n: labels[n] for n in labels}}
+
+    def _piece(self, stretch) -> Piece:
+        values, observed = self.encoder_.encode(stretch)
+        return Piece(torch.from_numpy(values), torch.from_numpy(observed), 0)
+
+    def _judge(self, piece: Piece, training: bool = False) -> tuple[Tensor, Tensor]:
+        """Scores of the steps of a piece, and what each channel adds to them."""
+        return self.calibration_.score(self._folded(piece, training))
+
+    def _folded(self, piece: Piece, training: bool) -> Tensor:
+        """Energies by voice, step and channel; NaN for windows longer than the piece."""
+        folded = []
+        for voice in self._voices():
+            if len(piece) < voice.length:
+                folded.append(torch.full_like(piece.values, torch.nan))
+                continue
+            folded.append(fold(self._energies(voice, piece, training), voice.length))
+        return torch.stack(folded)
+
+    def _voices(self) -> list:
+        """The memories, then the network."""
+        return [*self.memories_, WindowNetwork(self.denoiser_, self.network_length_, self.sigma)]
+
+    def _energies(self, voice, piece: Piece, training: bool) -> Tensor:
+        """Energies of all windows of a piece; those of training do not vouch for themselves."""
+        n_windows = len(piece) - voice.length + 1
+        parts = []
+        for start in range(0, n_windows, WINDOWS_AT_ONCE):
+            stop = min(start + WINDOWS_AT_ONCE, n_windows)
+            parts.append(piece.cut(start, stop + voice.length - 1))
+
+        def compute(part: Piece) -> Tensor:
+            if training and not isinstance(voice, WindowNetwork):
+                return voice.energies(part.values, part.observed, part.places(voice.length))
+            return voice.energies(part.values, part.observed)
+
+        return torch.cat(map_blocks(compute, parts))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags

@@ -1,0 +1,136 @@
+"""What a detector of series learns beside the network: which windows and steps to use."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomdiff.scoring.windows import LEAST_SHARE, WindowMemory
+
+# Steps of a stretch that are calibrated on together.
+PIECE = 2048
+# A length is used if this many times as many training windows have it.
+LEAST_WINDOWS = 2
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Encoded neighbouring steps of training, and their place among all of them.
+
+    Attributes
+    ----------
+    values, observed : Tensor of shape (step, channel)
+        Scaled steps, and which are not missing.
+    place : int
+        Of the first step, on an axis on which stretches lie apart.
+    """
+
+    values: Tensor
+    observed: Tensor
+    place: int
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def cut(self, start: int, stop: int) -> "Piece":
+        """Part of this piece."""
+        steps = slice(start, stop)
+        return Piece(self.values[steps], self.observed[steps], self.place + start)
+
+    def places(self, length: int) -> Tensor:
+        """Places of the windows of some length."""
+        return self.place + torch.arange(len(self) - length + 1)
+
+
+def lay_out(encoded: list[tuple[np.ndarray, np.ndarray]], apart: int) -> list[Piece]:
+    """Give every stretch its place, more than ``apart`` steps from the others."""
+    pieces, place = [], 0
+    for values, observed in encoded:
+        pieces.append(Piece(torch.from_numpy(values), torch.from_numpy(observed), place))
+        place += len(values) + apart
+    return pieces
+
+
+def usable_lengths(pieces: list[Piece], lengths: tuple[int, ...]) -> list[int]:
+    """Window lengths of which training shows enough windows.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    counts = {w: sum(max(0, len(piece) - w + 1) for piece in pieces) for w in lengths}
+    usable = [w for w, n in sorted(counts.items()) if n >= LEAST_WINDOWS * w]
+    if not usable:
+        least = min(lengths)
+        raise ValueError(
+            f"need at least {(LEAST_WINDOWS + 1) * least - 1} steps in a row (n_samples); "
+            f"got {max(map(len, pieces))}."
+        )
+    return usable
+
+
+def draw_windows(pieces: list[Piece], length: int, most: int, rng) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw training windows, all of them if there are no more than ``most``.
+
+    Returns
+    -------
+    windows, seen : Tensor of shape (window, channel, time)
+        Without their means; windows that are mostly missing are left out.
+    places : int Tensor of shape (window,)
+        Where each begins.
+    """
+    counts = np.array([max(0, len(piece) - length + 1) for piece in pieces])
+    total = int(counts.sum())
+    chosen = np.sort(rng.choice(total, most, replace=False)) if total > most else np.arange(total)
+    owners = np.searchsorted(np.cumsum(counts), chosen, side="right")
+    starts = chosen - (np.cumsum(counts) - counts)[owners]
+    parts = []
+    for owner in np.unique(owners):
+        piece, rows = pieces[owner], torch.from_numpy(starts[owners == owner])
+        steps = rows[:, None] + torch.arange(length)
+        values, seen = piece.values[steps].mT, piece.observed[steps].mT
+        mean = values.sum(2, keepdim=True) / seen.sum(2, keepdim=True).clamp(min=1)
+        parts.append((torch.where(seen, values - mean, 0.0), seen, piece.place + rows))
+    windows, seen, places = (torch.cat(part) for part in zip(*parts, strict=True))
+    kept = seen.double().mean((1, 2)) >= LEAST_SHARE
+    return windows[kept], seen[kept], places[kept]
+
+
+def remember_windows(pieces: list[Piece], length: int, most: int, rng) -> WindowMemory:
+    """Keep windows of one length."""
+    windows, _, places = draw_windows(pieces, length, most, rng)
+    return WindowMemory(length, windows.flatten(1), places)
+
+
+def split_pieces(
+    pieces: list[Piece], fraction: float, length: int
+) -> tuple[list[Piece], list[Piece]]:
+    """Hold out the end of every stretch that is long enough for windows of ``length``."""
+    training, held_out = [], []
+    for piece in pieces:
+        tail = round(fraction * len(piece))
+        if tail < length or len(piece) - tail < length:
+            training.append(piece)
+            continue
+        training.append(piece.cut(0, len(piece) - tail))
+        held_out.append(piece.cut(len(piece) - tail, len(piece)))
+    return training, held_out
+
+
+def some_steps(pieces: list[Piece], most: int, rng) -> list[Piece]:
+    """Cut pieces of about ``PIECE`` steps and draw some, until they have ``most`` steps."""
+    cuts = [piece.cut(start, stop) for piece in pieces for start, stop in _bounds(len(piece))]
+    drawn, n_steps = [], 0
+    for i in rng.permutation(len(cuts)):
+        if n_steps >= most:
+            break
+        drawn.append(cuts[i])
+        n_steps += len(cuts[i])
+    return drawn
+
+
+def _bounds(n_steps: int) -> list[tuple[int, int]]:
+    edges = np.linspace(0, n_steps, max(1, round(n_steps / PIECE)) + 1).astype(int)
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
