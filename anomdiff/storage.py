@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,17 @@ from safetensors.torch import save as save_tensors
 from sklearn.utils.validation import check_is_fitted
 
 from anomdiff.detectors.tabular import TabularDetector
+from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.encoding.schema import Schema
 from anomdiff.encoding.table import TableEncoder
+from anomdiff.encoding.window import WindowEncoder
 from anomdiff.scoring.calibration import ScoreCalibration
 from anomdiff.scoring.dependence import Dependence
+from anomdiff.scoring.windows import WindowCalibration, WindowMemory
 
 FORMAT = 1
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
-_CLASSES = {"TabularDetector": (TabularDetector, TableEncoder)}
 
 
 def save(detector, folder) -> Path:
@@ -31,7 +34,7 @@ def save(detector, folder) -> Path:
 
     Parameters
     ----------
-    detector : TabularDetector
+    detector : TabularDetector or TimeSeriesDetector
         A fitted detector.
     folder : path-like
         Folder to write to; made if needed. Files of an earlier model are replaced.
@@ -67,7 +70,7 @@ def load(folder):
 
     Returns
     -------
-    detector : TabularDetector
+    detector : TabularDetector or TimeSeriesDetector
         The fitted detector.
 
     Raises
@@ -84,8 +87,8 @@ def load(folder):
         )
     if description.pop("checksum", None) != _checksum(description, weights):
         raise ValueError(f"need an unchanged model; the checksum of '{folder}' does not match.")
-    if description["class"] not in _CLASSES:
-        raise ValueError(f"need one of {sorted(_CLASSES)}; got {description['class']!r}.")
+    if description["class"] not in _KINDS:
+        raise ValueError(f"need one of {sorted(_KINDS)}; got {description['class']!r}.")
     return _restore(description, load_tensors(weights))
 
 
@@ -94,72 +97,130 @@ def _description(detector) -> dict:
     parameters = detector.get_params(deep=False)
     if not isinstance(parameters["random_state"], int | None):
         parameters["random_state"] = detector.seed_
-    return {
+    common = {
         "format": FORMAT,
         "class": type(detector).__name__,
         "parameters": parameters,
         "seed": detector.seed_,
-        "n_training_rows": detector.n_training_rows_,
-        "n_held_out_rows": detector.n_held_out_rows_,
         "n_features_in": detector.n_features_in_,
         "feature_names_in": getattr(detector, "feature_names_in_", np.array([])).tolist(),
-        "schema": detector.schema_.to_dict(),
         "encoder": detector.encoder_.to_dict(),
-        "voice_std": detector.calibration_.voice_std,
-        "voice_weights": detector.calibration_.weights,
         "history": detector.history_.to_dict("list"),
     }
+    return common | _KINDS[type(detector).__name__].describe(detector)
 
 
 def _tensors(detector) -> dict[str, torch.Tensor]:
     """All tensors of a detector, by name."""
     tensors = {f"network.{k}": v for k, v in detector.denoiser_.network.state_dict().items()}
-    calibration = detector.calibration_
-    for index, pair in enumerate(zip(calibration.level_mean, calibration.level_std, strict=True)):
-        tensors[f"level_mean.{index}"], tensors[f"level_std.{index}"] = pair
-    tensors |= {f"memory.{name}": tensor for name, tensor in detector.memory_.items()}
-    tensors["noise"] = detector.noise_
-    if detector.dependence_ is not None:
-        tensors |= {f"dependence.{k}": v for k, v in vars(detector.dependence_).items()}
     tensors["calibration_scores"] = torch.from_numpy(detector.calibration_scores_)
+    tensors |= _KINDS[type(detector).__name__].tensors(detector)
     return {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
 
 
 def _restore(description: dict, tensors: dict[str, torch.Tensor]):
     """Build a detector from its description and tensors."""
-    detector_class, encoder_class = _CLASSES[description["class"]]
-    detector = detector_class(**description["parameters"])
+    kind = _KINDS[description["class"]]
+    given = description["parameters"].items()
+    parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in given}
+    detector = kind.detector(**parameters)
     detector.seed_ = description["seed"]
-    detector.n_training_rows_ = description["n_training_rows"]
-    detector.n_held_out_rows_ = description["n_held_out_rows"]
     detector.n_features_in_ = description["n_features_in"]
     if description["feature_names_in"]:
         detector.feature_names_in_ = np.array(description["feature_names_in"], dtype=object)
-    detector.schema_ = Schema.from_dict(description["schema"])
-    detector.encoder_ = encoder_class.from_dict(description["encoder"])
+    detector.encoder_ = kind.encoder.from_dict(description["encoder"])
     detector.history_ = pd.DataFrame(description["history"])
-    detector.denoiser_ = _restore_denoiser(detector, tensors)
-    detector.memory_, detector.noise_ = _group(tensors, "memory"), tensors["noise"]
-    detector._make_ensemble()
-    detector.calibration_ = ScoreCalibration(
-        _in_order(tensors, "level_mean"),
-        _in_order(tensors, "level_std"),
-        description["voice_std"],
-        description["voice_weights"],
-    )
-    related = _group(tensors, "dependence")
-    detector.dependence_ = Dependence(**related) if related else None
     detector.calibration_scores_ = tensors["calibration_scores"].numpy()
+    kind.restore(detector, description, tensors)
     with warnings.catch_warnings():  # fit has said it: too few held-out rows
         warnings.simplefilter("ignore")
         detector._set_threshold()
     return detector
 
 
-def _restore_denoiser(detector, tensors) -> Denoiser:
+class _Tables:
+    """What only a detector for tables has."""
+
+    detector, encoder = TabularDetector, TableEncoder
+
+    @staticmethod
+    def describe(detector) -> dict:
+        return {
+            "n_training_rows": detector.n_training_rows_,
+            "n_held_out_rows": detector.n_held_out_rows_,
+            "schema": detector.schema_.to_dict(),
+            "voice_std": detector.calibration_.voice_std,
+            "voice_weights": detector.calibration_.weights,
+        }
+
+    @staticmethod
+    def tensors(detector) -> dict[str, torch.Tensor]:
+        calibration = detector.calibration_
+        tensors = {f"memory.{name}": tensor for name, tensor in detector.memory_.items()}
+        levels = zip(calibration.level_mean, calibration.level_std, strict=True)
+        for index, pair in enumerate(levels):
+            tensors[f"level_mean.{index}"], tensors[f"level_std.{index}"] = pair
+        if detector.dependence_ is not None:
+            tensors |= {f"dependence.{k}": v for k, v in vars(detector.dependence_).items()}
+        return tensors | {"noise": detector.noise_}
+
+    @staticmethod
+    def restore(detector, description: dict, tensors: dict[str, torch.Tensor]) -> None:
+        detector.n_training_rows_ = description["n_training_rows"]
+        detector.n_held_out_rows_ = description["n_held_out_rows"]
+        detector.schema_ = Schema.from_dict(description["schema"])
+        network = partial(detector._make_network, detector._event_shape())
+        detector.denoiser_ = _restore_denoiser(network, tensors)
+        detector.memory_, detector.noise_ = _group(tensors, "memory"), tensors["noise"]
+        related = _group(tensors, "dependence")
+        detector.dependence_ = Dependence(**related) if related else None
+        detector._make_ensemble()
+        detector.calibration_ = ScoreCalibration(
+            _in_order(tensors, "level_mean"),
+            _in_order(tensors, "level_std"),
+            description["voice_std"],
+            description["voice_weights"],
+        )
+
+
+class _Series:
+    """What only a detector for series has."""
+
+    detector, encoder = TimeSeriesDetector, WindowEncoder
+
+    @staticmethod
+    def describe(detector) -> dict:
+        return {"lengths": detector.lengths_, "network_length": detector.network_length_}
+
+    @staticmethod
+    def tensors(detector) -> dict[str, torch.Tensor]:
+        tensors = {f"energy.{k}": v for k, v in vars(detector.calibration_).items()}
+        for memory in detector.memories_:
+            tensors[f"rows.{memory.length}"] = memory.rows
+            tensors[f"places.{memory.length}"] = memory.places
+        return tensors
+
+    @staticmethod
+    def restore(detector, description: dict, tensors: dict[str, torch.Tensor]) -> None:
+        detector.layout_ = detector.encoder_.layout
+        detector.lengths_ = description["lengths"]
+        detector.delay_ = max(detector.lengths_) - 1
+        detector.network_length_ = description["network_length"]
+        detector.denoiser_ = _restore_denoiser(detector._make_network, tensors)
+        detector.memories_ = [
+            WindowMemory(length, tensors[f"rows.{length}"], tensors[f"places.{length}"])
+            for length in detector.lengths_
+        ]
+        detector.calibration_ = WindowCalibration(**_group(tensors, "energy"))
+
+
+_KINDS = {"TabularDetector": _Tables, "TimeSeriesDetector": _Series}
+
+
+def _restore_denoiser(make_network, tensors) -> Denoiser:
     """Build the network and fill it with the stored weights."""
     with torch.random.fork_rng(devices=[]):  # layers draw numbers that are overwritten at once
-        denoiser = Denoiser(detector._make_network(detector._event_shape()))
+        denoiser = Denoiser(make_network())
     denoiser.network.load_state_dict(_group(tensors, "network"))
     return denoiser.eval().requires_grad_(False)
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 import anomdiff
-from anomdiff import TabularDetector
+from anomdiff import TabularDetector, TimeSeriesDetector
 from tests.tables import mixed_table
 
 
@@ -38,6 +38,31 @@ def test_arrays_survive_too(tmp_path):
     loaded = anomdiff.load(anomdiff.save(detector, tmp_path))
 
     np.testing.assert_array_equal(loaded.score_samples(rows), detector.score_samples(rows))
+
+
+def test_a_detector_of_series_survives_with_its_streams(tmp_path):
+    steps = np.arange(300)
+    frame = pd.DataFrame(
+        {
+            "host": np.repeat(["a", "b"], 150),
+            "t": pd.date_range("2024-01-01", periods=150, freq="min").tolist() * 2,
+            "load": np.sin(steps / 4) + np.random.default_rng(0).normal(0, 0.1, 300),
+            "on": (steps % 50 < 40) * 1,
+        }
+    )
+    settings = {"series": "host", "time": "t", "lengths": (4, 8), "steps": 20, "width": 16}
+    detector = TimeSeriesDetector(**settings, random_state=0).fit(frame)
+
+    loaded = anomdiff.load(anomdiff.save(detector, tmp_path / "model"))
+
+    pd.testing.assert_frame_equal(
+        loaded.score_frame(frame), detector.score_frame(frame), check_exact=True
+    )
+    pd.testing.assert_frame_equal(
+        loaded.score_next(frame[:40]), detector.score_next(frame[:40]), check_exact=True
+    )
+    assert loaded.get_params() == detector.get_params()
+    assert loaded.threshold_ == detector.threshold_
 
 
 def test_saving_twice_writes_the_same_bytes(detector, tmp_path):

@@ -113,7 +113,10 @@ class WindowEncoder:
 
 def _scale(values: np.ndarray, everything: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation; of all series where this one is constant, 1 where all are."""
-    values = np.where(np.isnan(values).all(0), everything, values) if len(values) else everything
-    mean, std, wide = np.nanmean(values, 0), np.nanstd(values, 0), np.nanstd(everything, 0)
+    empty = np.isnan(values).all(0)
+    own = np.where(empty, 0.0, values)  # a channel that this series lacks scales as in the others
+    pooled_mean, pooled_std = np.nanmean(everything, 0), np.nanstd(everything, 0)
+    mean = np.where(empty, pooled_mean, np.nanmean(own, 0))
+    std = np.nanstd(own, 0)
     tiny = 1e-9 * np.maximum(np.abs(mean), 1e-300)
-    return mean, np.where(std > tiny, std, np.where(wide > tiny, wide, 1.0))
+    return mean, np.where(std > tiny, std, np.where(pooled_std > tiny, pooled_std, 1.0))
