@@ -23,6 +23,7 @@ from anomdiff.encoding.table import TableEncoder
 from anomdiff.encoding.window import WindowEncoder
 from anomdiff.scoring.calibration import ScoreCalibration
 from anomdiff.scoring.dependence import Dependence
+from anomdiff.scoring.linear import StepRegression
 from anomdiff.scoring.windows import WindowCalibration, WindowMemory
 
 FORMAT = 1
@@ -195,6 +196,7 @@ class _Series:
     @staticmethod
     def tensors(detector) -> dict[str, torch.Tensor]:
         tensors = {f"energy.{k}": v for k, v in vars(detector.calibration_).items()}
+        tensors["regression"] = detector.regression_.weights
         for memory in detector.memories_:
             tensors[f"rows.{memory.length}"] = memory.rows
             tensors[f"places.{memory.length}"] = memory.places
@@ -204,13 +206,13 @@ class _Series:
     def restore(detector, description: dict, tensors: dict[str, torch.Tensor]) -> None:
         detector.layout_ = detector.encoder_.layout
         detector.lengths_ = description["lengths"]
-        detector.delay_ = max(detector.lengths_) - 1
         detector.network_length_ = description["network_length"]
         detector.denoiser_ = _restore_denoiser(detector._make_network, tensors)
         detector.memories_ = [
             WindowMemory(length, tensors[f"rows.{length}"], tensors[f"places.{length}"])
             for length in detector.lengths_
         ]
+        detector.regression_ = StepRegression(tensors["regression"])
         detector.calibration_ = WindowCalibration(**_group(tensors, "energy"))
 
 

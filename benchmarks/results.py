@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.suites import plain_name
@@ -14,6 +15,7 @@ COLUMNS = (
     "peak_memory_mb"
 ).split()
 KEY = COLUMNS[:4]
+NAMES = {"set", "method", "protocol", "file", "family"}
 
 
 class ResultsFile:
@@ -23,6 +25,10 @@ class ResultsFile:
     ----------
     path : Path
         Created if it is not there.
+    columns : sequence of str
+        Its columns.
+    key : sequence of str
+        Those that tell one row from another.
 
     Raises
     ------
@@ -30,30 +36,30 @@ class ResultsFile:
         If the file has other columns.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, columns: Sequence[str] = COLUMNS, key: Sequence[str] = KEY):
+        self.path, self.columns, self.key = path, list(columns), list(key)
         if path.exists() and path.stat().st_size:
             _drop_half_line(path)
-            if list(pd.read_csv(path, nrows=0).columns) != COLUMNS:
-                raise ValueError(f"need the columns {','.join(COLUMNS)}; {path} has others.")
+            if list(pd.read_csv(path, nrows=0).columns) != self.columns:
+                raise ValueError(f"need the columns {','.join(columns)}; {path} has others.")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(",".join(COLUMNS) + "\n")
+            path.write_text(",".join(columns) + "\n")
 
     def read(self) -> pd.DataFrame:
         """All rows so far; the names stay text even if they look like numbers."""
-        names = {"set": str, "method": str, "protocol": str}
+        names = {name: str for name in self.columns if name in NAMES}
         missing = {"peak_memory_mb": ["nan"]}
         return pd.read_csv(self.path, dtype=names, keep_default_na=False, na_values=missing)
 
     def keys(self) -> set[tuple]:
-        """Set, seed, method and protocol of all rows so far."""
-        return set(self.read()[KEY].itertuples(index=False, name=None))
+        """Keys of all rows so far."""
+        return set(self.read()[self.key].itertuples(index=False, name=None))
 
     def append(self, row: dict[str, Any]) -> None:
         """Write a row at once."""
         with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
+            csv.DictWriter(file, self.columns, lineterminator="\n").writerow(row)
 
 
 def set_means(results: pd.DataFrame, keys: set[tuple], methods: Sequence[str]) -> pd.DataFrame:
@@ -74,7 +80,7 @@ def set_means(results: pd.DataFrame, keys: set[tuple], methods: Sequence[str]) -
         Index set; columns (metric, method).
     """
     counted = [key in keys for key in results[KEY].itertuples(index=False, name=None)]
-    means = results[counted].pivot_table(["auroc", "ap"], "set", "method")
+    means = results[np.array(counted, dtype=bool)].pivot_table(["auroc", "ap"], "set", "method")
     wanted = pd.MultiIndex.from_product([["auroc", "ap"], methods])
     return 100 * means.reindex(columns=wanted).dropna()
 

@@ -80,11 +80,11 @@ def measure(task: Task) -> dict[str, Any]:
     fit = partial(METHODS[task.method], **extra)
     if split.test is split.train and task.method in SCREENS:
         fit = partial(_screening, SCREENS[task.method], **extra)
-    _forget_peak()
+    forget_peak()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        score, fit_seconds = _timed(lambda: fit(split.train, task.seed))
-        scores, score_seconds = _timed(lambda: np.asarray(score(split.test)))
+        score, fit_seconds = timed(lambda: fit(split.train, task.seed))
+        scores, score_seconds = timed(lambda: np.asarray(score(split.test)))
     if not np.isfinite(scores).all():
         raise ValueError(f"need finite scores; got {(~np.isfinite(scores)).sum()} others.")
     name, seed, label, protocol = task.key
@@ -100,24 +100,26 @@ def measure(task: Task) -> dict[str, Any]:
         "ap": round(float(average_precision_score(split.anomalous, scores)), 6),
         "fit_seconds": round(fit_seconds, 3),
         "score_seconds": round(score_seconds, 3),
-        "peak_memory_mb": _peak_memory(),
+        "peak_memory_mb": peak_memory(),
     }
 
 
 def measure_all(
-    tasks: Sequence[Task], processes: int
-) -> Iterator[tuple[Task, dict[str, Any] | Exception]]:
+    tasks: Sequence, processes: int, work: Callable[[Any], dict[str, Any]] | None = None
+) -> Iterator[tuple[Any, dict[str, Any] | Exception]]:
     """Yield each task with its row, or with what went wrong, in the order of completion.
 
-    Every process uses one thread. With one process the tasks run in this one.
+    Every process uses one thread. With one process the tasks run in this one. The work is
+    ``measure`` unless another is given.
     """
+    work = work or measure
     if processes == 1:
         with threadpool_limits(1):
-            yield from ((task, _attempt(task)) for task in tasks)
+            yield from ((task, _attempt(work, task)) for task in tasks)
         return
     context = multiprocessing.get_context("spawn")  # forked OpenMP threads may hang
     with _environment(ONE_THREAD), ProcessPoolExecutor(processes, context, _one_thread) as pool:
-        futures = {pool.submit(_attempt, task): task for task in tasks}
+        futures = {pool.submit(_attempt, work, task): task for task in tasks}
         try:
             for future in as_completed(futures):
                 yield futures.pop(future), _result(future)
@@ -131,9 +133,9 @@ def _screening(screen, rows, seed, **extra):
     return lambda test: scores
 
 
-def _attempt(task: Task) -> dict[str, Any] | Exception:
+def _attempt(work: Callable, task: Any) -> dict[str, Any] | Exception:
     try:
-        return measure(task)
+        return work(task)
     except Exception as error:  # one bad set must not end a run of hours
         return RuntimeError(f"{type(error).__name__}: {error}")  # some errors cannot be pickled
 
@@ -150,7 +152,8 @@ def _split(task: Task) -> Split:
     return data if isinstance(data, Split) else PROTOCOLS[task.protocol](data, task.seed)
 
 
-def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """Result of some work, and the seconds that it took."""
     start = time.perf_counter()
     result = work()
     return result, time.perf_counter() - start
@@ -172,14 +175,16 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
+    """Let the next ``peak_memory`` know only of what comes from now on."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:  # not Linux: the peak is not read either
         pass
 
 
-def _peak_memory() -> float:
+def peak_memory() -> float:
+    """Largest memory of this process so far in MiB, NaN where the system does not tell."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

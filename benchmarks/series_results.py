@@ -1,15 +1,13 @@
 """Keep results of series in a CSV file as they come, and put published ones beside their means."""
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.results import _drop_half_line
+from benchmarks.results import ResultsFile
 
 COLUMNS = (
     "file family n n_channels method vus_pr vus_roc auc_pr auc_roc fit_seconds score_seconds "
@@ -25,42 +23,9 @@ FACTS = (
 ).split()
 
 
-class SeriesResults:
-    """A CSV file that grows row by row, and that a later run continues.
-
-    Parameters
-    ----------
-    path : Path
-        Created if it is not there.
-
-    Raises
-    ------
-    ValueError
-        If the file has other columns.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-        if path.exists() and path.stat().st_size:
-            _drop_half_line(path)
-            if list(pd.read_csv(path, nrows=0).columns) != COLUMNS:
-                raise ValueError(f"need the columns {','.join(COLUMNS)}; {path} has others.")
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(",".join(COLUMNS) + "\n")
-
-    def read(self) -> pd.DataFrame:
-        """All rows so far; the names stay text even if they look like numbers."""
-        return pd.read_csv(self.path, dtype={"file": str, "family": str, "method": str})
-
-    def keys(self) -> set[tuple[str, str]]:
-        """File and method of all rows so far."""
-        return set(self.read()[KEY].itertuples(index=False, name=None))
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Write a row at once."""
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
+def series_file(path: Path) -> ResultsFile:
+    """Results of series, kept in a CSV file."""
+    return ResultsFile(path, COLUMNS, KEY)
 
 
 def complete(results: pd.DataFrame, keys: set[tuple], methods: Sequence[str]) -> pd.DataFrame:

@@ -1,31 +1,20 @@
 """Measure one method on one series, and fill a results file with many of these."""
 
-import multiprocessing
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from anomdiff.evaluation.metrics import auroc, average_precision, period, vus_pr, vus_roc
-from benchmarks.runs import (
-    ONE_THREAD,
-    _environment,
-    _forget_peak,
-    _one_thread,
-    _peak_memory,
-    _result,
-    _timed,
-)
+from benchmarks.results import ResultsFile
+from benchmarks.runs import forget_peak, measure_all, peak_memory, timed
 from benchmarks.series_files import Source
 from benchmarks.series_methods import METHODS, WARM_UPS
-from benchmarks.series_results import SeriesResults
 
 OURS = "anomdiff", "anomdiff-transductive"
 
@@ -96,12 +85,12 @@ def measure(task: Task) -> dict[str, Any]:
     window = period(series.whole)
     fit = partial(METHODS[task.method], **({"params": task.params} if task.params else {}))
     WARM_UPS.get(task.method, int)()
-    _forget_peak()
+    forget_peak()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        score, fit_seconds = _timed(lambda: fit(series.train, window, task.seed))
-        scores, score_seconds = _timed(lambda: np.asarray(score(series.whole)))
-    peak = _peak_memory()
+        score, fit_seconds = timed(lambda: fit(series.train, window, task.seed))
+        scores, score_seconds = timed(lambda: np.asarray(score(series.whole)))
+    peak = peak_memory()
     judged = series.anomalous, scores
     return {
         "file": task.source.name,
@@ -119,7 +108,7 @@ def measure(task: Task) -> dict[str, Any]:
     }
 
 
-def fill(file: SeriesResults, tasks: Sequence[Task], processes: int) -> int:
+def fill(file: ResultsFile, tasks: Sequence[Task], processes: int) -> int:
     """Measure what the file does not have yet, with a progress bar; return how many failed.
 
     A failure is a line on the error stream, and the run goes on.
@@ -128,7 +117,7 @@ def fill(file: SeriesResults, tasks: Sequence[Task], processes: int) -> int:
     todo = [task for task in tasks if task.key not in done]
     n_failed = 0
     with tqdm(total=len(tasks), initial=len(tasks) - len(todo), unit="run") as bar:
-        for task, result in measure_all(todo, processes):
+        for task, result in measure_all(todo, processes, measure):
             if isinstance(result, Exception):
                 n_failed += 1
                 reason = (str(result).splitlines() or [""])[0]
@@ -138,31 +127,3 @@ def fill(file: SeriesResults, tasks: Sequence[Task], processes: int) -> int:
             bar.set_postfix_str(f"{task.source.name[:24]} {task.label}", refresh=False)
             bar.update()
     return n_failed
-
-
-def measure_all(
-    tasks: Sequence[Task], processes: int
-) -> Iterator[tuple[Task, dict[str, Any] | Exception]]:
-    """Yield each task with its row, or with what went wrong, in the order of completion.
-
-    Every process uses one thread. With one process the tasks run in this one.
-    """
-    if processes == 1:
-        with threadpool_limits(1):
-            yield from ((task, _attempt(task)) for task in tasks)
-        return
-    context = multiprocessing.get_context("spawn")  # forked OpenMP threads may hang
-    with _environment(ONE_THREAD), ProcessPoolExecutor(processes, context, _one_thread) as pool:
-        futures = {pool.submit(_attempt, task): task for task in tasks}
-        try:
-            for future in as_completed(futures):
-                yield futures.pop(future), _result(future)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _attempt(task: Task) -> dict[str, Any] | Exception:
-    try:
-        return measure(task)
-    except Exception as error:  # one bad file must not end a run of hours
-        return RuntimeError(f"{type(error).__name__}: {error}")  # some errors cannot be pickled

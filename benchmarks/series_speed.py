@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.signal import lfilter
 from tqdm import tqdm
 
-from benchmarks.runs import _forget_peak, _peak_memory, _timed
+from benchmarks.runs import forget_peak, peak_memory, timed
 from benchmarks.series_methods import _detector
 
 N_STREAM_CHANNELS = 3
@@ -121,9 +121,9 @@ def stream_line(figures: pd.Series) -> str:
 def _timed_case(
     case: str, train: pd.DataFrame, whole: pd.DataFrame, seed: int, params: Params
 ) -> dict[str, Any]:
-    _forget_peak()
-    detector, fit_seconds = _timed(lambda: _detector(seed, params).fit(train))
-    scored, score_seconds = _timed(lambda: detector.score_frame(whole))
+    forget_peak()
+    detector, fit_seconds = timed(lambda: _detector(seed, params).fit(train))
+    scored, score_seconds = timed(lambda: detector.score_frame(whole))
     if len(scored) != len(whole):
         raise ValueError(f"need a score for each of {len(whole)} rows; got {len(scored)}.")
     return {
@@ -131,5 +131,5 @@ def _timed_case(
         "rows": len(whole),
         "fit_seconds": round(fit_seconds, 3),
         "score_seconds": round(score_seconds, 3),
-        "peak_memory_mb": _peak_memory(),
+        "peak_memory_mb": peak_memory(),
     }

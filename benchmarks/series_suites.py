@@ -9,10 +9,10 @@ import pandas as pd
 
 from benchmarks.series_files import SkabRun, Source, find_asd, find_skab
 from benchmarks.series_generated import generated, kinds
-from benchmarks.series_results import SeriesResults, complete, summary
+from benchmarks.series_results import complete, series_file, summary
 from benchmarks.series_runs import fill, labels, tasks_of
 from benchmarks.series_speed import measure_panel, measure_stream, panel_line, stream_line
-from benchmarks.tabular import _count
+from benchmarks.tabular import count
 from benchmarks.timeseries import add_run_options
 
 QUALITY_METHODS = {
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _quality(options: argparse.Namespace) -> int:
     """Judge methods on labelled series; the last line is their means."""
     methods = options.methods or QUALITY_METHODS[options.suite]
-    results = SeriesResults(options.out)
+    results = series_file(options.out)
     tasks = tasks_of(_sources(options), methods, options.seed, options.params)
     n_failed = fill(results, tasks, options.processes)
     named = list(labels(methods, options.params).values())
@@ -115,11 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         "without anomalies, which was recorded at another operating point (default: first); "
         "each wants its own --out",
     )
-    add("--seeds", type=_count, default=5, help="generated: series per shape and kind")
-    add("--n-series", type=_count, default=1_000, help="panel: series")
-    add("--n-steps", type=_count, help="panel: rows per series (2000); stream: rows (10000)")
-    add("--n-channels", type=_count, default=5, help="panel: channels")
-    add("--n-long", type=_count, default=1_000_000, help="panel: rows of the long series")
+    add("--seeds", type=count, default=5, help="generated: series per shape and kind")
+    add("--n-series", type=count, default=1_000, help="panel: series")
+    add("--n-steps", type=count, help="panel: rows per series (2000); stream: rows (10000)")
+    add("--n-channels", type=count, default=5, help="panel: channels")
+    add("--n-long", type=count, default=1_000_000, help="panel: rows of the long series")
     add_run_options(parser, None)
     return parser
 

@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         "published ADBench figures. contaminated: fit on all rows, score them. oddbench comes "
         "split and is 'fixed' in the results (default: shuffled)",
     )
-    add("--seeds", type=_count, default=1, help="seeds per set; one from 10,000 rows on")
+    add("--seeds", type=count, default=1, help="seeds per set; one from 10,000 rows on")
     add(
         "--methods",
         type=_methods,
@@ -132,20 +132,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--max-train",
-        type=_count,
+        type=count,
         default=25_000,
         help="training rows beyond this many are left out at random (default: 25000)",
     )
     add(
         "--max-test",
-        type=_count,
+        type=count,
         default=50_000,
         help="tested rows beyond this many are left out at random, the share of anomalies kept; "
         "contaminated uses the smaller limit (default: 50000)",
     )
     add(
         "--processes",
-        type=_count,
+        type=count,
         default=os.cpu_count(),
         help="of one thread each (default: CPUs)",
     )
@@ -177,7 +177,8 @@ def _methods(text: str) -> list[str]:
     return names
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Read a whole number of at least 1 from the command line."""
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"need a whole number of at least 1; got {text!r}")
     return int(text)

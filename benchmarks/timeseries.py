@@ -12,16 +12,16 @@ import pandas as pd
 from benchmarks.series_files import find_tsb
 from benchmarks.series_methods import METHODS
 from benchmarks.series_results import (
-    SeriesResults,
     best_published,
     complete,
     families,
     far_below,
     read_published,
+    series_file,
     summary,
 )
 from benchmarks.series_runs import OURS, fill, labels, tasks_of
-from benchmarks.tabular import _count
+from benchmarks.tabular import count
 
 DEFAULT_METHODS = "anomdiff,anomdiff-transductive,matrixprofile,iforest"
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         files = find_tsb(options.data, options.files, options.max_files)
         published = read_published(options.published)
-        results = SeriesResults(options.out)
+        results = series_file(options.out)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     tasks = tasks_of(files, options.methods, options.seed, options.params)
@@ -84,7 +84,7 @@ def add_run_options(parser: argparse.ArgumentParser, default_methods: str | None
     add("--seed", type=int, default=0, help="of the methods; another one wants another --out")
     add(
         "--processes",
-        type=_count,
+        type=count,
         default=os.cpu_count(),
         help="of one thread each (default: CPUs)",
     )
@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="only files with one of these in the name, e.g. UCR,001_NAB",
     )
-    add("--max-files", type=_count, help="only this many, spread evenly over the names")
+    add("--max-files", type=count, help="only this many, spread evenly over the names")
     add(
         "--out",
         required=True,

@@ -113,10 +113,10 @@ class _Stream:
         return self.waiting.popleft(), float(score[0]), channel
 
     def _fold(self, voice, energies: deque, step: int) -> Tensor:
-        """Mean energy of the windows that cover a step."""
-        first_kept = max(0, self.n_steps - voice.length + 1) - len(energies)
-        start = max(0, step - voice.length + 1) - first_kept
-        covering = [energies[i] for i in range(start, min(step + 1 - first_kept, len(energies)))]
-        if not covering:
+        """Mean energy of the windows that count for a step."""
+        gone = max(0, self.n_steps - voice.length + 1) - len(energies)
+        first, stop = (step + offset - gone for offset in voice.offsets)
+        counted = [energies[i] for i in range(max(0, first), min(stop, len(energies)))]
+        if not counted:
             return torch.full_like(self.steps.values[0], torch.nan)
-        return torch.stack(covering).nanmean(0)
+        return torch.stack(counted).nanmean(0)

@@ -25,10 +25,13 @@ from anomdiff.diffusion.networks import TemporalNet
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.window import WindowEncoder
 from anomdiff.scoring.calibration import conformal_p_values, needed_rows
-from anomdiff.scoring.windows import WindowCalibration, WindowNetwork, fold
+from anomdiff.scoring.linear import StepRegression
+from anomdiff.scoring.windows import WindowCalibration, WindowMemory, WindowNetwork
 
 # Windows whose energies are computed together, by one thread.
 WINDOWS_AT_ONCE = 8192
+# Windows that the regression of single steps is fitted to.
+MAX_REGRESSION = 50_000
 # Numbers in the windows that the network is trained on.
 MAX_TRAINING_NUMBERS = 2**23
 
@@ -37,7 +40,8 @@ class TimeSeriesDetector(DiffusionDetector):
     """Anomaly detector for one time series or a panel of many.
 
     Windows of several lengths are compared with remembered normal windows, and restored by
-    a denoising diffusion model. What a window misses is its energy; a step's score adds up
+    a denoising diffusion model; single steps are compared with what their neighbours let one
+    expect. What a window misses is its energy; a step's score adds up
     the energies of the windows that cover it, on a scale calibrated on normal steps.
 
     Parameters
@@ -268,9 +272,10 @@ class TimeSeriesDetector(DiffusionDetector):
         encoded = [self.encoder_.encode(part) for part in stretches]
         pieces = lay_out(encoded, apart=max(self.lengths))
         self.lengths_ = usable_lengths(pieces, tuple(self.lengths))
-        self.delay_ = max(self.lengths_) - 1
         most = max(2, self.max_memory // len(self.encoder_.names))
         self.memories_ = [remember_windows(pieces, w, most, rng) for w in self.lengths_]
+        around = draw_windows(pieces, StepRegression.length, MAX_REGRESSION, rng)[0]
+        self.regression_ = StepRegression.fit(around)
         held_out = self._train(pieces, rng, on_step)
         self._calibrate(pieces, held_out, rng)
         return stretches, pieces
@@ -308,8 +313,8 @@ class TimeSeriesDetector(DiffusionDetector):
         """Learn what energies of normal steps are like; set the threshold on held-out ones."""
         body = some_steps(pieces, self.max_calibration, rng)
         folded = [self._folded(piece, training=True) for piece in body]
-        lengths = [*self.lengths_, self.network_length_]
-        self.calibration_ = WindowCalibration.fit(torch.cat(folded, dim=1), lengths)
+        noise = [voice.noise for voice in self._voices()]
+        self.calibration_ = WindowCalibration.fit(torch.cat(folded, dim=1), noise)
         tails = some_steps(held_out, self.max_calibration, rng)
         if sum(map(len, tails)) < needed_rows(self.alpha):
             tails = body
@@ -360,12 +365,18 @@ class TimeSeriesDetector(DiffusionDetector):
             if len(piece) < voice.length:
                 folded.append(torch.full_like(piece.values, torch.nan))
                 continue
-            folded.append(fold(self._energies(voice, piece, training), voice.length))
+            folded.append(voice.fold(self._energies(voice, piece, training)))
         return torch.stack(folded)
 
     def _voices(self) -> list:
-        """The memories, then the network."""
-        return [*self.memories_, WindowNetwork(self.denoiser_, self.network_length_, self.sigma)]
+        """The memories, the regression, and the network."""
+        network = WindowNetwork(self.denoiser_, self.network_length_, self.sigma)
+        return [*self.memories_, self.regression_, network]
+
+    @property
+    def delay_(self) -> int:
+        """Steps after which the score of a step in a stream is final."""
+        return max(voice.length for voice in self._voices()) - 1
 
     def _energies(self, voice, piece: Piece, training: bool) -> Tensor:
         """Energies of all windows of a piece; those of training do not vouch for themselves."""
@@ -376,7 +387,7 @@ class TimeSeriesDetector(DiffusionDetector):
             parts.append(piece.cut(start, stop + voice.length - 1))
 
         def compute(part: Piece) -> Tensor:
-            if training and not isinstance(voice, WindowNetwork):
+            if training and isinstance(voice, WindowMemory):
                 return voice.energies(part.values, part.observed, part.places(voice.length))
             return voice.energies(part.values, part.observed)
 

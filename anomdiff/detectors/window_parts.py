@@ -86,7 +86,9 @@ def draw_windows(pieces: list[Piece], length: int, most: int, rng) -> tuple[Tens
     chosen = np.sort(rng.choice(total, most, replace=False)) if total > most else np.arange(total)
     owners = np.searchsorted(np.cumsum(counts), chosen, side="right")
     starts = chosen - (np.cumsum(counts) - counts)[owners]
-    parts = []
+    n_channels = pieces[0].values.shape[1]
+    empty = torch.zeros(0, n_channels, length, dtype=torch.float64)
+    parts = [(empty, empty.bool(), torch.zeros(0, dtype=torch.long))]
     for owner in np.unique(owners):
         piece, rows = pieces[owner], torch.from_numpy(starts[owners == owner])
         steps = rows[:, None] + torch.arange(length)

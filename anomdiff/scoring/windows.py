@@ -18,8 +18,26 @@ NOISE = 1e-3
 LEAST_SHARE = 0.5
 
 
+class _Covering:
+    """Voices that judge whole windows: a step has the mean energy of those that cover it."""
+
+    @property
+    def offsets(self) -> tuple[int, int]:
+        """Windows that count for a step, by their beginning, counted from it: all that cover it."""
+        return 1 - self.length, 1
+
+    @property
+    def noise(self) -> float:
+        """Energy below which differences are noise."""
+        return NOISE * self.length
+
+    def fold(self, energies: Float[Tensor, "window channel"]) -> Float[Tensor, "step channel"]:
+        """Mean energy of the windows that cover each step."""
+        return fold(energies, self.length)
+
+
 @dataclass(frozen=True)
-class WindowMemory:
+class WindowMemory(_Covering):
     r"""Remembered windows of one length, each without its mean.
 
     Parameters
@@ -103,7 +121,7 @@ class WindowMemory:
 
 
 @dataclass(frozen=True)
-class WindowNetwork:
+class WindowNetwork(_Covering):
     r"""How far the trained denoiser would move windows that carry no noise.
 
     Parameters
@@ -207,12 +225,12 @@ def _by_channel(misses: Tensor, seen: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class WindowCalibration:
-    """What folded energies of normal steps are like: those of each memory, and of the network.
+    """What folded energies of normal steps are like, voice by voice; the last is the network.
 
     Parameters
     ----------
     mean, spread : float Tensor of shape (voice,)
-        Location and scale; the last voice is the network.
+        Location and scale.
     """
 
     mean: Tensor
@@ -220,21 +238,30 @@ class WindowCalibration:
 
     @classmethod
     def fit(
-        cls, folded: Float[Tensor, "voice step channel"], lengths: list[int]
+        cls, folded: Float[Tensor, "voice step channel"], noise: list[float]
     ) -> "WindowCalibration":
-        """Calibrate on the folded energies of normal steps; NaN where unknown."""
+        """Calibrate on the folded energies of normal steps; NaN where unknown.
+
+        Parameters
+        ----------
+        folded : float Tensor of shape (voice, step, channel)
+            Folded energies.
+        noise : list of float
+            Energy below which differences are noise, by voice.
+        """
         totals = [total[~total.isnan()] for total in folded.sum(2)]
-        mean = torch.stack([total.mean() for total in totals])
-        spread = torch.stack([total.std(correction=0) for total in totals])
-        return cls(mean, spread + NOISE * torch.tensor(lengths, dtype=spread.dtype))
+        # A voice that no step of training was long enough for has nothing to say.
+        mean = torch.stack([t.mean() if len(t) else t.new_zeros(()) for t in totals])
+        spread = torch.stack([t.std(correction=0) if len(t) else t.new_ones(()) for t in totals])
+        return cls(mean, spread + torch.tensor(noise, dtype=spread.dtype))
 
     def score(
         self, folded: Float[Tensor, "voice step channel"]
     ) -> tuple[Float[Tensor, "step"], Float[Tensor, "step channel"]]:
         """Score each step, and say how much of it each channel is to blame for.
 
-        A score is the network's standardised energy, plus the largest of the memories', plus
-        their mean: the largest lets the length speak that fits an anomaly, the mean steadies it.
+        A score is the network's standardised energy, plus the largest of the others, plus their
+        mean: the largest lets the length speak that fits an anomaly, the mean steadies it.
 
         Parameters
         ----------

@@ -12,12 +12,12 @@ from benchmarks.series_generated import KINDS, N_TRAIN, SHAPES, Generated, kinds
 from benchmarks.series_methods import METHODS, to_points
 from benchmarks.series_results import (
     COLUMNS,
-    SeriesResults,
     best_published,
     complete,
     families,
     far_below,
     read_published,
+    series_file,
 )
 from benchmarks.series_speed import panel
 
@@ -301,7 +301,7 @@ def test_other_columns_are_refused(tmp_path):
     (tmp_path / "out.csv").write_text("a,b\n")
 
     with pytest.raises(ValueError, match="has others"):
-        SeriesResults(tmp_path / "out.csv")
+        series_file(tmp_path / "out.csv")
 
 
 def test_a_bad_file_is_a_line_and_the_run_goes_on(run, folder):
