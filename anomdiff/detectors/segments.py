@@ -6,21 +6,19 @@ import pandas as pd
 
 def alarm_segments(scored: pd.DataFrame, series, time, join: int) -> pd.DataFrame:
     """See ``TimeSeriesDetector.segments``."""
-    wanted = [
-        "anomaly_score",
-        "is_anomaly",
-        "channel",
-        *(n for n in (series, time) if n is not None),
-    ]
+    labels = [name for name in (series, time) if name is not None]
+    wanted = ["anomaly_score", "is_anomaly", "channel", *labels]
     if missing := [name for name in wanted if name not in scored.columns]:
         raise ValueError(f"need the columns {wanted} of a scored frame; {missing} are missing.")
     found = []
-    groups = [(None, scored)] if series is None else scored.groupby(series, sort=False)
+    groups = [(None, scored)]
+    if series is not None:
+        groups = scored.groupby(series, sort=False, observed=True)
     for label, part in groups:
         moments = part.index if time is None else part[time]
-        order = (
-            np.argsort(moments.to_numpy(), kind="stable") if _has_clock(part, time) else slice(None)
-        )
+        order = np.arange(len(part))
+        if time is not None or isinstance(part.index, pd.DatetimeIndex):
+            order = np.argsort(moments.to_numpy(), kind="stable")
         part, moments = part.iloc[order], np.asarray(moments)[order]
         for start, stop in _spans(part["is_anomaly"].to_numpy(dtype=bool), join):
             found.append((label, *_segment(part.iloc[start:stop], moments[start:stop])))
@@ -29,10 +27,6 @@ def alarm_segments(scored: pd.DataFrame, series, time, join: int) -> pd.DataFram
     if series is None:
         return segments.drop(columns="series")
     return segments.rename(columns={"series": series})
-
-
-def _has_clock(part: pd.DataFrame, time) -> bool:
-    return time is not None or isinstance(part.index, pd.DatetimeIndex)
 
 
 def _spans(flags: np.ndarray, join: int) -> list[tuple[int, int]]:

@@ -25,6 +25,8 @@ class Streams:
         self.layout = detector.layout_
         self.streams: dict = {}
         self.n_rows = 0
+        labels = [name for name in (self.layout.series, self.layout.time) if name is not None]
+        self.nothing = pd.DataFrame(columns=labels)
 
     def push(self, rows) -> pd.DataFrame:
         """See ``TimeSeriesDetector.score_next``."""
@@ -32,31 +34,47 @@ class Streams:
         frame = self.detector._check(rows, reset=False, by_name=True)
         if numbered:
             frame.index = range(self.n_rows, self.n_rows + len(frame))
+        parts, labels = self.layout.read(frame), self.layout.labels(frame)
+        moments = self.layout.moments(frame)
+        if moments is None:
+            moments = np.full(len(frame), None)
+        self._require_order(parts, moments)
         self.n_rows += len(frame)
+        self.nothing = labels.iloc[:0]
         scored = []
-        for part in self.layout.read(frame):
-            stream = self.streams.setdefault(part.series, _Stream(self.detector))
-            moments = self.layout.moments(frame)
+        for part in parts:
             for place, row in enumerate(part.rows):
-                moment = None if moments is None else moments[row]
-                if stream.jumps(moment, self.layout.step):
-                    scored += stream.finish()
-                    stream = self.streams[part.series] = _Stream(self.detector)
-                labels = frame.iloc[[row]]
                 step = Stretch(part.series, part.rows[[place]], part.values[[place]])
-                scored += stream.push(step, labels, moment)
+                scored += self._push_step(step, labels.iloc[[row]], moments[row])
         return self._lay_out(scored)
 
     def finish(self) -> pd.DataFrame:
         """See ``TimeSeriesDetector.finish``."""
         return self._lay_out([row for stream in self.streams.values() for row in stream.finish()])
 
+    def _require_order(self, parts: list[Stretch], moments: np.ndarray) -> None:
+        """Refuse all rows, before any is taken, if one comes late."""
+        for part in parts:
+            stream, first = self.streams.get(part.series), part.rows[0]
+            if stream and stream.moment is not None and moments[first] is not None:
+                if moments[first] <= stream.moment:
+                    of = "" if part.series is None else f" of series {part.series!r}"
+                    raise ValueError(
+                        f"need rows{of} in the order of their time; a moment came twice or late."
+                    )
+
+    def _push_step(self, step: Stretch, labels: pd.DataFrame, moment) -> list:
+        """Take one step; return the steps that have become final."""
+        stream, scored = self.streams.get(step.series), []
+        if stream and stream.jumps(moment):
+            scored = stream.finish()
+        if not stream or stream.jumps(moment):
+            stream = self.streams[step.series] = _Stream(self.detector)
+        return scored + stream.push(step, labels, moment)
+
     def _lay_out(self, scored: list) -> pd.DataFrame:
         """Frame of final steps."""
-        if not scored:
-            empty = np.zeros(0)
-            return self.detector._laid_out(pd.DataFrame(columns=self.layout.channels), empty, [])
-        frame = pd.concat([labels for labels, _, _ in scored])
+        frame = pd.concat([labels for labels, _, _ in scored]) if scored else self.nothing
         scores = np.array([score for _, score, _ in scored])
         return self.detector._laid_out(frame, scores, [channel for _, _, channel in scored])
 
@@ -75,12 +93,10 @@ class _Stream:
         self.energies = [deque(maxlen=self.keep + voice.length) for voice in self.voices]
         self.moment = None
 
-    def jumps(self, moment, step) -> bool:
-        """Whether the next moment begins a new stretch; it must not lie before the last one."""
+    def jumps(self, moment) -> bool:
+        """Whether the next moment begins a new stretch."""
         if moment is None or self.moment is None:
             return False
-        if moment <= self.moment:
-            raise ValueError("need rows in the order of their time; a moment came twice or late.")
         return self.detector.layout_.is_gap(moment - self.moment)
 
     def push(self, stretch: Stretch, labels: pd.DataFrame, moment) -> list:

@@ -14,12 +14,14 @@ from anomdiff.detectors.segments import alarm_segments
 from anomdiff.detectors.streaming import Streams
 from anomdiff.detectors.window_parts import (
     Piece,
+    check_lengths,
     draw_windows,
     lay_out,
     remember_windows,
     some_steps,
     split_pieces,
     usable_lengths,
+    with_past,
 )
 from anomdiff.diffusion.networks import TemporalNet
 from anomdiff.encoding.panel import PanelLayout
@@ -254,8 +256,10 @@ class TimeSeriesDetector(DiffusionDetector):
         if not isinstance(X, pd.DataFrame):
             array = validate_data(self, X, reset=reset, dtype=float, ensure_all_finite="allow-nan")
             X = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
-        elif reset:
-            validate_data(self, X, reset=True, skip_check_array=True)
+            if hasattr(self, "feature_names_in_"):
+                X.columns = self.feature_names_in_
+        elif reset or not by_name:
+            validate_data(self, X, reset=reset, skip_check_array=True)
         if reset:
             self.layout_ = PanelLayout.infer(X, self.series, self.time)
         return X
@@ -266,12 +270,13 @@ class TimeSeriesDetector(DiffusionDetector):
         rng = check_random_state(self.random_state)
         self.seed_ = int(rng.randint(2**31 - 1))
         self.__dict__.pop("_streams", None)
+        lengths = check_lengths(self.lengths)
         stretches = self.layout_.read(frame)
         context = None if self.context is None else tuple(self.context)
         self.encoder_ = WindowEncoder.fit(self.layout_, stretches, context)
         encoded = [self.encoder_.encode(part) for part in stretches]
-        pieces = lay_out(encoded, apart=max(self.lengths))
-        self.lengths_ = usable_lengths(pieces, tuple(self.lengths))
+        pieces = lay_out(encoded, apart=max(lengths))
+        self.lengths_ = usable_lengths(pieces, lengths)
         most = max(2, self.max_memory // len(self.encoder_.names))
         self.memories_ = [remember_windows(pieces, w, most, rng) for w in self.lengths_]
         around = draw_windows(pieces, StepRegression.length, MAX_REGRESSION, rng)[0]
@@ -287,10 +292,12 @@ class TimeSeriesDetector(DiffusionDetector):
         training, held_out = split_pieces(pieces, self.held_out_fraction, length)
         most = max(256, MAX_TRAINING_NUMBERS // (length * len(self.encoder_.names)))
         windows, seen, _ = draw_windows(training, length, most, rng)
+        if not len(windows):  # all that is observed is held out
+            windows, seen, _ = draw_windows(pieces, length, most, rng)
+        unseen = windows[::5], seen[::5]  # where no part is left for it, they tell when to stop
         if held_out:
-            unseen = draw_windows(held_out, length, max(64, most // 5), rng)[:2]
-        else:  # too short for a part of its own: every fifth window tells when to stop
-            unseen = windows[::5], seen[::5]
+            drawn = draw_windows(held_out, length, max(64, most // 5), rng)[:2]
+            unseen = drawn if len(drawn[0]) else unseen
         self.network_length_ = length
         result = fit_denoiser(
             self._make_network,
@@ -312,26 +319,33 @@ class TimeSeriesDetector(DiffusionDetector):
     def _calibrate(self, pieces, held_out, rng):
         """Learn what energies of normal steps are like; set the threshold on held-out ones."""
         body = some_steps(pieces, self.max_calibration, rng)
-        folded = [self._folded(piece, training=True) for piece in body]
+        folded = map_blocks(lambda piece: self._folded(piece, training=True), body)
         noise = [voice.noise for voice in self._voices()]
         self.calibration_ = WindowCalibration.fit(torch.cat(folded, dim=1), noise)
         tails = some_steps(held_out, self.max_calibration, rng)
-        if sum(map(len, tails)) < needed_rows(self.alpha):
-            tails = body
-        scores = [self._judge(piece, training=True)[0] for piece in tails]
-        self.calibration_scores_ = np.sort(torch.cat(scores).numpy())
+        scores = self._known_scores([with_past(part, pieces, self.delay_) for part in tails])
+        if len(scores) < needed_rows(self.alpha):
+            scores = self._known_scores([(part, 0) for part in body])
+        self.calibration_scores_ = np.sort(scores)
         self._set_threshold()
+
+    def _known_scores(self, pieces) -> np.ndarray:
+        """Scores of those steps of training, without their past, of which anything is known."""
+        folded = map_blocks(lambda pair: self._folded(pair[0], training=True)[:, pair[1] :], pieces)
+        known = [part[:, ~part.isnan().all(2).all(0)] for part in folded]
+        scores = [self.calibration_.score(part)[0].numpy() for part in known]
+        return np.concatenate([np.zeros(0), *scores])
 
     def _screen(self, frame, on_step) -> tuple[np.ndarray, dict]:
         stretches, pieces = self._fit(frame, on_step)
-        judged = [self._judge(piece, training=True) for piece in pieces]
+        judged = map_blocks(lambda piece: self._judge(piece, training=True), pieces)
         return self._lay_out(frame, stretches, judged)
 
     # -- scoring -------------------------------------------------------------------------
 
     def _score(self, frame) -> tuple[np.ndarray, dict]:
         stretches = self.layout_.read(frame)
-        judged = [self._judge(self._piece(part)) for part in stretches]
+        judged = map_blocks(lambda part: self._judge(self._piece(part)), stretches)
         return self._lay_out(frame, stretches, judged)
 
     def _laid_out(self, frame, scores, channels) -> pd.DataFrame:

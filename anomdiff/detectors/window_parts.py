@@ -1,10 +1,13 @@
 """What a detector of series learns beside the network: which windows and steps to use."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from anomdiff.scoring.windows import LEAST_SHARE, WindowMemory
 
@@ -52,6 +55,14 @@ def lay_out(encoded: list[tuple[np.ndarray, np.ndarray]], apart: int) -> list[Pi
     return pieces
 
 
+def check_lengths(lengths) -> tuple[int, ...]:
+    """Refuse window lengths that are none."""
+    lengths = tuple(lengths)
+    if not lengths or not all(isinstance(w, Integral) and w > 1 for w in lengths):
+        raise ValueError(f"lengths must be whole numbers above 1; got {lengths!r}.")
+    return lengths
+
+
 def usable_lengths(pieces: list[Piece], lengths: tuple[int, ...]) -> list[int]:
     """Window lengths of which training shows enough windows.
 
@@ -60,13 +71,13 @@ def usable_lengths(pieces: list[Piece], lengths: tuple[int, ...]) -> list[int]:
     ValueError
         If there is none.
     """
-    counts = {w: sum(max(0, len(piece) - w + 1) for piece in pieces) for w in lengths}
+    counts = {w: sum(_n_windows(piece, w) for piece in pieces) for w in lengths}
     usable = [w for w, n in sorted(counts.items()) if n >= LEAST_WINDOWS * w]
     if not usable:
         least = min(lengths)
         raise ValueError(
-            f"need at least {(LEAST_WINDOWS + 1) * least - 1} steps in a row (n_samples); "
-            f"got {max(map(len, pieces))}."
+            f"need at least {(LEAST_WINDOWS + 1) * least - 1} steps in a row, most of them "
+            f"observed; got n_samples={max(map(len, pieces))}, {counts[least]} usable windows."
         )
     return usable
 
@@ -131,6 +142,40 @@ def some_steps(pieces: list[Piece], most: int, rng) -> list[Piece]:
         drawn.append(cuts[i])
         n_steps += len(cuts[i])
     return drawn
+
+
+def with_past(piece: Piece, wholes: list[Piece], reach: int) -> tuple[Piece, int]:
+    """Extend a part of a stretch backwards, so that its first steps have all their windows.
+
+    Parameters
+    ----------
+    piece : Piece
+        Part of one of the stretches.
+    wholes : list of Piece
+        The stretches, in the order of their places.
+    reach : int
+        Steps to add at most.
+
+    Returns
+    -------
+    extended : Piece
+        The part and what came before it.
+    n_past : int
+        Number of steps added.
+    """
+    whole = wholes[bisect_right(wholes, piece.place, key=lambda each: each.place) - 1]
+    start = piece.place - whole.place
+    n_past = min(reach, start)
+    return whole.cut(start - n_past, start + len(piece)), n_past
+
+
+def _n_windows(piece: Piece, length: int) -> int:
+    """Count the windows that are not mostly missing."""
+    if len(piece) < length:
+        return 0
+    seen = F.pad(piece.observed.sum(1).cumsum(0), (1, 0))
+    whole = length * piece.observed.shape[1]
+    return int((seen[length:] - seen[:-length] >= LEAST_SHARE * whole).sum())
 
 
 def _bounds(n_steps: int) -> list[tuple[int, int]]:

@@ -1,13 +1,14 @@
 """Frames of one or many series to uninterrupted stretches of numbers, and back to their rows."""
 
 import dataclasses
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.cells import read_cells
+from anomdiff.encoding.cells import read_cells, storage
 
 # Where time jumps by more than this many usual steps, a new stretch begins.
 GAP = 3.0
@@ -97,17 +98,24 @@ class PanelLayout:
         ValueError
             If the frame is empty, a column is missing or unreadable, a moment is missing, or a
             moment of a series occurs twice.
+
+        Warns
+        -----
+        UserWarning
+            If the frame has further columns.
         """
         self._require(frame)
-        values = np.column_stack(
-            [read_cells(frame[name].rename(name), "number") for name in self.channels]
-        )
+        known = {self.series, self.time, *self.channels}
+        if extra := [name for name in frame.columns if name not in known]:
+            sentence = f"columns {extra} were not in the training rows and are ignored."
+            warnings.warn(sentence, UserWarning, stacklevel=2)
+        values = np.column_stack([read_cells(frame[name], "number") for name in self.channels])
         moments = self.moments(frame)
         stretches = []
         for label, rows in self._groups(frame):
             if moments is not None:
                 rows = rows[np.argsort(moments[rows], kind="stable")]
-                self._require_distinct(moments[rows], label)
+                self._require_distinct(moments[rows], frame.index[rows], label)
             breaks = [] if moments is None else self._breaks(moments[rows])
             for part in np.split(rows, breaks):
                 stretches.append(Stretch(label, part, values[part]))
@@ -138,8 +146,11 @@ class PanelLayout:
     def _require(self, frame: pd.DataFrame) -> None:
         if not len(frame):
             raise ValueError("need at least one row; got an empty frame (0 sample(s)).")
-        wanted = [self.series, self.time, *self.channels]
-        missing = [name for name in wanted if name is not None and name not in frame.columns]
+        repeated = frame.columns[frame.columns.duplicated()].unique().tolist()
+        if repeated:
+            raise ValueError(f"need distinct column names; got {repeated} more than once.")
+        wanted = [name for name in (self.series, self.time, *self.channels) if name is not None]
+        missing = [name for name in wanted if name not in frame.columns]
         if missing:
             raise ValueError(f"need the columns {wanted}; {missing} are missing.")
 
@@ -158,22 +169,26 @@ class PanelLayout:
     def moments(self, frame: pd.DataFrame) -> np.ndarray | None:
         """Read the moments as numbers, None where rows are only in order."""
         if self.time is not None:
-            cells = frame[self.time].rename(self.time)
+            cells = frame[self.time]
         elif isinstance(frame.index, pd.DatetimeIndex):
             cells = pd.Series(frame.index, name="index")
         else:
             return None
-        if cells.isna().any():
-            row = frame.index[cells.isna().to_numpy().argmax()]
+        numeric = storage(cells) == "number"
+        moments = read_cells(cells, "number" if numeric else "datetime")
+        if pd.isna(moments).any():
+            row = frame.index[pd.isna(moments).argmax()]
             raise ValueError(f"need a time in column {cells.name!r}; row {row!r} has none.")
-        if pd.api.types.is_numeric_dtype(cells):
-            return cells.to_numpy(dtype=float)
-        return read_cells(cells, "datetime").astype("int64").astype(float)
+        # Nanoseconds since 1970 have more digits than a float.
+        whole = not numeric or pd.api.types.is_integer_dtype(cells)
+        return (cells.to_numpy() if numeric else moments).astype("int64") if whole else moments
 
-    def _require_distinct(self, moments: np.ndarray, label) -> None:
-        if (np.diff(moments) == 0).any():
+    def _require_distinct(self, moments: np.ndarray, rows: pd.Index, label) -> None:
+        again = np.diff(moments) == 0
+        if again.any():
             of = "" if label is None else f" of series {label!r}"
-            raise ValueError(f"need one row per moment{of}; a moment occurs twice.")
+            row = rows[again.argmax() + 1]
+            raise ValueError(f"need one row per moment{of}; row {row!r} repeats one.")
 
     def _usual_step(self, frame: pd.DataFrame) -> float | None:
         moments = self.moments(frame)

@@ -67,11 +67,12 @@ class WindowEncoder:
             targets = np.array([name not in context for name in layout.channels])
         if not targets.any():
             raise ValueError("need at least one channel that is not context; got none.")
-        groups = {None: values}
-        for label in {part.series for part in stretches} - {None}:
-            parts = [part.values for part in stretches if part.series == label]
-            groups[label] = np.concatenate(parts)
-        scales = {label: _scale(part, values) for label, part in groups.items()}
+        groups = {None: [values]}
+        for part in stretches:
+            if part.series is not None:
+                groups.setdefault(part.series, []).append(part.values)
+        pooled = np.nanmean(values, 0), np.nanstd(values, 0)
+        scales = {label: _scale(np.concatenate(parts), *pooled) for label, parts in groups.items()}
         return cls(layout, tuple(targets.tolist()), scales)
 
     @property
@@ -111,11 +112,12 @@ class WindowEncoder:
         return cls(PanelLayout.from_dict(state["layout"]), tuple(state["targets"]), scales)
 
 
-def _scale(values: np.ndarray, everything: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scale(
+    values: np.ndarray, pooled_mean: np.ndarray, pooled_std: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation; of all series where this one is constant, 1 where all are."""
     empty = np.isnan(values).all(0)
     own = np.where(empty, 0.0, values)  # a channel that this series lacks scales as in the others
-    pooled_mean, pooled_std = np.nanmean(everything, 0), np.nanstd(everything, 0)
     mean = np.where(empty, pooled_mean, np.nanmean(own, 0))
     std = np.nanstd(own, 0)
     tiny = 1e-9 * np.maximum(np.abs(mean), 1e-300)

@@ -80,7 +80,7 @@ class WindowMemory(_Covering):
         -------
         energies : float Tensor of shape (window, channel)
             Summed over channels, the squared distance per channel; NaN where less than half of
-            the window is observed.
+            the window is observed, or every remembered window overlaps it.
         """
         found = []
         n_windows = len(values) - self.length + 1
@@ -113,10 +113,11 @@ class WindowMemory(_Covering):
     def _energies(self, x: Tensor, seen: Tensor, own: Tensor | None) -> Tensor:
         parts = []
         for row, mask, squares in compared(self.rows, x, seen, own, self._squares):
-            nearest = self.rows[squares.argmin(1)]
-            miss = torch.where(mask, nearest - row, 0.0).square()
+            least, nearest = squares.min(1)
+            miss = torch.where(mask, self.rows[nearest] - row, 0.0).square()
             shape = len(row), -1, self.length
-            parts.append(_by_channel(miss.reshape(shape), mask.reshape(shape)))
+            energies = _by_channel(miss.reshape(shape), mask.reshape(shape))
+            parts.append(torch.where(least.isinf()[:, None], torch.nan, energies))
         return torch.cat(parts)
 
 
