@@ -161,6 +161,14 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
     def _score(self, frame) -> tuple[np.ndarray, dict]:
         """Anomaly scores of a checked frame, and further columns of its scored frame."""
 
+    # -- fitting -------------------------------------------------------------------------
+
+    def _keep(self, result):
+        """Keep the trained network and the course of its training."""
+        self.denoiser_ = result.denoiser.requires_grad_(False)
+        columns = ["step", "loss", "held_out_loss", "learning_rate"]
+        self.history_ = pd.DataFrame(result.history, columns=columns)
+
     # -- scores --------------------------------------------------------------------------
 
     def _scored(self, frame, scores, p_values, flags, extra) -> pd.DataFrame:

@@ -270,9 +270,7 @@ class TabularDetector(DiffusionDetector):
             self.seed_,
             on_step,
         )
-        self.denoiser_ = result.denoiser.requires_grad_(False)
-        columns = ["step", "loss", "held_out_loss", "learning_rate"]
-        self.history_ = pd.DataFrame(result.history, columns=columns)
+        self._keep(result)
 
     def _make_ensemble(self):
         """Set up the ways to look at a row."""

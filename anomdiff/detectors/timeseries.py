@@ -307,9 +307,7 @@ class TimeSeriesDetector(DiffusionDetector):
             self.seed_,
             on_step,
         )
-        self.denoiser_ = result.denoiser.requires_grad_(False)
-        columns = ["step", "loss", "held_out_loss", "learning_rate"]
-        self.history_ = pd.DataFrame(result.history, columns=columns)
+        self._keep(result)
         return held_out
 
     def _make_network(self):

@@ -1,5 +1,6 @@
 """Windows of series: how far from the nearest remembered one, folded back to steps and channels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,12 +84,8 @@ class WindowMemory(_Covering):
             the window is observed, or every remembered window overlaps it.
         """
         found = []
-        n_windows = len(values) - self.length + 1
-        for start in range(0, n_windows, WINDOWS_AT_ONCE):
-            stop = min(start + WINDOWS_AT_ONCE, n_windows)
-            steps = slice(start, stop + self.length - 1)
-            x, seen = cut_windows(values[steps], observed[steps], self.length)
-            own = None if places is None else self._overlapping(places[start:stop])
+        for start, x, seen in _blocks(values, observed, self.length):
+            own = None if places is None else self._overlapping(places[start : start + len(x)])
             found.append(self._energies(x.flatten(1), seen.flatten(1), own))
         return torch.cat(found)
 
@@ -158,16 +155,20 @@ class WindowNetwork(_Covering):
             As of ``WindowMemory.energies``.
         """
         found = []
-        n_windows = len(values) - self.length + 1
         scale = self.sigma**2 / (1 + self.sigma**2)
-        for start in range(0, n_windows, WINDOWS_AT_ONCE):
-            stop = min(start + WINDOWS_AT_ONCE, n_windows)
-            steps = slice(start, stop + self.length - 1)
-            x, seen = cut_windows(values[steps], observed[steps], self.length)
+        for _, x, seen in _blocks(values, observed, self.length):
             level = x.new_full((len(x),), self.sigma)
             moved = self.denoiser(x, level, torch.zeros_like(seen)) - x
             found.append(_by_channel(torch.where(seen, moved, 0.0).square() / scale, seen))
         return torch.cat(found)
+
+
+def _blocks(values: Tensor, observed: Tensor, length: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Yield the windows of a stretch, some at a time, with the number of the first."""
+    n_windows = len(values) - length + 1
+    for start in range(0, n_windows, WINDOWS_AT_ONCE):
+        steps = slice(start, min(start + WINDOWS_AT_ONCE, n_windows) + length - 1)
+        yield start, *cut_windows(values[steps], observed[steps], length)
 
 
 def cut_windows(
