@@ -97,7 +97,8 @@ def stream(detector: Any, rows: pd.DataFrame) -> tuple[pd.Series, np.ndarray]:
         start = time.perf_counter()
         scored.append(detector.score_next(row))
         ms[step] = 1000 * (time.perf_counter() - start)
-    return pd.concat(scored)["anomaly_score"], ms
+    scored.append(detector.finish())
+    return pd.concat([part for part in scored if len(part)])["anomaly_score"], ms
 
 
 def panel_line(figures: pd.DataFrame) -> str:
