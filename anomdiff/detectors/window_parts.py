@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from anomdiff.scoring.windows import LEAST_SHARE, WindowMemory
+from anomdiff.scoring.windows import LEAST_SHARE, WindowMemory, without_means
 
 # Steps of a stretch that are calibrated on together.
 PIECE = 2048
@@ -104,8 +104,7 @@ def draw_windows(pieces: list[Piece], length: int, most: int, rng) -> tuple[Tens
         piece, rows = pieces[owner], torch.from_numpy(starts[owners == owner])
         steps = rows[:, None] + torch.arange(length)
         values, seen = piece.values[steps].mT, piece.observed[steps].mT
-        mean = values.sum(2, keepdim=True) / seen.sum(2, keepdim=True).clamp(min=1)
-        parts.append((torch.where(seen, values - mean, 0.0), seen, piece.place + rows))
+        parts.append((without_means(values, seen), seen, piece.place + rows))
     windows, seen, places = (torch.cat(part) for part in zip(*parts, strict=True))
     kept = seen.double().mean((1, 2)) >= LEAST_SHARE
     return windows[kept], seen[kept], places[kept]

@@ -190,9 +190,16 @@ def cut_windows(
     windows, seen : Tensor of shape (step - length + 1, channel, length)
         0 where not seen.
     """
-    x, seen = values.unfold(0, length, 1), observed.unfold(0, length, 1)
-    mean = x.sum(2, keepdim=True) / seen.sum(2, keepdim=True).clamp(min=1)
-    return torch.where(seen, x - mean, 0.0), seen
+    seen = observed.unfold(0, length, 1)
+    return without_means(values.unfold(0, length, 1), seen), seen
+
+
+def without_means(
+    windows: Float[Tensor, "window channel time"], seen: Bool[Tensor, "window channel time"]
+) -> Float[Tensor, "window channel time"]:
+    """Take the mean of what is seen off each channel of each window; 0 where nothing is."""
+    mean = windows.sum(2, keepdim=True) / seen.sum(2, keepdim=True).clamp(min=1)
+    return torch.where(seen, windows - mean, 0.0)
 
 
 def fold(energies: Float[Tensor, "window channel"], length: int) -> Float[Tensor, "step channel"]:
