@@ -9,6 +9,7 @@ from anomdiff.detectors.parallel import torch_threads
 from anomdiff.detectors.progress import StepHook, chain, checkpointing, progress_bar
 from anomdiff.diffusion.checkpoint import fingerprint, read_checkpoint
 from anomdiff.diffusion.denoiser import Denoiser
+from anomdiff.diffusion.masks import DrawGiven
 from anomdiff.diffusion.training import TrainingConfig, TrainResult, train
 
 # Parameters that do not change what training computes.
@@ -22,6 +23,7 @@ def fit_denoiser(
     parameters: dict,
     seed: int,
     on_step: StepHook | None,
+    draw_given: DrawGiven | None = None,
 ) -> TrainResult:
     """Train a new network, or go on from the checkpoint if there is one.
 
@@ -37,6 +39,8 @@ def fit_denoiser(
         Seed of weights, batches and noise.
     on_step : callable, optional
         The caller's hook.
+    draw_given : callable, optional
+        As of ``train``.
 
     Returns
     -------
@@ -58,6 +62,7 @@ def fit_denoiser(
             held_out,
             config,
             seed,
+            draw_given=draw_given,
             device=_resolve(parameters["device"]),
             resume=None if path is None else read_checkpoint(path, run),
             on_step=chain(advance, checkpointing(path, run), on_step),

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from anomdiff.diffusion.denoiser import denoising_loss
+from anomdiff.diffusion.masks import DrawGiven, entry_masks
 from anomdiff.diffusion.noise import lognormal_levels
 
 
@@ -107,6 +108,7 @@ def train(
     config: TrainingConfig,
     seed: int,
     *,
+    draw_given: DrawGiven | None = None,
     device: str | torch.device = "cpu",
     resume: TrainingState | None = None,
     on_step: Callable[[TrainingState], None] | None = None,
@@ -130,6 +132,9 @@ def train(
         Lengths and rates.
     seed : int
         Seed of batches, noise levels, noise and masks.
+    draw_given : callable, optional
+        Draws the entries to show without noise, from ``anomdiff.diffusion.masks``; single
+        entries by default.
     device : str or torch.device, default="cpu"
         Where to train; the result comes back to the CPU.
     resume : TrainingState, optional
@@ -154,11 +159,12 @@ def train(
     state = TrainingState() if resume is None else resume
     _connect(state, denoiser, average, best, optimizer)
     data = values.to(device, torch.float32), observed.to(device)
-    bank = _HeldOutLoss(*held_out, config, seed, device)
+    draw_given = draw_given or entry_masks(values.shape[1:])
+    bank = _HeldOutLoss(*held_out, draw_given, config, seed, device)
 
     while state.step < config.steps and state.stale < config.patience:
         state.learning_rate = _learning_rate(state.step, config)
-        state.loss = _step(denoiser, optimizer, data, config, seed, state)
+        state.loss = _step(denoiser, optimizer, data, draw_given, config, seed, state)
         state.step += 1
         _average(average, denoiser, min(config.average, state.step / (state.step + 10)))
         state.held_out_loss = None
@@ -169,13 +175,13 @@ def train(
     return TrainResult(best.to("cpu"), state.history)
 
 
-def _step(denoiser, optimizer, data, config, seed, state) -> float:
+def _step(denoiser, optimizer, data, draw_given, config, seed, state) -> float:
     """One optimiser step on a random batch."""
     values, observed = data
     generator = _generator(seed, state.step)
     rows = torch.randint(len(values), (config.batch_rows,), generator=generator)
     clean, counted = values[rows.to(values.device)], observed[rows.to(values.device)]
-    sigma, noise, given = _corruption(clean.shape, config, generator, values.device)
+    sigma, noise, given = _corruption(clean.shape, draw_given, config, generator, values.device)
     loss = denoising_loss(denoiser, clean, counted, sigma, noise, given & counted)
 
     optimizer.param_groups[0]["lr"] = state.learning_rate
@@ -186,27 +192,28 @@ def _step(denoiser, optimizer, data, config, seed, state) -> float:
     return loss.item()
 
 
-def _corruption(shape, config, generator, device) -> Iterator[Tensor]:
+def _corruption(shape, draw_given, config, generator, device) -> Iterator[Tensor]:
     """Noise levels, noise and given masks for one batch."""
     sigma = lognormal_levels(shape[0], config.level_mean, config.level_std, generator)
     noise = torch.randn(shape, generator=generator)
-    # A row shows each entry with its own probability, so that every number of given entries occurs.
+    # A row shows each part with its own probability, so that every number of given parts occurs.
     masked = torch.rand(shape[0], generator=generator) < config.masked_fraction
     share = torch.rand(shape[0], generator=generator) * masked
-    given = torch.rand(shape, generator=generator) < share.reshape(-1, *[1] * (len(shape) - 1))
+    given = draw_given(share, generator)
     return (tensor.to(device) for tensor in (sigma, noise, given))
 
 
 class _HeldOutLoss:
     """Denoising loss on fixed rows, levels and noise: only the weights change between two looks."""
 
-    def __init__(self, values, observed, config, seed, device, n_events=4096):
+    def __init__(self, values, observed, draw_given, config, seed, device, n_events=4096):
         generator = _generator(seed, -1)
         rows = torch.arange(max(n_events, len(values))) % len(values)
         rows = rows[torch.randperm(len(rows), generator=generator)[:n_events]]
         self.values = values[rows].to(device, torch.float32)
         self.observed = observed[rows].to(device)
-        self.sigma, self.noise, given = _corruption(self.values.shape, config, generator, device)
+        corruption = _corruption(self.values.shape, draw_given, config, generator, device)
+        self.sigma, self.noise, given = corruption
         self.given = given & self.observed
 
     @torch.inference_mode()
