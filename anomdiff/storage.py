@@ -24,7 +24,8 @@ from anomdiff.encoding.window import WindowEncoder
 from anomdiff.scoring.calibration import ScoreCalibration
 from anomdiff.scoring.dependence import Dependence
 from anomdiff.scoring.linear import StepRegression
-from anomdiff.scoring.windows import WindowCalibration, WindowMemory
+from anomdiff.scoring.window_memory import LevelMemory, WindowMemory
+from anomdiff.scoring.windows import WindowCalibration
 
 FORMAT = 1
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
@@ -184,6 +185,9 @@ class _Tables:
         )
 
 
+_MEMORIES = {"WindowMemory": WindowMemory, "LevelMemory": LevelMemory}
+
+
 class _Series:
     """What only a detector for series has."""
 
@@ -191,15 +195,22 @@ class _Series:
 
     @staticmethod
     def describe(detector) -> dict:
-        return {"lengths": detector.lengths_, "network_length": detector.network_length_}
+        memories = [
+            {"kind": type(memory).__name__, "length": memory.length}
+            for memory in detector.memories_
+        ]
+        return {
+            "lengths": detector.lengths_,
+            "network_length": detector.network_length_,
+            "memories": memories,
+        }
 
     @staticmethod
     def tensors(detector) -> dict[str, torch.Tensor]:
         tensors = {f"energy.{k}": v for k, v in vars(detector.calibration_).items()}
         tensors["regression"] = detector.regression_.weights
-        for memory in detector.memories_:
-            tensors[f"rows.{memory.length}"] = memory.rows
-            tensors[f"places.{memory.length}"] = memory.places
+        for i, memory in enumerate(detector.memories_):
+            tensors |= {f"rows.{i}": memory.rows, f"places.{i}": memory.places}
         return tensors
 
     @staticmethod
@@ -209,8 +220,10 @@ class _Series:
         detector.network_length_ = description["network_length"]
         detector.denoiser_ = _restore_denoiser(detector._make_network, tensors)
         detector.memories_ = [
-            WindowMemory(length, tensors[f"rows.{length}"], tensors[f"places.{length}"])
-            for length in detector.lengths_
+            _MEMORIES[memory["kind"]](
+                memory["length"], tensors[f"rows.{i}"], tensors[f"places.{i}"]
+            )
+            for i, memory in enumerate(description["memories"])
         ]
         detector.regression_ = StepRegression(tensors["regression"])
         detector.calibration_ = WindowCalibration(**_group(tensors, "energy"))

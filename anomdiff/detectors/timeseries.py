@@ -28,10 +28,14 @@ from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.window import WindowEncoder
 from anomdiff.scoring.calibration import conformal_p_values, needed_rows
 from anomdiff.scoring.linear import StepRegression
-from anomdiff.scoring.windows import WindowCalibration, WindowMemory, WindowNetwork
+from anomdiff.scoring.window_memory import LevelMemory, WindowMemory
+from anomdiff.scoring.windows import WindowCalibration, WindowNetwork
 
 # Windows whose energies are computed together, by one thread.
-WINDOWS_AT_ONCE = 8192
+WINDOWS_AT_ONCE = 1024
+# Steps whose mean is a level. Only of several channels: a single one's level wanders, and
+# judging it cost more on TSB-AD-U than it found.
+LEVEL_LENGTH = 16
 # Windows that the regression of single steps is fitted to.
 MAX_REGRESSION = 50_000
 # Numbers in the windows that the network is trained on.
@@ -41,10 +45,11 @@ MAX_TRAINING_NUMBERS = 2**23
 class TimeSeriesDetector(DiffusionDetector):
     """Anomaly detector for one time series or a panel of many.
 
-    Windows of several lengths are compared with remembered normal windows, and restored by
-    a denoising diffusion model; single steps are compared with what their neighbours let one
-    expect. What a window misses is its energy; a step's score adds up
-    the energies of the windows that cover it, on a scale calibrated on normal steps.
+    Windows of several lengths are compared with what remembered normal windows span, and
+    restored by a denoising diffusion model; the joint level of several channels is compared
+    with remembered levels; single steps with what their neighbours let one expect. What a
+    window misses is its energy; a step's score adds up the energies of the windows that cover
+    it, on a scale calibrated on normal steps.
 
     Parameters
     ----------
@@ -279,6 +284,9 @@ class TimeSeriesDetector(DiffusionDetector):
         self.lengths_ = usable_lengths(pieces, lengths)
         most = max(2, self.max_memory // len(self.encoder_.names))
         self.memories_ = [remember_windows(pieces, w, most, rng) for w in self.lengths_]
+        if LEVEL_LENGTH in self.lengths_ and len(self.encoder_.names) > 1:
+            levels = remember_windows(pieces, LEVEL_LENGTH, most, rng, LevelMemory)
+            self.memories_.append(levels)
         around = draw_windows(pieces, StepRegression.length, MAX_REGRESSION, rng)[0]
         self.regression_ = StepRegression.fit(around)
         held_out = self._train(pieces, rng, on_step)

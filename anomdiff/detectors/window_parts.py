@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from anomdiff.scoring.windows import LEAST_SHARE, WindowMemory, without_means
+from anomdiff.scoring.window_memory import WindowMemory
+from anomdiff.scoring.windows import LEAST_SHARE
 
 # Steps of a stretch that are calibrated on together.
 PIECE = 2048
@@ -82,13 +83,16 @@ def usable_lengths(pieces: list[Piece], lengths: tuple[int, ...]) -> list[int]:
     return usable
 
 
-def draw_windows(pieces: list[Piece], length: int, most: int, rng) -> tuple[Tensor, Tensor, Tensor]:
+def draw_windows(
+    pieces: list[Piece], length: int, most: int, rng, view=WindowMemory.view
+) -> tuple[Tensor, Tensor, Tensor]:
     """Draw training windows, all of them if there are no more than ``most``.
 
     Returns
     -------
-    windows, seen : Tensor of shape (window, channel, time)
-        Without their means; windows that are mostly missing are left out.
+    windows, seen : Tensor of shape (window, channel, entry)
+        What ``view`` makes of them, which is to take off their means; windows that are mostly
+        missing are left out.
     places : int Tensor of shape (window,)
         Where each begins.
     """
@@ -99,21 +103,23 @@ def draw_windows(pieces: list[Piece], length: int, most: int, rng) -> tuple[Tens
     starts = chosen - (np.cumsum(counts) - counts)[owners]
     n_channels = pieces[0].values.shape[1]
     empty = torch.zeros(0, n_channels, length, dtype=torch.float64)
-    parts = [(empty, empty.bool(), torch.zeros(0, dtype=torch.long))]
+    parts = [(*view(empty, empty.bool()), torch.zeros(0, dtype=torch.long))]
     for owner in np.unique(owners):
         piece, rows = pieces[owner], torch.from_numpy(starts[owners == owner])
         steps = rows[:, None] + torch.arange(length)
         values, seen = piece.values[steps].mT, piece.observed[steps].mT
-        parts.append((without_means(values, seen), seen, piece.place + rows))
+        parts.append((*view(values, seen), piece.place + rows))
     windows, seen, places = (torch.cat(part) for part in zip(*parts, strict=True))
     kept = seen.double().mean((1, 2)) >= LEAST_SHARE
     return windows[kept], seen[kept], places[kept]
 
 
-def remember_windows(pieces: list[Piece], length: int, most: int, rng) -> WindowMemory:
-    """Keep windows of one length."""
-    windows, _, places = draw_windows(pieces, length, most, rng)
-    return WindowMemory(length, windows.flatten(1), places)
+def remember_windows(
+    pieces: list[Piece], length: int, most: int, rng, kind=WindowMemory
+) -> WindowMemory:
+    """Keep windows of one length, or their levels."""
+    windows, _, places = draw_windows(pieces, length, most, rng, kind.view)
+    return kind(length, windows.flatten(1).float(), places)
 
 
 def split_pieces(

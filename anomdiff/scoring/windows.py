@@ -1,15 +1,12 @@
-"""Windows of series: how far from the nearest remembered one, folded back to steps and channels."""
+"""Windows of series: cut, judged by the network, folded back to steps, calibrated."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from anomdiff.scoring.memory import compared
 
 # Windows unfolded at once: neighbouring windows share their numbers until they are compared.
 WINDOWS_AT_ONCE = 512
@@ -19,7 +16,7 @@ NOISE = 1e-3
 LEAST_SHARE = 0.5
 
 
-class _Covering:
+class Covering:
     """Voices that judge whole windows: a step has the mean energy of those that cover it."""
 
     @property
@@ -38,88 +35,7 @@ class _Covering:
 
 
 @dataclass(frozen=True)
-class WindowMemory(_Covering):
-    r"""Remembered windows of one length, each without its mean.
-
-    Parameters
-    ----------
-    length : int
-        Steps of a window.
-    rows : float Tensor of shape (memory, channel * length)
-        The windows.
-    places : int Tensor of shape (memory,)
-        Where each begins, in ascending order, on an axis on which training stretches lie apart.
-    """
-
-    length: int
-    rows: Tensor
-    places: Tensor
-
-    @torch.inference_mode()
-    def energies(
-        self,
-        values: Float[Tensor, "step channel"],
-        observed: Bool[Tensor, "step channel"],
-        places: Int[Tensor, "window"] | None = None,
-    ) -> Float[Tensor, "window channel"]:
-        r"""Squared distance of each window to the nearest remembered one, by channel.
-
-        The miss of the empirical denoiser of windows as its noise vanishes. Missing entries do
-        not count; the energy is scaled up to the whole window.
-
-        Parameters
-        ----------
-        values : float Tensor of shape (step, channel)
-            Scaled steps, 0 where not observed; at least ``length`` of them.
-        observed : bool Tensor of shape (step, channel)
-            False where missing.
-        places : int Tensor of shape (window,), optional
-            Where each window begins, if these are training data: windows that overlap it do
-            not vouch for it.
-
-        Returns
-        -------
-        energies : float Tensor of shape (window, channel)
-            Summed over channels, the squared distance per channel; NaN where less than half of
-            the window is observed, or every remembered window overlaps it.
-        """
-        found = []
-        for start, x, seen in _blocks(values, observed, self.length):
-            own = None if places is None else self._overlapping(places[start : start + len(x)])
-            found.append(self._energies(x.flatten(1), seen.flatten(1), own))
-        return torch.cat(found)
-
-    @cached_property
-    def _squares(self) -> Tensor:
-        return self.rows.square().sum(1)
-
-    def _overlapping(self, places: Tensor) -> Tensor:
-        """Tell which remembered windows overlap windows at some places, of shape (window, memory).
-
-        The remembered places are sorted: only a narrow band needs to be looked at.
-        """
-        low = torch.searchsorted(self.places, places - self.length, right=True)
-        high = torch.searchsorted(self.places, places + self.length)
-        overlapping = torch.zeros(len(places), len(self.places), dtype=torch.bool)
-        band = low[:, None] + torch.arange(int((high - low).max()))
-        rows = torch.arange(len(places))[:, None].expand_as(band)
-        inside = band < high[:, None]
-        overlapping[rows[inside], band[inside]] = True
-        return overlapping
-
-    def _energies(self, x: Tensor, seen: Tensor, own: Tensor | None) -> Tensor:
-        parts = []
-        for row, mask, squares in compared(self.rows, x, seen, own, self._squares):
-            least, nearest = squares.min(1)
-            miss = torch.where(mask, self.rows[nearest] - row, 0.0).square()
-            shape = len(row), -1, self.length
-            energies = _by_channel(miss.reshape(shape), mask.reshape(shape))
-            parts.append(torch.where(least.isinf()[:, None], torch.nan, energies))
-        return torch.cat(parts)
-
-
-@dataclass(frozen=True)
-class WindowNetwork(_Covering):
+class WindowNetwork(Covering):
     r"""How far the trained denoiser would move windows that carry no noise.
 
     Parameters
@@ -156,19 +72,20 @@ class WindowNetwork(_Covering):
         """
         found = []
         scale = self.sigma**2 / (1 + self.sigma**2)
-        for _, x, seen in _blocks(values, observed, self.length):
+        for _, windows, seen in blocks(values, observed, self.length):
+            x = without_means(windows, seen)
             level = x.new_full((len(x),), self.sigma)
             moved = self.denoiser(x, level, torch.zeros_like(seen)) - x
-            found.append(_by_channel(torch.where(seen, moved, 0.0).square() / scale, seen))
+            found.append(by_channel(torch.where(seen, moved, 0.0).square() / scale, seen))
         return torch.cat(found)
 
 
-def _blocks(values: Tensor, observed: Tensor, length: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+def blocks(values: Tensor, observed: Tensor, length: int) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Yield the windows of a stretch, some at a time, with the number of the first."""
     n_windows = len(values) - length + 1
     for start in range(0, n_windows, WINDOWS_AT_ONCE):
         steps = slice(start, min(start + WINDOWS_AT_ONCE, n_windows) + length - 1)
-        yield start, *cut_windows(values[steps], observed[steps], length)
+        yield start, *(part[steps].unfold(0, length, 1) for part in (values, observed))
 
 
 def cut_windows(
@@ -225,8 +142,13 @@ def fold(energies: Float[Tensor, "window channel"], length: int) -> Float[Tensor
     return padded / counts
 
 
-def _by_channel(misses: Tensor, seen: Tensor) -> Tensor:
-    """Sum squared misses over a window's steps, scaled up to the whole window, per channel."""
+def by_channel(
+    misses: Float[Tensor, "window channel time"], seen: Bool[Tensor, "window channel time"]
+) -> Float[Tensor, "window channel"]:
+    """Sum squared misses over a window's steps, scaled up to the whole window, per channel.
+
+    NaN where less than half of the window is seen; over channels the sums are those per channel.
+    """
     share = seen.to(misses).mean((1, 2))[:, None]
     scaled = misses.sum(2) / share / misses.shape[1]
     return torch.where(share < LEAST_SHARE, torch.nan, scaled)
