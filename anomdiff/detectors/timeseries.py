@@ -357,8 +357,7 @@ class TimeSeriesDetector(DiffusionDetector):
     def _laid_out(self, frame, scores, channels) -> pd.DataFrame:
         """Scored frame of steps whose scores and channels to blame are known."""
         p_values = conformal_p_values(self.calibration_scores_, scores)
-        labels = self.layout_.labels(frame)
-        extra = {"channel": np.array(channels, dtype=object), **{n: labels[n] for n in labels}}
+        extra = {"channel": np.array(channels, dtype=object), **self.layout_.labels(frame)}
         return self._scored(frame, scores, p_values, scores > self.threshold_, extra)
 
     def _lay_out(self, frame, stretches, judged) -> tuple[np.ndarray, dict]:
@@ -367,8 +366,7 @@ class TimeSeriesDetector(DiffusionDetector):
         for part, (score, blame) in zip(stretches, judged, strict=True):
             scores[part.rows], channels[part.rows] = score.numpy(), blame.argmax(1).numpy()
         names = np.array(self.encoder_.names, dtype=object)
-        labels = self.layout_.labels(frame)
-        return scores, {"channel": names[channels], **{n: labels[n] for n in labels}}
+        return scores, {"channel": names[channels], **self.layout_.labels(frame)}
 
     def _piece(self, stretch) -> Piece:
         values, observed = self.encoder_.encode(stretch)

@@ -26,11 +26,14 @@ class Stretch:
         Places of the steps in the frame.
     values : float ndarray of shape (step, channel)
         What was measured; NaN where missing.
+    moments : ndarray of shape (step,), optional
+        Their times as ascending numbers; None where rows are only in order.
     """
 
     series: Any
     rows: np.ndarray
     values: np.ndarray
+    moments: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class PanelLayout:
         if extra := [name for name in frame.columns if name not in known]:
             sentence = f"columns {extra} were not in the training rows and are ignored."
             warnings.warn(sentence, UserWarning, stacklevel=2)
-        values = np.column_stack([read_cells(frame[name], "number") for name in self.channels])
+        values = np.column_stack([_numbers(frame[name]) for name in self.channels])
         moments = self.moments(frame)
         stretches = []
         for label, rows in self._groups(frame):
@@ -118,16 +121,17 @@ class PanelLayout:
                 self._require_distinct(moments[rows], frame.index[rows], label)
             breaks = [] if moments is None else self._breaks(moments[rows])
             for part in np.split(rows, breaks):
-                stretches.append(Stretch(label, part, values[part]))
+                times = None if moments is None else moments[part]
+                stretches.append(Stretch(label, part, values[part], times))
         return stretches
 
     def is_gap(self, differences):
         """Tell whether moments this far apart are no neighbours."""
         return differences > GAP * self.step if self.step else differences > np.inf
 
-    def labels(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def labels(self, frame: pd.DataFrame) -> dict[Any, pd.Series]:
         """Return the columns of series and time, where there are any."""
-        return frame[[name for name in (self.series, self.time) if name is not None]]
+        return {name: frame[name] for name in (self.series, self.time) if name is not None}
 
     def to_dict(self) -> dict:
         """Return the layout as JSON values."""
@@ -146,11 +150,12 @@ class PanelLayout:
     def _require(self, frame: pd.DataFrame) -> None:
         if not len(frame):
             raise ValueError("need at least one row; got an empty frame (0 sample(s)).")
-        repeated = frame.columns[frame.columns.duplicated()].unique().tolist()
-        if repeated:
+        columns = set(frame.columns.tolist())
+        if len(columns) < frame.shape[1]:
+            repeated = frame.columns[frame.columns.duplicated()].unique().tolist()
             raise ValueError(f"need distinct column names; got {repeated} more than once.")
         wanted = [name for name in (self.series, self.time, *self.channels) if name is not None]
-        missing = [name for name in wanted if name not in frame.columns]
+        missing = [name for name in wanted if name not in columns]
         if missing:
             raise ValueError(f"need the columns {wanted}; {missing} are missing.")
 
@@ -201,3 +206,10 @@ class PanelLayout:
     def _breaks(self, moments: np.ndarray) -> np.ndarray:
         """Where in sorted moments a new stretch begins."""
         return np.flatnonzero(self.is_gap(np.diff(moments))) + 1
+
+
+def _numbers(cells: pd.Series) -> np.ndarray:
+    """Read a channel; floats, as most streams bring them row by row, without a detour."""
+    if cells.dtype == np.float64 and not np.isinf(values := cells.to_numpy()).any():
+        return values
+    return read_cells(cells, "number")

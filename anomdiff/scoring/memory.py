@@ -108,17 +108,17 @@ def compared(
         Sums of squares of the remembered rows, if they are known.
     """
     gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
-    if gaps.any() or lengths is None:
-        squares = memory.square().T
-        lengths, gap_squares = squares[~gaps].sum(0), squares[gaps]
-    else:
-        gap_squares = memory.new_zeros(0, len(memory))
+    gap_squares = memory[:, gaps].square().T
+    if lengths is None:
+        lengths = memory.square().sum(1)
     at_once = max(1, PAIRS_AT_ONCE // len(memory))
     for start in range(0, len(values), at_once):
         block = slice(start, start + at_once)
         x, seen = values[block], observed[block]
         row = torch.where(seen, x, 0.0).square().sum(1, keepdim=True)
-        distances = (lengths + seen[:, gaps].to(x) @ gap_squares).addmm(x, memory.T, alpha=-2)
+        # What a row has not seen does not count.
+        counted = lengths - (~seen[:, gaps]).to(x) @ gap_squares
+        distances = counted.addmm(x, memory.T, alpha=-2)
         distances += row
         if own is not None:
             distances[own[block]] = torch.inf

@@ -19,6 +19,20 @@ def fitted_long():
     return TimeSeriesDetector(**settings, **QUICK).fit(panel(200, seed=0))
 
 
+@pytest.fixture(scope="module")
+def fitted_uneven():
+    """A detector with one window far longer than the others, which then wait for their turn."""
+    settings = QUICK | {"lengths": (4, 8, 16, 32, 60), "network_length": 16}
+    return TimeSeriesDetector(alpha=0.1, **settings).fit(waves(400, seed=0))
+
+
+@pytest.fixture
+def uneven(fitted_uneven):
+    """The same, without streams."""
+    yield fitted_uneven
+    fitted_uneven.finish()
+
+
 @pytest.fixture
 def wide(fitted_wide):
     """A detector of one series, without streams."""
@@ -84,6 +98,67 @@ def test_a_panel_may_arrive_in_any_order_among_its_series(long):
         assert_same(streamed, long.score_frame(frame), by=["host", "time"])
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_pushes_of_any_sizes_have_the_scores_of_a_batch(uneven, seed):
+    frame = flawed(400)
+    cuts = np.sort(np.random.default_rng(seed).choice(np.arange(1, len(frame)), 60, replace=False))
+    pushes = np.split(np.arange(len(frame)), cuts)
+
+    scored = [uneven.score_next(frame.iloc[rows]) for rows in pushes]
+    streamed = pd.concat([part for part in [*scored, uneven.finish()] if len(part)])
+
+    assert_same(streamed, uneven.score_frame(frame))
+
+
+@pytest.mark.parametrize("sizes", [[1] * 300, [60, 1, 1, 100, 17, 121]])
+def test_windows_judged_together_delay_no_score(uneven, sizes):
+    frame, ends = waves(300, seed=1), np.cumsum(sizes)
+
+    counts = [
+        len(uneven.score_next(frame[end - size : end]))
+        for end, size in zip(ends, sizes, strict=True)
+    ]
+
+    final = np.maximum(0, ends - uneven.delay_)
+    np.testing.assert_array_equal(np.cumsum(counts), final)
+
+
+def test_what_becomes_of_a_pushed_frame_does_not_matter(long):
+    frame = panel(30, seed=5)
+
+    scored = []
+    for i in range(len(frame)):
+        row = frame[i : i + 1].copy()
+        scored.append(long.score_next(row))
+        row.loc[:, ["slow", "echo", "fast"]] = 99.0
+        row["host"] = "c"
+        row.index = [-1]
+    streamed = pd.concat([part for part in [*scored, long.finish()] if len(part)])
+
+    assert_same(streamed, long.score_frame(frame), by=["host", "time"])
+
+
+def test_further_columns_of_some_rows_change_nothing(wide):
+    frame = waves(40, seed=1)
+
+    before = wide.score_next(frame[:20])
+    with pytest.warns(UserWarning, match="note"):
+        later = wide.score_next(frame[20:].assign(note="x"))
+    streamed = pd.concat([before, later, wide.finish()])
+
+    assert_same(streamed, wide.score_frame(frame))
+
+
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_rows_may_share_a_label(long, at_once):
+    frame = panel(30, seed=5)
+    frame.index = np.arange(len(frame)) // 7
+
+    streamed = stream(long, frame, at_once)
+
+    assert_same(streamed, long.score_frame(frame), by=["host", "time"])
+
+
 def test_arrays_are_numbered(fitted_wide):
     rows = waves(300, seed=0).to_numpy()
     detector = TimeSeriesDetector(**QUICK).fit(rows)
@@ -121,19 +196,16 @@ def test_a_late_row_is_refused_by_the_name_of_its_series(long):
 
 
 def test_memory_is_bounded(wide):
-    longest = wide.delay_ + 1
+    longest, frame = wide.delay_ + 1, waves(150, seed=1)
 
-    def sizes():
+    for step in range(len(frame)):
+        wide.score_next(frame[step : step + 1])
+
         (stream,) = wide._streams.streams.values()
-        return len(stream.steps), len(stream.waiting), [len(each) for each in stream.energies]
-
-    wide.score_next(waves(5 * longest, seed=1)[:-1])
-    before = sizes()
-    later = waves(10 * longest, seed=2)
-    wide.score_next(later.set_index(later.index + pd.Timedelta(minutes=5 * longest - 1)))
-
-    assert sizes() == before
-    assert before[0] == longest
+        assert len(stream.steps) <= longest
+        assert len(stream.waiting) == min(step + 1, longest - 1)
+        for each in stream.voices:
+            assert len(each.energies) < longest + each.voice.length + each.at_once
 
 
 def test_nothing_final_is_a_frame_without_rows(wide, long):

@@ -56,6 +56,37 @@ def test_a_gap_begins_a_new_stretch_and_a_small_jump_does_not(jump):
     assert [len(part.rows) for part in parts] == ([30] if jump <= 3 else [20, 10])
 
 
+def test_stretches_have_their_moments_and_rows_in_mere_order_have_none():
+    frame = pd.DataFrame({"t": [3, 1, 2, 90, 91], "x": 0.0})
+
+    parts = read(frame, time="t")
+
+    assert [part.moments.tolist() for part in parts] == [[1, 2, 3], [90, 91]]
+    assert [part.moments for part in read(frame)] == [None]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "Float64", "object", "str"])
+def test_numbers_of_any_type_are_read_alike(dtype):
+    frame = pd.DataFrame({"x": [1.0, 2.0, 4.0]})
+    layout = PanelLayout.infer(frame)
+
+    (part,) = layout.read(frame.astype(dtype))
+
+    assert part.values.dtype == np.float64
+    np.testing.assert_array_equal(part.values, frame)
+
+
+def test_values_are_a_copy():
+    frame = waves(9, seed=0)[["slow"]]
+
+    (part,) = read(frame)
+    before = part.values.copy()
+    frame["slow"] = 0.0
+    frame.iloc[:, 0] = 1.0
+
+    np.testing.assert_array_equal(part.values, before)
+
+
 def test_irregular_steps_are_no_gaps():
     steps = np.random.default_rng(0).uniform(0.5, 1.5, 200)
 
