@@ -116,6 +116,8 @@ def _tensors(detector) -> dict[str, torch.Tensor]:
     """All tensors of a detector, by name."""
     tensors = {f"network.{k}": v for k, v in detector.denoiser_.network.state_dict().items()}
     tensors["calibration_scores"] = torch.from_numpy(detector.calibration_scores_)
+    # A tensor, because JSON has no infinity: no row is flagged.
+    tensors["threshold"] = torch.tensor(detector.threshold_, dtype=torch.float64)
     tensors |= _KINDS[type(detector).__name__].tensors(detector)
     return {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
 
@@ -134,9 +136,7 @@ def _restore(description: dict, tensors: dict[str, torch.Tensor]):
     detector.history_ = pd.DataFrame(description["history"])
     detector.calibration_scores_ = tensors["calibration_scores"].numpy()
     kind.restore(detector, description, tensors)
-    with warnings.catch_warnings():  # fit has said it: too few held-out rows
-        warnings.simplefilter("ignore")
-        detector._set_threshold()
+    _restore_threshold(detector, tensors)
     return detector
 
 
@@ -230,6 +230,16 @@ class _Series:
 
 
 _KINDS = {"TabularDetector": _Tables, "TimeSeriesDetector": _Series}
+
+
+def _restore_threshold(detector, tensors) -> None:
+    """Restore the threshold; earlier models have none stored, and it was that of ``alpha``."""
+    if "threshold" in tensors:
+        detector.set_threshold(tensors["threshold"].item())
+        return
+    with warnings.catch_warnings():  # fit has said it: too few held-out rows
+        warnings.simplefilter("ignore")
+        detector._set_threshold()
 
 
 def _restore_denoiser(make_network, tensors) -> Denoiser:

@@ -1,6 +1,8 @@
-"""What every diffusion detector does with scores: fit, score, judge, screen."""
+"""What every diffusion detector does with scores: fit, score, judge, screen, set thresholds."""
 
+import math
 from abc import abstractmethod
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -8,8 +10,10 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from anomdiff.detectors.drift import shift_weights
 from anomdiff.detectors.parameters import check_parameters
 from anomdiff.scoring.calibration import conformal_p_values, conformal_threshold
+from anomdiff.scoring.thresholds import benjamini_hochberg, weighted_p_values
 
 
 class DiffusionDetector(OutlierMixin, BaseEstimator):
@@ -130,7 +134,8 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         -------
         scored : DataFrame
             Index of ``X``; columns ``anomaly_score`` (larger is more anomalous),
-            ``p_value`` (in (0, 1]) and ``is_anomaly`` (``p_value <= alpha``).
+            ``p_value`` (in (0, 1]) and ``is_anomaly`` (score above ``threshold_``, which is
+            ``p_value <= alpha`` unless ``set_threshold`` set another).
 
         Raises
         ------
@@ -142,6 +147,133 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         scores, extra = self._score(frame)
         p_values = conformal_p_values(self.calibration_scores_, scores)
         return self._scored(frame, scores, p_values, scores > self.threshold_, extra)
+
+    def discoveries(self, X, *, q=0.1, calibration=None, shifted=None):
+        """Score a batch; flag rows so that at most a share ``q`` of the flags is false.
+
+        The share is an expectation over batches, by Benjamini and Hochberg's procedure, and
+        holds where normal rows of ``X`` are exchangeable with those that calibrate. Steps of
+        series depend on their neighbours: there ``q`` is a guide. Nothing in the detector
+        changes.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            The batch.
+        q : float, default=0.1
+            False-discovery rate, in (0, 1).
+        calibration : DataFrame or array-like of shape (n, column), optional
+            Normal rows that the detector was not fitted to; by default those that ``fit`` held
+            out. Recent ones undo a drift.
+        shifted : list of column, optional
+            Columns whose mix is another in ``X`` than in ``calibration``, such as more of one
+            country, while rows with the same values there are as before. A classifier of the
+            two frames weighs the calibration rows. Name no column where anomalies show: they
+            would be taken for the shift, and missed.
+
+        Returns
+        -------
+        scored : DataFrame
+            As from ``score_frame``, with the p-values and flags of this batch.
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be used, or there is no ``calibration`` to be shifted from.
+        """
+        check_is_fitted(self)
+        frame = self._check(X, reset=False, by_name=True)
+        scores, extra = self._score(frame)
+        if calibration is None and shifted is not None:
+            raise ValueError("need calibration rows to tell what has shifted; got none.")
+        if calibration is None:
+            p_values = conformal_p_values(self.calibration_scores_, scores)
+        else:
+            known = self._check(calibration, reset=False, by_name=True)
+            weights = np.ones(len(known)), np.ones(len(frame))
+            if shifted is not None:
+                weights = shift_weights(known, frame, list(shifted), self.seed_)
+            p_values = weighted_p_values(self._score(known)[0], scores, *weights)
+        return self._scored(frame, scores, p_values, benjamini_hochberg(p_values, q), extra)
+
+    # -- thresholds ----------------------------------------------------------------------
+
+    def set_alpha(self, alpha):
+        """Set another share of alarms among normal rows; the network stays as it is.
+
+        Parameters
+        ----------
+        alpha : float
+            In (0, 1). The parameter ``alpha`` becomes this one, so that ``get_params``, a saved
+            model and ``p_value <= alpha`` agree with the threshold.
+
+        Returns
+        -------
+        self : DiffusionDetector
+            The detector, with another ``threshold_``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``alpha`` is no such number.
+        """
+        check_is_fitted(self)
+        check_parameters({"alpha": alpha})
+        self.alpha = alpha
+        self._set_threshold()
+        return self
+
+    def set_threshold(self, threshold):
+        """Set the threshold itself, from costs or a budget for example.
+
+        ``alpha`` and the p-values stay: they no longer tell which rows are flagged.
+
+        Parameters
+        ----------
+        threshold : float
+            Rows with a larger anomaly score are flagged; see ``anomdiff.scoring.thresholds``
+            and ``anomdiff.scoring.costs``.
+
+        Returns
+        -------
+        self : DiffusionDetector
+            The detector, with another ``threshold_``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the threshold is no number.
+        """
+        check_is_fitted(self)
+        if not isinstance(threshold, Real) or isinstance(threshold, bool):
+            raise TypeError(f"threshold must be a number; got {threshold!r}.")
+        if math.isnan(threshold):
+            raise ValueError("threshold must be a number; got NaN.")
+        self._keep_threshold(float(threshold))
+        return self
+
+    def recalibrate(self, X):
+        """Set p-values and threshold by other normal rows; the network stays as it is.
+
+        After a drift these are recent rows. With verdicts, they are all rows of a period but
+        the confirmed anomalies: false alarms alone, without the rows that raised no alarm,
+        would drive the threshold up with every round.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, column)
+            Normal rows that the detector was not fitted to; best at least ``1 / alpha``.
+
+        Returns
+        -------
+        self : DiffusionDetector
+            The detector, with other ``calibration_scores_`` and another ``threshold_``.
+        """
+        check_is_fitted(self)
+        scores, _ = self._score(self._check(X, reset=False, by_name=True))
+        self.calibration_scores_ = np.sort(scores)
+        self._set_threshold()
+        return self
 
     # -- hooks ---------------------------------------------------------------------------
 
@@ -178,5 +310,8 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
 
     def _set_threshold(self):
         """Derive the threshold from the calibration scores and ``alpha``."""
-        self.threshold_ = conformal_threshold(self.calibration_scores_, self.alpha)
-        self.offset_ = -self.threshold_
+        self._keep_threshold(conformal_threshold(self.calibration_scores_, self.alpha))
+
+    def _keep_threshold(self, threshold):
+        """Keep a threshold, and scikit-learn's name for it."""
+        self.threshold_, self.offset_ = threshold, -threshold
