@@ -14,6 +14,9 @@ from anomdiff.scoring.windows import LEAST_SHARE, Covering, blocks, by_channel, 
 NEIGHBOURS = 10
 # Ridge of their weights, in the neighbours' mean squared distance from their centre.
 RIDGE = 0.1
+# Energy per step, in squared standard deviations, below which differences are noise: what
+# neighbours span leaves less over than their distance.
+NOISE = 1e-4
 # Levels, in squared standard deviations, that differ by less are noise.
 LEVEL_NOISE = 0.1
 
@@ -35,6 +38,11 @@ class WindowMemory(Covering):
     length: int
     rows: Tensor
     places: Tensor
+
+    @property
+    def noise(self) -> float:
+        """Energy below which differences are noise."""
+        return NOISE * self.length
 
     @staticmethod
     def view(

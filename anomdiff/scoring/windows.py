@@ -12,6 +12,8 @@ from torch.nn import functional as F
 WINDOWS_AT_ONCE = 512
 # Energy per step, in squared standard deviations, below which differences are noise.
 NOISE = 1e-3
+# Weight of the network's voice beside the largest and the mean of the others.
+NETWORK_WEIGHT = 0.5
 # A window that has seen less than this share of its entries says nothing.
 LEAST_SHARE = 0.5
 
@@ -191,8 +193,8 @@ class WindowCalibration:
     ) -> tuple[Float[Tensor, "step"], Float[Tensor, "step channel"]]:
         """Score each step, and say how much of it each channel is to blame for.
 
-        A score is the network's standardised energy, plus the largest of the others, plus their
-        mean: the largest lets the length speak that fits an anomaly, the mean steadies it.
+        A score is half the network's standardised energy, plus the largest of the others, plus
+        their mean: the largest lets the length speak that fits an anomaly, the mean steadies it.
 
         Parameters
         ----------
@@ -213,6 +215,7 @@ class WindowCalibration:
         weights = known.to(standard)
         weights[:-1] /= weights[:-1].sum(0).clamp(min=1)
         weights[:-1] += F.one_hot(memories.argmax(0), len(memories)).T
+        weights[-1] *= NETWORK_WEIGHT
         weights = torch.where(known, weights, 0.0)
         scores = (weights * standard.nan_to_num(0.0)).sum(0)
         per_energy = (weights / self.spread[:, None])[:, :, None]

@@ -6,6 +6,7 @@ from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.scoring.window_memory import RIDGE, LevelMemory, WindowMemory
 from anomdiff.scoring.windows import (
     LEAST_SHARE,
+    NETWORK_WEIGHT,
     WindowCalibration,
     WindowNetwork,
     cut_windows,
@@ -190,7 +191,7 @@ def test_contributions_add_up_but_for_a_constant_per_largest_memory():
     standard = (folded.sum(2) - calibration.mean[:, None]) / calibration.spread[:, None]
     largest = standard[:-1].argmax(0)
     constants = -calibration.mean / calibration.spread
-    expected = constants[largest] + constants[:-1].mean() + constants[-1]
+    expected = constants[largest] + constants[:-1].mean() + NETWORK_WEIGHT * constants[-1]
     torch.testing.assert_close(scores - blame.sum(1), expected)
 
 
