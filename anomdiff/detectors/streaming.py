@@ -64,7 +64,8 @@ class Streams:
         if stream and self.layout.is_gap(stream.time_to(part)):
             stream, scored = None, stream.finish()
         if not stream:
-            stream = self.streams[part.series] = _Stream(self.detector)
+            familiar = self.detector.encoder_.is_familiar(part)
+            stream = self.streams[part.series] = _Stream(self.detector, familiar)
         return scored + stream.push(part, labels)
 
     def _lay_out(self, scored: list) -> pd.DataFrame:
@@ -78,9 +79,9 @@ class Streams:
 class _Stream:
     """The end of one series: what steps that are still to come can change."""
 
-    def __init__(self, detector):
+    def __init__(self, detector, familiar: bool):
         self.detector = detector
-        voices = detector._voices()
+        voices = detector._voices(familiar)
         self.keep = max(voice.length for voice in voices)
         nothing = torch.zeros(0, len(detector.encoder_.names), dtype=torch.float64)
         self.steps = Piece(nothing, nothing.bool(), 0)  # the last ``keep`` of the series

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.fitting import fit_denoiser
+from anomdiff.detectors.forecasting import QUANTILES, look_ahead, risks, sample_paths, summary
 from anomdiff.detectors.parallel import map_blocks
 from anomdiff.detectors.segments import alarm_segments
 from anomdiff.detectors.streaming import Streams
@@ -23,12 +24,13 @@ from anomdiff.detectors.window_parts import (
     usable_lengths,
     with_past,
 )
+from anomdiff.detectors.window_repairs import impute_steps
 from anomdiff.diffusion.networks import TemporalNet
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.window import WindowEncoder
 from anomdiff.scoring.calibration import conformal_p_values, needed_rows
 from anomdiff.scoring.linear import StepRegression
-from anomdiff.scoring.window_memory import LevelMemory, WindowMemory
+from anomdiff.scoring.window_memory import LevelMemory, Silence, WindowMemory
 from anomdiff.scoring.windows import WindowCalibration, WindowNetwork
 
 # Windows whose energies are computed together, by one thread.
@@ -253,6 +255,113 @@ class TimeSeriesDetector(DiffusionDetector):
             }
         )
 
+    def forecast(
+        self, X, horizon, *, n_draws=400, quantiles=QUANTILES, random_state=None
+    ) -> pd.DataFrame:
+        """Forecast each series: the steps to come are the missing end of a window.
+
+        What remembered windows and a regression on them expect after the history is weighed by
+        how well both did within training; the spread is that of their misses there.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Recent rows of every series, twice the longest window or more: what happened there
+            is remembered too, which keeps up with a drift.
+        horizon : int
+            Steps to forecast. Beyond half of the longest window, draws are continued from
+            where they have got to.
+        n_draws : int, default=400
+            Paths drawn per series.
+        quantiles : sequence of float
+            Quantiles of each step and channel.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws; that of the fit by default.
+
+        Returns
+        -------
+        expected : DataFrame
+            One row per series, step and channel: the series (if there are several), the time
+            (if there is one, a median step apart), ``step`` from 1, ``channel``, ``mean`` and
+            the quantiles, ``q05`` for 0.05. In the units of the channel.
+
+        Raises
+        ------
+        ValueError
+            If a series has too few rows since its last gap in time.
+
+        References
+        ----------
+        Forecasts as imputation: Tashiro et al. (2021), "CSDI", section 4.
+        """
+        aheads = self._look_ahead(X, horizon, n_draws, random_state)
+        return summary(self.layout_, self.encoder_.names, aheads, quantiles)
+
+    def forecast_paths(self, X, horizon, *, n_draws=400, random_state=None) -> pd.DataFrame:
+        """Draw how each series may go on; parameters as of ``forecast``.
+
+        Returns
+        -------
+        paths : DataFrame
+            One row per series, draw and step: the series and the time as of ``forecast``,
+            ``step``, ``draw`` and a column for each channel. The steps and channels of a draw
+            belong together.
+        """
+        aheads = self._look_ahead(X, horizon, n_draws, random_state)
+        return sample_paths(self.layout_, self.encoder_.names, aheads)
+
+    def risk(self, X, event, horizon, *, n_draws=400, random_state=None) -> pd.DataFrame:
+        """Probability that channels leave their bounds within the steps to come.
+
+        Parameters
+        ----------
+        X, horizon, n_draws, random_state
+            As of ``forecast``.
+        event : dict of channel to (low, high)
+            What is harmless, None for no bound: ``{"temperature": (None, 80)}``. The event is
+            that any of these channels is outside.
+
+        Returns
+        -------
+        risks : DataFrame
+            One row per series and step, as of ``forecast``: ``probability`` that the event
+            has happened by then. That of the last step is the risk within the horizon.
+
+        Raises
+        ------
+        ValueError
+            If ``event`` names no channel that is judged, or a series has too few rows.
+        """
+        aheads = self._look_ahead(X, horizon, n_draws, random_state)
+        return risks(self.layout_, self.encoder_.names, aheads, event)
+
+    def impute(self, X, *, n_draws=None, random_state=None) -> pd.DataFrame:
+        """Fill missing cells by what is expected given the steps around, or by draws of that.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Series with missing cells, whole ones best: they are learned from too. Rows that
+            are not there are not filled in.
+        n_draws : int, optional
+            Number of draws from the conditional distribution; by default its mean.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws; that of the fit by default.
+
+        Returns
+        -------
+        filled : DataFrame
+            ``X`` without missing cells, but for those of context channels. With ``n_draws``,
+            one frame below the other, the number of the draw first in the index.
+
+        References
+        ----------
+        Tashiro et al. (2021), "CSDI", section 4.
+        """
+        check_is_fitted(self)
+        frame = self._check(X, reset=False, by_name=True)
+        return impute_steps(self, frame, n_draws, random_state)
+
     # -- checking ------------------------------------------------------------------------
 
     def _check(self, X, *, reset, by_name=False) -> pd.DataFrame:
@@ -275,6 +384,7 @@ class TimeSeriesDetector(DiffusionDetector):
         rng = check_random_state(self.random_state)
         self.seed_ = int(rng.randint(2**31 - 1))
         self.__dict__.pop("_streams", None)
+        self.__dict__.pop("_futures", None)
         lengths = check_lengths(self.lengths)
         stretches = self.layout_.read(frame)
         context = None if self.context is None else tuple(self.context)
@@ -360,6 +470,11 @@ class TimeSeriesDetector(DiffusionDetector):
         extra = {"channel": np.array(channels, dtype=object), **self.layout_.labels(frame)}
         return self._scored(frame, scores, p_values, scores > self.threshold_, extra)
 
+    def _look_ahead(self, X, horizon, n_draws, random_state):
+        check_is_fitted(self)
+        frame = self._check(X, reset=False, by_name=True)
+        return look_ahead(self, frame, horizon, n_draws, random_state)
+
     def _lay_out(self, frame, stretches, judged) -> tuple[np.ndarray, dict]:
         """Put scores and the channel most to blame back into the order of the frame."""
         scores, channels = np.zeros(len(frame)), np.zeros(len(frame), dtype=int)
@@ -370,7 +485,8 @@ class TimeSeriesDetector(DiffusionDetector):
 
     def _piece(self, stretch) -> Piece:
         values, observed = self.encoder_.encode(stretch)
-        return Piece(torch.from_numpy(values), torch.from_numpy(observed), 0)
+        familiar = self.encoder_.is_familiar(stretch)
+        return Piece(torch.from_numpy(values), torch.from_numpy(observed), 0, familiar)
 
     def _judge(self, piece: Piece, training: bool = False) -> tuple[Tensor, Tensor]:
         """Scores of the steps of a piece, and what each channel adds to them."""
@@ -379,17 +495,24 @@ class TimeSeriesDetector(DiffusionDetector):
     def _folded(self, piece: Piece, training: bool) -> Tensor:
         """Energies by voice, step and channel; NaN for windows longer than the piece."""
         folded = []
-        for voice in self._voices():
+        for voice in self._voices(piece.familiar):
             if len(piece) < voice.length:
                 folded.append(torch.full_like(piece.values, torch.nan))
                 continue
             folded.append(voice.fold(self._energies(voice, piece, training)))
         return torch.stack(folded)
 
-    def _voices(self) -> list:
-        """The memories, the regression, and the network."""
+    def _voices(self, familiar: bool = True) -> list:
+        """The memories, the regression, and the network.
+
+        Where the channels of a series that training did not show usually stand, nobody knows.
+        """
         network = WindowNetwork(self.denoiser_, self.network_length_, self.sigma)
-        return [*self.memories_, self.regression_, network]
+        memories = [
+            memory if familiar or not isinstance(memory, LevelMemory) else Silence(memory.length)
+            for memory in self.memories_
+        ]
+        return [*memories, self.regression_, network]
 
     @property
     def delay_(self) -> int:

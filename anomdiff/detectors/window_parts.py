@@ -28,11 +28,14 @@ class Piece:
         Scaled steps, and which are not missing.
     place : int
         Of the first step, on an axis on which stretches lie apart.
+    familiar : bool
+        Whether training showed the series.
     """
 
     values: Tensor
     observed: Tensor
     place: int
+    familiar: bool = True
 
     def __len__(self) -> int:
         return len(self.values)
@@ -40,7 +43,8 @@ class Piece:
     def cut(self, start: int, stop: int) -> "Piece":
         """Part of this piece."""
         steps = slice(start, stop)
-        return Piece(self.values[steps], self.observed[steps], self.place + start)
+        cut = self.values[steps], self.observed[steps], self.place + start
+        return Piece(*cut, self.familiar)
 
     def places(self, length: int) -> Tensor:
         """Places of the windows of some length."""

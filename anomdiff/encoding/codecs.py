@@ -18,6 +18,9 @@ UNSEEN = 4.0
 # How much further than the outermost training cell any cell outside ranks.
 BEYOND = 1.5
 N_QUANTILES = 129
+# Most values that decoding gives back to the last digit, and how near, in standard deviations.
+N_COMMON = 256
+EXACT = 1e-9
 MAX_Z = 1e6
 # A flag that is hardly ever set would otherwise lie hundreds of standard deviations away.
 MIN_FLAG_STD = 0.05
@@ -67,6 +70,8 @@ class NumberCodec(Codec):
         Normal score of the largest training cell.
     quantiles : tuple of float
         Evenly spaced quantiles of the training cells; empty where there is no rank coord.
+    common : tuple of float
+        The values that occur most often, if more than once, ascending. A zero decodes as zero.
 
     References
     ----------
@@ -80,6 +85,7 @@ class NumberCodec(Codec):
     high: float
     edge: float = 0.0
     quantiles: tuple[float, ...] = ()
+    common: tuple[float, ...] = ()
 
     @classmethod
     def fit(cls, cells: np.ndarray) -> Self:
@@ -93,11 +99,13 @@ class NumberCodec(Codec):
             return cls(float(cells[0]), 0.0, float(cells.min()), float(cells.max()))
         std = scaled.std()
         mean, span = float(scaled.mean() * size), (float(cells.min()), float(cells.max()))
+        common = _common(cells)
         if ((scaled == low) | (scaled == high)).all():
-            return cls(mean, float(max(std, MIN_FLAG_STD * (high - low)) * size), *span)
+            std = max(std, MIN_FLAG_STD * (high - low))
+            return cls(mean, float(std * size), *span, common=common)
         quantiles = np.quantile(scaled, np.linspace(0, 1, N_QUANTILES)) * size
         edge = float(ndtri(1 - 0.5 / len(cells)))
-        return cls(mean, float(std * size), *span, edge, tuple(quantiles.tolist()))
+        return cls(mean, float(std * size), *span, edge, tuple(quantiles.tolist()), common)
 
     def labels(self, name) -> list[str]:
         """Name the coords."""
@@ -127,7 +135,19 @@ class NumberCodec(Codec):
     def decode(self, block: np.ndarray) -> np.ndarray:
         """Return the numbers that z-scores stand for, within the range of the training cells."""
         with np.errstate(over="ignore"):
-            return np.clip(self.mean + block[:, 0] * self.std, self.low, self.high)
+            cells = np.clip(self.mean + block[:, 0] * self.std, self.low, self.high)
+        if not self.common:
+            return cells
+        common = np.array(self.common)
+        nearest = common[np.searchsorted(common[1:] / 2 + common[:-1] / 2, cells)]
+        return np.where(np.abs(cells - nearest) <= EXACT * self.std, nearest, cells)
+
+
+def _common(cells: np.ndarray) -> tuple[float, ...]:
+    """Return the values that occur most often, if more than once, ascending."""
+    values, counts = np.unique(cells, return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:N_COMMON]
+    return tuple(np.sort(values[most][counts[most] > 1]).tolist())
 
 
 @dataclass(frozen=True)

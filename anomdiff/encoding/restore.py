@@ -46,6 +46,41 @@ def restore_cells(plain: np.ndarray, column: Column) -> pd.Series:
     return _cast(pd.Series(plain), dtype)
 
 
+def fill_missing(frame: pd.DataFrame, missing: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Write cells into a frame where it has none.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (row, column)
+        Rows; not changed.
+    missing : DataFrame of bool, of shape (row, used column)
+        Where to write.
+    cells : DataFrame of shape (row, used column)
+        What to write there, row by row whatever the indices.
+
+    Returns
+    -------
+    filled : DataFrame
+        A copy in the dtypes of ``frame``; categories that it does not have are added.
+    """
+    filled = frame.copy()
+    for place, name in enumerate(frame.columns):
+        if name in missing and missing[name].any():
+            merged = _merged(frame[name], missing[name].to_numpy(), cells[name])
+            filled.isetitem(place, merged)
+    return filled
+
+
+def _merged(cells: pd.Series, missing: np.ndarray, new: pd.Series) -> pd.Series:
+    """Cells with new ones where they are missing, in their dtype."""
+    dtype, unlike = cells.dtype, new.astype(object).to_numpy()
+    if isinstance(dtype, pd.CategoricalDtype):
+        added = pd.Index(pd.unique(unlike[missing])).dropna().difference(dtype.categories)
+        dtype = pd.CategoricalDtype(dtype.categories.append(added), dtype.ordered)
+    merged = np.where(missing, unlike, cells.astype(object).to_numpy())
+    return pd.Series(merged, index=cells.index, dtype=object).astype(dtype)
+
+
 def _dtype(name: str):
     if name in ("string[pyarrow]", "large_string[pyarrow]"):  # pandas reads the first as its own
         import pyarrow

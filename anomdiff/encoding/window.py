@@ -80,6 +80,10 @@ class WindowEncoder:
         """Names of the judged channels."""
         return [n for n, t in zip(self.layout.channels, self.targets, strict=True) if t]
 
+    def is_familiar(self, stretch: Stretch) -> bool:
+        """Tell whether training showed the series of a stretch."""
+        return stretch.series in self.scales
+
     def encode(self, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
         """Scale the judged channels of a stretch.
 

@@ -151,6 +151,17 @@ class LevelMemory(WindowMemory):
         return 1
 
 
+@dataclass(frozen=True)
+class Silence(Covering):
+    """A voice that has nothing to say of a series; parameters and energies as of a memory's."""
+
+    length: int
+
+    def energies(self, values: Tensor, observed: Tensor, places: Tensor | None = None) -> Tensor:
+        """NaN for every window and channel."""
+        return torch.full_like(values[self.length - 1 :], torch.nan)
+
+
 def _off_span(x: Tensor, seen: Tensor, neighbours: Tensor, valid: Tensor) -> Tensor:
     """Part of each row that its valid neighbours, of shape (row, neighbour, coord), leave over."""
     counted = valid[:, :, None].to(x)

@@ -151,6 +151,35 @@ def test_a_series_never_seen_is_scored(long):
     assert np.isfinite(scored["anomaly_score"]).all()
 
 
+@pytest.fixture(scope="module")
+def level():
+    """A detector of a panel whose joint levels are judged; do not change it."""
+    detector = TimeSeriesDetector(series="host", time="time", **{**QUICK, "lengths": (8, 16)})
+    return detector.fit(panel(300, seed=0))
+
+
+def test_channels_that_stand_where_they_never_stood_together_stand_out(level):
+    frame = panel(300, seed=5, labels=["a"])
+    shifted = frame.assign(slow=frame["slow"] + 2, echo=frame["echo"] - 4)
+
+    assert np.median(scores(level, shifted)) > np.max(scores(level, frame))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["batch", "stream"])
+def test_nobody_knows_where_the_channels_of_a_series_never_seen_stand(level, stream):
+    frame = panel(120, seed=5, labels=["new"])
+    channels = ["slow", "echo", "fast"]
+    moved = frame.assign(**{c: frame[c] + frame[c].std() for c in channels})
+
+    def found(rows):
+        if not stream:
+            return scores(level, rows)
+        parts = [level.score_next(rows), level.finish()]
+        return pd.concat(parts)["anomaly_score"].sort_index().to_numpy()
+
+    np.testing.assert_allclose(found(frame), found(moved), atol=1e-4)
+
+
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_series_shorter_than_every_window_scores_zero(wide, n):
     assert (scores(wide, waves(n, seed=1)) == 0).all()

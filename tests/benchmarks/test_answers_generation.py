@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from benchmarks import answers_imputation, answers_samples
+from benchmarks.suites import Table
+
+TINY = {"steps": 60, "width": 16, "n_blocks": 1}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """Two columns of which one gives the other away, and a third that is noise."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(500, 3))
+    rows[:, 1] = 3 * rows[:, 0] + 0.1 * rng.normal(size=500)
+    anomalous = np.arange(500) >= 420
+    rows[anomalous, 2] += 3
+    return {"one": Table(rows, anomalous)}
+
+
+def test_imputation_is_measured_at_every_rate(tables):
+    results = answers_imputation.measure(tables, n_draws=20, params=TINY)
+
+    assert list(results.columns) == answers_imputation.COLUMNS
+    assert results["rate"].tolist() == list(answers_imputation.RATES)
+    assert (results[["anomdiff", "knn", "iterative"]] < 1.1).all().all()
+    assert results["coverage"].between(0.75, 1).all()
+    assert "\n" not in answers_imputation.summary(results)
+
+
+def test_samples_are_measured(tables):
+    results = answers_samples.measure(tables, params=TINY)
+
+    assert list(results.columns) == answers_samples.COLUMNS
+    assert results["separator"].between(0.4, 0.75).all()
+    assert (results["auroc_generated"] > 0.9 * results["auroc_real"]).all()
+    assert (results["copies"] == 0).all()
+    assert "\n" not in answers_samples.summary(results)
+
+
+def test_there_are_tables_without_a_folder():
+    tables = answers_imputation.tables(None)
+
+    assert len(tables) == 2
+    assert all(table.anomalous.any() for table in tables.values())
