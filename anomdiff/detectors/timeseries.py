@@ -47,11 +47,11 @@ MAX_TRAINING_NUMBERS = 2**23
 class TimeSeriesDetector(DiffusionDetector):
     """Anomaly detector for one time series or a panel of many.
 
-    Windows of several lengths are compared with what remembered normal windows span, and
-    restored by a denoising diffusion model; the joint level of several channels is compared
-    with remembered levels; single steps with what their neighbours let one expect. What a
-    window misses is its energy; a step's score adds up the energies of the windows that cover
-    it, on a scale calibrated on normal steps.
+    Windows of several lengths are compared with remembered normal windows, and restored by a
+    denoising diffusion model; the joint level of several channels is compared with remembered
+    levels; single steps with what their neighbours let one expect. What a window misses is its
+    energy; a step's score adds up the energies of the windows that cover it, on a scale
+    calibrated on normal steps.
 
     Parameters
     ----------

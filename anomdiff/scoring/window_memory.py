@@ -1,4 +1,4 @@
-"""Remembered windows: how far a window is from what its nearest ones span, in shape or in level."""
+"""Remembered windows: how far a window is from the nearest one, in its shape or in its level."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,13 +10,6 @@ from torch import Tensor
 from anomdiff.scoring.memory import compared
 from anomdiff.scoring.windows import LEAST_SHARE, Covering, blocks, by_channel, without_means
 
-# Remembered windows that together say what a window should look like.
-NEIGHBOURS = 10
-# Ridge of their weights, in the neighbours' mean squared distance from their centre.
-RIDGE = 0.1
-# Energy per step, in squared standard deviations, below which differences are noise: what
-# neighbours span leaves less over than their distance.
-NOISE = 1e-4
 # Levels, in squared standard deviations, that differ by less are noise.
 LEVEL_NOISE = 0.1
 
@@ -39,11 +32,6 @@ class WindowMemory(Covering):
     rows: Tensor
     places: Tensor
 
-    @property
-    def noise(self) -> float:
-        """Energy below which differences are noise."""
-        return NOISE * self.length
-
     @staticmethod
     def view(
         windows: Float[Tensor, "window channel time"], seen: Bool[Tensor, "window channel time"]
@@ -58,13 +46,10 @@ class WindowMemory(Covering):
         observed: Bool[Tensor, "step channel"],
         places: Int[Tensor, "window"] | None = None,
     ) -> Float[Tensor, "window channel"]:
-        r"""Squared distance of each window to what its nearest remembered ones span, by channel.
+        r"""Squared distance of each window to the nearest remembered one, by channel.
 
-        The miss, as its noise vanishes, of the empirical denoiser whose remembered windows are
-        not points but pieces of the surface that they lie on: the window less its least-squares
-        fit :math:`\bar m + \sum_k a_k (m_k - \bar m)` by the nearest ones, with a ridge on the
-        weights; or less the nearest one, if that leaves less. Missing entries do not count; the
-        energy is scaled up to the whole window.
+        The miss of the empirical denoiser of windows as its noise vanishes. Missing entries do
+        not count; the energy is scaled up to the whole window.
 
         Parameters
         ----------
@@ -81,10 +66,6 @@ class WindowMemory(Covering):
         energies : float Tensor of shape (window, channel)
             Summed over channels, the squared distance per channel; NaN where less than half of
             the window is observed, or every remembered window overlaps it.
-
-        References
-        ----------
-        Vincent and Bengio (2002), "Manifold Parzen Windows", section 3.
         """
         found = []
         for start, *block in blocks(values, observed, self.length):
@@ -92,11 +73,6 @@ class WindowMemory(Covering):
             own = None if places is None else self._overlapping(places[start : start + len(x)])
             found.append(self._energies(x, seen, own))
         return torch.cat(found).to(values)
-
-    @property
-    def _n_neighbours(self) -> int:
-        """As many as do not span every window of this length."""
-        return min(NEIGHBOURS, self.length // 2, len(self.rows))
 
     @cached_property
     def _squares(self) -> Tensor:
@@ -120,11 +96,11 @@ class WindowMemory(Covering):
         parts = []
         flat = x.flatten(1).to(self.rows), seen.flatten(1)
         for row, mask, squares in compared(self.rows, *flat, own, self._squares):
-            least, nearest = squares.topk(self._n_neighbours, dim=1, largest=False)
-            miss = _off_span(row, mask, self.rows[nearest], least.isfinite())
+            least, nearest = squares.min(1)
+            miss = torch.where(mask, self.rows[nearest] - row, 0.0)
             shape = len(row), *x.shape[1:]
             energies = by_channel(miss.square().reshape(shape), mask.reshape(shape))
-            parts.append(torch.where(least[:, :1].isinf(), torch.nan, energies))
+            parts.append(torch.where(least.isinf()[:, None], torch.nan, energies))
         return torch.cat(parts)
 
 
@@ -145,11 +121,6 @@ class LevelMemory(WindowMemory):
         """Energy below which differences are noise."""
         return LEVEL_NOISE * self.length
 
-    @property
-    def _n_neighbours(self) -> int:
-        """Only the nearest: a few span all levels of a few channels."""
-        return 1
-
 
 @dataclass(frozen=True)
 class Silence(Covering):
@@ -160,19 +131,3 @@ class Silence(Covering):
     def energies(self, values: Tensor, observed: Tensor, places: Tensor | None = None) -> Tensor:
         """NaN for every window and channel."""
         return torch.full_like(values[self.length - 1 :], torch.nan)
-
-
-def _off_span(x: Tensor, seen: Tensor, neighbours: Tensor, valid: Tensor) -> Tensor:
-    """Part of each row that its valid neighbours, of shape (row, neighbour, coord), leave over."""
-    counted = valid[:, :, None].to(x)
-    centre = (neighbours * counted).sum(1) / counted.sum(1).clamp(min=1)
-    span = torch.where(seen[:, None], (neighbours - centre[:, None]) * counted, 0.0)
-    gap, nearest = (torch.where(seen, x - each, 0.0) for each in (centre, neighbours[:, 0]))
-    gram = span @ span.mT
-    ridge = RIDGE * gram.diagonal(dim1=1, dim2=2).mean(1) + torch.finfo(x.dtype).eps
-    gram.diagonal(dim1=1, dim2=2).add_(ridge[:, None])
-    weights = torch.linalg.solve(gram, span @ gap[:, :, None])
-    off = gap - (weights.mT @ span)[:, 0]
-    # The ridge draws towards the centre: away from a neighbour that the row is a copy of.
-    nearer = nearest.square().sum(1) < off.square().sum(1)
-    return torch.where(nearer[:, None], nearest, off)
