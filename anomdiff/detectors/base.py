@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from anomdiff.detectors.diagnosis import diagnose
 from anomdiff.detectors.drift import shift_weights
 from anomdiff.detectors.parameters import check_parameters
 from anomdiff.scoring.calibration import conformal_p_values, conformal_threshold
@@ -274,6 +275,40 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         self.calibration_scores_ = np.sort(scores)
         self._set_threshold()
         return self
+
+    # -- diagnosis -----------------------------------------------------------------------
+
+    def diagnose(self, X=None):
+        """Check the fitted detector; say in a sentence what to do about each finding.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column), optional
+            New rows, mostly normal: do they score like those that set the threshold?
+
+        Returns
+        -------
+        findings : DataFrame
+            A row per check: ``check``, its ``value`` and ``limit``, ``ok``, and ``advice``.
+
+            - ``equilibrium``: largest Kolmogorov-Smirnov distance of a column at the noise level
+              from which missing columns are redrawn to the stationary Gaussian.
+            - ``converged``: fall of the held-out loss in the last quarter of training.
+            - ``overfitted``: held-out loss over training loss.
+            - ``underfitted``: held-out loss; 1 is that of a network that predicts nothing.
+            - ``samples: columns``, ``samples: pairs``: of generated rows and rows that training
+              did not see, the largest Kolmogorov-Smirnov distance of a column, and the largest
+              difference of a correlation.
+            - ``exchangeable``: p-value of the two-sample Kolmogorov-Smirnov test of the scores
+              of ``X`` and those that calibrate, the largest ones left out.
+
+            Those of samples and the equilibrium are for tables only.
+        """
+        check_is_fitted(self)
+        scores = None
+        if X is not None:
+            scores = self._score(self._check(X, reset=False, by_name=True))[0]
+        return diagnose(self, scores)
 
     # -- hooks ---------------------------------------------------------------------------
 
