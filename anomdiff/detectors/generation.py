@@ -5,45 +5,40 @@ data; with some cells given it is one of the others. Where network and memory er
 the rows that ``fit`` held out, and put right: means, spreads, marginals, nearness to copies.
 """
 
-from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.optimize import nnls
 from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.utils import check_random_state
 from torch import Tensor
 
-from anomdiff.diffusion.noise import geometric_levels, karras_levels
-from anomdiff.diffusion.sampling import gaussian_means, neighbour_means, pick, sample
+from anomdiff.detectors.completion import DONORS, Completion
+from anomdiff.detectors.recall import LEAST_LEVEL, N_STEPS, Recall, nearest_rows, seeded
+from anomdiff.diffusion.noise import karras_levels
+from anomdiff.diffusion.sampling import pick, recombine, sample
 from anomdiff.encoding.restore import fill_missing
 
-# Noise level, in standard deviations, at which missing entries say nothing of themselves.
-REDRAWN = 2.5
-# How many neighbours are averaged: one guess each.
-NEIGHBOURS = (5, 20, 60)
-# Remembered rows nearest in what is given, one of which a draw starts from, and its noise.
-DONORS, DONOR_LEVEL = 20, 0.3
-# Levels that new rows may start from; steps down from there.
-START_LEVELS = geometric_levels(16, 0.1, 4.0).tolist()
-LEAST_LEVEL, N_STEPS = 0.02, 10
-# Held-out rows, with cells removed, on which guesses are weighed and spreads are set.
-N_TRIALS, TRIAL_DRAWS, LEAST_TRIALS = 1000, 36, 20
-# Most columns removed from a trial, as a share; the fewer the commoner, as in real tables.
-MOST_GAPS = 0.7
-# Share of rows that intervals are to hold; what factors that may take; and the least standard
-# deviation of draws, as a share of the typical miss.
-COVERED, SPREADS, LEAST_NOISE = 0.9, (0.5, 3.0), 0.5
-# Weight that all columns together have in the weights of one, as a share of the trials.
-POOLED = 0.02
+# How new rows may start: the number of neighbours that lend groups of columns, and the level of
+# the noise. Each path leads away from the remembered rows: by noise, by both, by mixing.
+LEVELS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.4, 2.0, 2.8, 4.0)
+PATHS = (
+    [(1, level) for level in LEVELS],
+    [(10, level) for level in LEVELS],
+    [(k, 0.1) for k in (5, 10, 20, 50, 100, 300, 1000, 100_000)],
+)
+# How far from the remembered rows, in distances of held-out rows, is far enough; and how often
+# a row that lies too near to one is drawn again.
+FAR_ENOUGH, N_AGAIN = 0.9, 3
+# Share of the groups that a new row keeps of the row it starts from.
+KEPT = 0.5
 # Draws that show how marginals come out, and how far draws are from the training rows.
-N_MARGINAL, N_DISTANCES = 3000, 500
-# Coords beyond which a covariance matrix takes too long to solve for every pattern of gaps.
-MAX_GAUSSIAN = 256
-MAX_DECIMALS = 6
-# Rows completed by draws at once: bounds memory.
-DRAWN_AT_ONCE = 2048
+N_MARGINAL, N_DISTANCES, N_COMPARED = 3000, 300, 1500
+# The start found for each network still alive: it takes seconds, and is the same every time.
+_FOUND: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def impute_rows(detector, X, checked, n_draws=None, random_state=None) -> pd.DataFrame:
@@ -56,8 +51,10 @@ def impute_rows(detector, X, checked, n_draws=None, random_state=None) -> pd.Dat
     if n_draws is None:
         cells = recall.decode(completion.means(values, given))
         return fill_missing(frame, checked.isna(), cells)
-    drawn = completion.draws(values, given, n_draws, _generator(random_state))
-    frames = [fill_missing(frame, checked.isna(), recall.cells(events)) for events in drawn]
+    generator = _generator(random_state)
+    drawn = completion.draws(values, given, n_draws, generator)
+    cells = [recall.cells(events, generator) for events in drawn]
+    frames = [fill_missing(frame, checked.isna(), each) for each in cells]
     return pd.concat(frames, keys=range(n_draws), names=["draw", *frame.index.names])
 
 
@@ -67,7 +64,8 @@ def sample_rows(detector, n, conditions=None, random_state=None) -> pd.DataFrame
         raise ValueError(f"need n of at least 1; got {n}.")
     recall, conditions = Recall(detector), conditions or {}
     values, given = recall.conditions(conditions, n)
-    frame = recall.cells(new_events(recall, values, given, _generator(random_state)))
+    generator = _generator(random_state)
+    frame = recall.cells(new_events(recall, values, given, generator), generator)
     for name, value in conditions.items():  # a rare category decodes as the commonest rare one
         cells = pd.Series(value if np.ndim(value) else [value] * n, dtype=object)
         frame[name] = cells.astype(frame[name].dtype)
@@ -123,292 +121,104 @@ def augment(X, y, *, detector=None, random_state=None) -> tuple[pd.DataFrame, pd
     return frame, pd.concat(added, ignore_index=True).rename(labels.name)
 
 
-def new_events(recall: "Recall", values: Tensor, given: Tensor, generator) -> Tensor:
+def new_events(recall: Recall, values: Tensor, given: Tensor, generator) -> Tensor:
     """Draw rows, conditioned on what is given, with the marginals of the remembered rows.
 
     How the marginals come out is seen on many rows drawn with nothing given: these, or others
-    drawn besides.
+    drawn besides. Rows that come too near to a remembered one are drawn again.
     """
-    n_rows = len(values)
-    n_more = N_MARGINAL if given.any() else max(N_MARGINAL - n_rows, 0)
-    more = torch.zeros(n_more, values.shape[1]).to(values)
-    values, given = torch.cat([values, more]), torch.cat([given, more > 0])
-    drawn = _redrawn(recall, recall.rows, values, given, start_level(recall), generator)
-    mapped = _with_marginals(recall, drawn, ~given.any(1))
-    return torch.where(given, values, mapped)[:n_rows]
-
-
-def start_level(recall: "Recall") -> float:
-    """Lowest level that takes draws as far from the training rows as held-out rows are."""
-    rest = recall.rows[recall.rest]
-    far = _nearest(recall.rows[recall.tried], rest).median()
-    values = torch.zeros(N_DISTANCES, rest.shape[1]).to(rest)
-    for level in START_LEVELS:
-        drawn = _redrawn(recall, rest, values, values > 0, level, _seeded(3))
-        # Seen through the cells they become: categories are drawn between their values.
-        drawn, _ = recall.encode(recall.schema.check(recall.decode(drawn)))
-        if _nearest(drawn, rest).median() >= far:
+    start, n_more = find_start(recall), N_MARGINAL if given.any() else N_MARGINAL - len(values)
+    drawn = _redrawn(recall, recall.rows, values, given, start, generator)
+    more = torch.zeros(max(n_more, 0), values.shape[1]).to(values)
+    free = _redrawn(recall, recall.rows, more, more > 0, start, generator)
+    quantiles = _quantiles(recall, free if given.any() else torch.cat([drawn, free]))
+    events = torch.where(given, values, _mapped(drawn, quantiles))
+    for _ in range(N_AGAIN):
+        far = nearest_rows(recall.as_cells(events, seeded(5)), recall.rows)
+        near = torch.nonzero(far < recall.least)[:, 0]
+        if not len(near):
             break
-    return level
+        again = _redrawn(recall, recall.rows, values[near], given[near], start, generator)
+        events[near] = torch.where(given[near], values[near], _mapped(again, quantiles))
+    return events
 
 
-def _redrawn(recall, rows, values, given, level, generator) -> Tensor:
-    """Noise remembered rows like what is given, and denoise them."""
-    order = torch.randperm(len(rows), generator=generator)
-    start = rows[order[torch.arange(len(values)) % len(rows)]]
-    bound = given.any(1)
-    if bound.any():
-        anything = torch.zeros_like(rows, dtype=torch.bool)
-        arguments = values[bound], given[bound], DONORS, anything, 1, generator
-        start[bound] = rows[pick(rows, *arguments)[0]]
+def find_start(recall: Recall) -> tuple[int, float]:
+    """Of the starts far enough from the remembered rows, the one with the likeliest draws.
+
+    On every path it is the first that takes draws about as far as held-out rows are; of these,
+    the one whose draws a classifier tells from held-out rows the least.
+    """
+    if recall.denoiser not in _FOUND:
+        starts = [_far_enough(recall, path) for path in PATHS]
+        _FOUND[recall.denoiser] = min(starts, key=lambda start: _difference(recall, start))
+    return _FOUND[recall.denoiser]
+
+
+def _far_enough(recall, path) -> tuple[int, float]:
+    """First start of a path that leads far enough."""
+    for start in path:
+        drawn = _trial(recall, start, N_DISTANCES)
+        if nearest_rows(drawn, recall.rows[recall.rest]).median() >= FAR_ENOUGH * recall.far:
+            break
+    return start
+
+
+def _difference(recall, start) -> float:
+    """AUROC of telling draws from remembered rows."""
+    order = torch.randperm(len(recall.rows), generator=seeded(6))[:N_COMPARED]
+    real = recall.as_cells(recall.rows[order], seeded(4))
+    both = torch.cat([real, _trial(recall, start, len(real))]).numpy()
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    classifier = HistGradientBoostingClassifier(max_iter=50, random_state=0)
+    is_drawn = np.arange(len(both)) >= len(real)
+    return cross_val_score(classifier, both, is_drawn, cv=folds, scoring="roc_auc").mean()
+
+
+def _trial(recall, start, n_rows: int) -> Tensor:
+    """Encoded cells of rows drawn from all remembered rows but the held-out ones."""
+    rest = recall.rows[recall.rest]
+    values = torch.zeros(max(n_rows, N_MARGINAL // 3), rest.shape[1]).to(rest)
+    drawn = _redrawn(recall, rest, values, values > 0, start, seeded(3))
+    return recall.as_cells(_mapped(drawn, _quantiles(recall, drawn))[:n_rows], seeded(4))
+
+
+def _redrawn(recall, rows, values, given, start, generator) -> Tensor:
+    """Recombine remembered rows like what is given, noise them, and denoise them."""
+    (k, level), n_groups = start, int(recall.group.max()) + 1
+    anything = torch.zeros_like(rows, dtype=torch.bool)
+    if given.any():
+        k_like = max(k, DONORS)
+        picked = pick(rows, values, given, k_like, anything, n_groups, generator)
+        own = picked[0]
+    else:
+        order = torch.randperm(len(rows), generator=generator)
+        own = order[torch.arange(len(values)) % len(rows)]
+        picked = pick(rows, rows[own], ~given, k, anything, n_groups, generator)
+    kept = torch.rand(picked.shape, generator=generator) < (KEPT if k > 1 else 1.0)
+    mixed = recombine(rows, torch.where(kept, own, picked), recall.group)
     levels = karras_levels(N_STEPS, LEAST_LEVEL, level)
-    return sample(recall.denoiser, values, given, levels, generator, start)
+    return sample(recall.denoiser, values, given, levels, generator, mixed)
 
 
-def _with_marginals(recall, drawn: Tensor, free: Tensor) -> Tensor:
-    """Map every measured coord so that ``free`` rows have the marginals of the remembered."""
-    mapped, missing = drawn.clone(), recall.by_coord(recall.decode(drawn).isna())
+def _quantiles(recall, drawn: Tensor) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Quantiles per measured coord: those of draws, and those of the remembered cells."""
+    missing, quantiles = recall.by_coord(recall.decode(drawn).isna()), {}
     for coord in torch.nonzero(recall.measured)[:, 0].tolist():
-        here = drawn[free & ~missing[:, coord], coord].sort().values
-        there = recall.rows[~recall.lacking[:, coord], coord]
+        here = drawn[~missing[:, coord], coord].sort().values.numpy()
+        there = recall.rows[~recall.lacking[:, coord], coord].numpy()
         if len(here) and len(there):
             shares = (np.arange(len(here)) + 0.5) / len(here)
-            column = np.interp(drawn[:, coord], here, np.quantile(there, shares))
-            mapped[:, coord] = torch.from_numpy(column)
+            quantiles[coord] = here, np.quantile(there, shares)
+    return quantiles
+
+
+def _mapped(drawn: Tensor, quantiles: dict) -> Tensor:
+    """Draws with every measured coord mapped from quantiles to quantiles."""
+    mapped = drawn.clone()
+    for coord, pair in quantiles.items():
+        mapped[:, coord] = torch.from_numpy(np.interp(drawn[:, coord].numpy(), *pair))
     return mapped
-
-
-class Recall:
-    r"""The remembered rows of a detector as its network sees them.
-
-    Parameters
-    ----------
-    detector : TabularDetector
-        Fitted.
-
-    Attributes
-    ----------
-    rows : float Tensor of shape (memory, coord)
-        Remembered rows, in the coords of the network.
-    part : int Tensor of shape (coord,)
-        Column that a coord belongs to.
-    lacking : bool Tensor of shape (memory, coord)
-        Coords of missing cells.
-    measured, flags : bool Tensor of shape (coord,)
-        Coords that are numbers or moments, and those that say whether a cell is missing.
-    tried, rest : int Tensor
-        Held-out rows (or some, where all are), and the others.
-    """
-
-    def __init__(self, detector):
-        self.encoder, self.schema = detector.encoder_, detector.schema_
-        self.denoiser, self.view = detector.denoiser_, detector._views()[0]
-        self.rows = (detector.memory_["rows"] / detector._factors())[:, self.view]
-        columns = self.schema.used
-        parts = np.stack([self.encoder.part(column.name) for column in columns])
-        self.part = torch.from_numpy(parts.argmax(0))[self.view]
-        edge, end = self.part.diff() > 0, torch.tensor([True])
-        kinds = torch.tensor([column.kind in ("number", "datetime") for column in columns])
-        nullable = torch.tensor([column.nullable for column in columns])
-        self.measured = torch.cat([end, edge]) & kinds[self.part]
-        self.flags = torch.cat([edge, end]) & nullable[self.part]
-        self.frame = self.decode(self.rows)
-        self.lacking = self.by_coord(self.frame.isna())
-        held, order = detector.memory_["shy"], torch.randperm(len(self.rows), generator=_seeded(0))
-        held = held if 0 < held.sum() < len(held) else order % 5 == 0
-        self.tried, self.rest = torch.nonzero(held)[:, 0], torch.nonzero(~held)[:, 0]
-
-    def encode(self, checked: pd.DataFrame) -> tuple[Tensor, Tensor]:
-        """Encode checked rows; nothing of a missing cell is given, not even that it is missing."""
-        given = ~self.by_coord(checked.isna())
-        values = torch.from_numpy(self.encoder.encode(checked)[0])[:, self.view]
-        return values.where(given, 0.0), given
-
-    def conditions(self, fixed: dict, n: int) -> tuple[Tensor, Tensor]:
-        """Encode ``n`` rows of which some columns are fixed; only these are given."""
-        names = [column.name for column in self.schema.used]
-        if unknown := [name for name in fixed if name not in names]:
-            raise ValueError(f"need conditions on the columns {names}; got {unknown}.")
-        cells = self.frame.iloc[np.zeros(n, dtype=int)].astype(object).reset_index(drop=True)
-        for name, value in fixed.items():
-            cells[name] = pd.Series(value if np.ndim(value) else [value] * n, dtype=object)
-        values, _ = self.encoder.encode(self.schema.check(cells))
-        for name in fixed:
-            label = f"{name} is unseen"
-            if (
-                label in self.encoder.features
-                and values[:, self.encoder.features.index(label)].any()
-            ):
-                raise ValueError(f"need values that training had in column {name!r}; got others.")
-        given = torch.tensor([name in fixed for name in names])[self.part].expand(n, -1)
-        return torch.from_numpy(values)[:, self.view].where(given, 0.0), given
-
-    def decode(self, events: Tensor) -> pd.DataFrame:
-        """Cells of rows, in the dtypes of the training frame."""
-        values = np.zeros((len(events), *self.encoder.event_shape))
-        values[:, self.view.numpy()] = events.numpy()
-        return self.encoder.decode(values)
-
-    def cells(self, drawn: Tensor) -> pd.DataFrame:
-        """Cells of drawn rows, no finer than the remembered ones."""
-        events = drawn.clone()
-        for coord, grid in self.grids.items():
-            middle = (grid[1:] + grid[:-1]) / 2
-            events[:, coord] = grid[torch.searchsorted(middle, events[:, coord].contiguous())]
-        return self.decode(events).round(self.decimals)
-
-    def by_coord(self, cells: pd.DataFrame) -> Tensor:
-        """Turn flags of cells into flags of their coords."""
-        return torch.from_numpy(cells.to_numpy(dtype=bool))[:, self.part]
-
-    @cached_property
-    def grids(self) -> dict[int, Tensor]:
-        """Remembered values of the coords where most cells have a value that others have too."""
-        grids = {}
-        for coord in torch.nonzero(self.measured)[:, 0].tolist():
-            cells = self.rows[~self.lacking[:, coord], coord]
-            grid, counts = cells.unique(return_counts=True)
-            if len(grid) > 1 and counts[counts > 1].sum() > len(cells) / 2:
-                grids[coord] = grid
-        return grids
-
-    @cached_property
-    def decimals(self) -> dict:
-        """Decimals of the float columns that have few."""
-        floats = self.frame.select_dtypes("float")
-        found = {name: _decimals(floats[name].dropna()) for name in floats}
-        return {name: places for name, places in found.items() if places is not None}
-
-
-class Completion:
-    """Means and draws of missing cells, put right on held-out rows.
-
-    Parameters
-    ----------
-    recall : Recall
-        Network and remembered rows.
-    """
-
-    def __init__(self, recall: Recall):
-        self.recall = recall
-        self.center = recall.rows.mean(0)
-        self.everyone = torch.arange(len(recall.rows))
-
-    def means(self, values: Tensor, given: Tensor) -> Tensor:
-        """Complete rows by the mean of what is missing."""
-        return self._mean(self.everyone, values, given, self.weights)
-
-    def draws(self, values: Tensor, given: Tensor, n_draws: int, generator) -> Tensor:
-        """Complete rows by draws of what is missing, of shape (draw, row, coord)."""
-        blocks = zip(values.split(DRAWN_AT_ONCE), given.split(DRAWN_AT_ONCE), strict=True)
-        return torch.cat([self._draws(*each, n_draws, generator) for each in blocks], dim=1)
-
-    def _draws(self, values: Tensor, given: Tensor, n_draws: int, generator) -> Tensor:
-        """Draws of some rows."""
-        away = self._deviations(self.everyone, values, given, n_draws, generator)
-        spread, noise = self.widths
-        drawn = self.means(values, given) + spread * _jittered(away, noise, generator)
-        return torch.where(given, values, torch.where(self.recall.measured, drawn, away))
-
-    @cached_property
-    def trials(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Held-out rows, what is given of each, and what of the rest there is to be guessed."""
-        generator, recall = _seeded(1), self.recall
-        which = recall.tried[torch.arange(N_TRIALS) % len(recall.tried)]
-        share = 1 - MOST_GAPS * torch.rand(N_TRIALS, 1, generator=generator).square()
-        n_columns = len(recall.schema.used)
-        shown = torch.rand(N_TRIALS, n_columns, generator=generator) < share
-        given = shown[:, recall.part] & ~recall.lacking[which]
-        return recall.rows[which], given, ~given & ~recall.lacking[which]
-
-    @cached_property
-    def weights(self) -> Tensor:
-        """Weight of every guess for every column, of shape (column, guess)."""
-        truth, given, wanted = self.trials
-        guesses = self._guesses(self.recall.rest, truth.where(given, 0.0), given) - self.center
-        aims, strength = truth - self.center, float(POOLED * wanted.sum())
-        pooled = _weights(guesses[:, wanted], aims[wanted], torch.zeros(len(guesses)), 0.0)
-        columns = [wanted & (self.recall.part == c) for c in self.recall.part.unique()]
-        weights = [_weights(guesses[:, own], aims[own], pooled, strength) for own in columns]
-        return torch.stack(weights)
-
-    @cached_property
-    def widths(self) -> tuple[Tensor, Tensor]:
-        """Factor per coord that makes intervals of draws cover what they should, and least noise.
-
-        The noise keeps draws apart where all donors happen to agree.
-        """
-        truth, given, wanted = self.trials
-        arguments = self.recall.rest, truth.where(given, 0.0), given
-        miss = truth - self._mean(*arguments, self.weights)
-        typical = miss.abs().where(wanted, torch.nan).nanmedian(0).values.nan_to_num()
-        noise, generator = LEAST_NOISE * typical * self.recall.measured, _seeded(2)
-        away = self._deviations(*arguments, TRIAL_DRAWS, generator)
-        ends = torch.tensor([1 - COVERED, 1 + COVERED]).to(away) / 2
-        low, high = _jittered(away, noise, generator).quantile(ends, dim=0)
-        needed = torch.where(miss > 0, miss / high.clamp(min=1e-9), miss / low.clamp(max=-1e-9))
-        spread = torch.ones_like(noise)
-        for coord in torch.nonzero(self.recall.measured)[:, 0]:
-            own = needed[wanted[:, coord], coord]
-            if len(own) >= LEAST_TRIALS:
-                spread[coord] = own.quantile(COVERED).clamp(*SPREADS)
-        return spread, noise
-
-    def _mean(self, known: Tensor, values: Tensor, given: Tensor, weights: Tensor) -> Tensor:
-        """Rows completed by the weighted guesses from the known rows."""
-        guesses = self._guesses(known, values, given) - self.center
-        mean = self.center + (guesses * weights[self.recall.part].T[:, None]).sum(0)
-        return self._present(torch.where(given, values, mean), given)
-
-    def _guesses(self, known: Tensor, values: Tensor, given: Tensor) -> Tensor:
-        """Posterior means of each row under several models, of shape (guess, row, coord)."""
-        rows, lacking = self.recall.rows[known], self.recall.lacking[known]
-        guesses = [neighbour_means(rows, values, given, k, lacking) for k in NEIGHBOURS]
-        if rows.shape[1] <= MAX_GAUSSIAN:
-            guesses.append(gaussian_means(rows, values, given))
-        with torch.inference_mode():
-            level = values.new_full((len(values),), REDRAWN)
-            return torch.stack([*guesses, self.recall.denoiser(values, level, given)])
-
-    def _deviations(self, known, values, given, n_draws, generator) -> Tensor:
-        """Draws of completed rows; of what is measured, less the mean they are drawn around."""
-        rows, lacking = self.recall.rows[known], self.recall.lacking[known]
-        start = rows[pick(rows, values, given, DONORS, lacking, n_draws, generator)]
-        levels = karras_levels(N_STEPS // 2, LEAST_LEVEL, DONOR_LEVEL)
-        arguments = self.recall.denoiser, values, given, levels, generator
-        drawn = torch.stack([self._present(sample(*arguments, each), given) for each in start])
-        center = neighbour_means(rows, values, given, DONORS, lacking)
-        return torch.where(self.recall.measured, drawn - center, drawn)
-
-    def _present(self, events: Tensor, given: Tensor) -> Tensor:
-        """Rows none of whose cells is missing where it was to be found."""
-        return torch.where(self.recall.flags & ~given, self.recall.rows.min(0).values, events)
-
-
-def _weights(guesses: Tensor, truth: Tensor, prior: Tensor, strength: float) -> Tensor:
-    """Weights, not negative, of the guesses that miss the truth least; drawn to the prior."""
-    size = float(truth.square().mean()) if len(truth) else 1.0
-    ridge = np.sqrt(strength * size + 1e-12)
-    matrix = np.vstack([guesses.T.numpy(), ridge * np.eye(len(guesses))])
-    return torch.from_numpy(nnls(matrix, np.append(truth.numpy(), ridge * prior.numpy()))[0])
-
-
-def _jittered(events: Tensor, noise: Tensor, generator) -> Tensor:
-    return events + noise * torch.randn(events.shape, generator=generator).to(events)
-
-
-def _nearest(events: Tensor, rows: Tensor) -> Tensor:
-    """Distance of each event to the nearest row."""
-    return torch.cat([torch.cdist(block, rows).min(1).values for block in events.split(256)])
-
-
-def _decimals(cells: pd.Series) -> int | None:
-    """Fewest decimals that hold all cells, None where that is many."""
-    return next((n for n in range(MAX_DECIMALS + 1) if _close(cells, cells.round(n))), None)
-
-
-def _close(cells: pd.Series, others: pd.Series) -> bool:
-    return bool(np.allclose(cells, others, rtol=1e-12, atol=1e-10))
 
 
 def _unfitted(detector):
@@ -418,9 +228,5 @@ def _unfitted(detector):
     return TabularDetector(progress=False) if detector is None else clone(detector)
 
 
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def _generator(random_state) -> torch.Generator:
-    return _seeded(int(check_random_state(random_state).randint(2**31 - 1)))
+    return seeded(int(check_random_state(random_state).randint(2**31 - 1)))

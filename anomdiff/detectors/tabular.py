@@ -265,7 +265,10 @@ class TabularDetector(DiffusionDetector):
         return impute_rows(self, X, frame, n_draws, random_state)
 
     def sample(self, n, *, conditions=None, random_state=None):
-        """Draw new rows like the training rows, but copies of none.
+        """Draw new rows like the training rows, as far from these as held-out rows are.
+
+        Remembered rows are recombined, noised and denoised. How much of that it takes is found
+        at the first call on a fitted detector, which therefore takes longer than the next.
 
         Parameters
         ----------

@@ -168,7 +168,55 @@ def pick(
         torch.multinomial(weights, n_draws, replacement=True, generator=generator)
         for _, weights in blocks
     ]
-    return torch.cat(picked).T
+    return torch.cat(picked).T if picked else torch.empty(n_draws, 0, dtype=torch.long)
+
+
+def recombine(
+    memory: Float[Tensor, "memory entry"],
+    picked: Int[Tensor, "group row"],
+    group: Int[Tensor, "entry"],
+) -> Float[Tensor, "row entry"]:
+    """Events that have each group of entries from another remembered event."""
+    return memory.T.gather(1, picked[group]).T
+
+
+def dependent_groups(
+    memory: Float[Tensor, "memory entry"], part: Int[Tensor, "entry"], least: float
+) -> Int[Tensor, "entry"]:
+    r"""Group the parts of an event of which one says much about the other.
+
+    Two parts belong together if one explains at least the share ``least`` of the variance of
+    the other by linear regression, chance taken off, or if a third belongs with both.
+
+    Parameters
+    ----------
+    memory : float Tensor of shape (memory, entry)
+        Events, flat.
+    part : int Tensor of shape (entry,)
+        The number of each entry's part, from 0.
+    least : float
+        Share of the variance, in (0, 1).
+
+    Returns
+    -------
+    group : int Tensor of shape (entry,)
+        The number of each entry's group, from 0.
+    """
+    covariance = memory.T.cov(correction=0).reshape(2 * memory.shape[1:])
+    masks = [part == number for number in range(int(part.max()) + 1)]
+    variance = torch.stack([covariance.diagonal()[own].sum() for own in masks]).clamp(min=1e-12)
+    explained = torch.empty(len(masks), len(masks)).to(memory)
+    for i, own in enumerate(masks):
+        gain = torch.linalg.pinv(covariance[own][:, own], hermitian=True) @ covariance[own]
+        by_entry = (gain * covariance[own]).sum(0)
+        share = torch.stack([by_entry[other].sum() for other in masks]) / variance
+        chance = min(int(own.sum()) / len(memory), 0.5)
+        explained[i] = (share - chance) / (1 - chance)
+    linked = (explained >= least) | (explained.T >= least) | torch.eye(len(masks)).bool()
+    for _ in masks:
+        linked = (linked.float() @ linked.float()) > 0
+    first = linked.float().argmax(dim=1)
+    return first.unique(return_inverse=True)[1][part]
 
 
 def gaussian_means(

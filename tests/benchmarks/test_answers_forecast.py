@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import answers_forecast
-from benchmarks.answers_forecast import (
+from benchmarks.answers import forecast
+from benchmarks.answers.forecast import (
     METHODS,
     QUANTILES,
     Case,
@@ -41,7 +41,7 @@ def test_the_season_is_a_multiple_of_the_period_whatever_the_trend(period):
 def test_noise_and_constants_have_no_season():
     noise = season(np.random.default_rng(0).normal(size=800))
 
-    assert noise is None or noise[2] < answers_forecast.LEAST_RISE
+    assert noise is None or noise[2] < forecast.LEAST_RISE
     assert season(np.ones(800)) is None
 
 
@@ -97,8 +97,8 @@ def test_seasonal_naive_repeats_the_last_period():
 
 
 def test_without_data_generated_series_are_measured_and_summed_up_in_a_line(monkeypatch):
-    monkeypatch.setattr(answers_forecast, "N_GENERATED", 1)
-    monkeypatch.setattr(answers_forecast, "N_ORIGINS", 5)
+    monkeypatch.setattr(forecast, "N_GENERATED", 1)
+    monkeypatch.setattr(forecast, "N_ORIGINS", 5)
 
     figures = measure(None, 0, params=QUICK)
 

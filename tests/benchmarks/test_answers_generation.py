@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import answers_imputation, answers_samples
+from benchmarks.answers import imputation, samples
 from benchmarks.suites import Table
 
 TINY = {"steps": 60, "width": 16, "n_blocks": 1}
@@ -19,27 +19,27 @@ def tables():
 
 
 def test_imputation_is_measured_at_every_rate(tables):
-    results = answers_imputation.measure(tables, n_draws=20, params=TINY)
+    results = imputation.measure(tables, n_draws=20, params=TINY)
 
-    assert list(results.columns) == answers_imputation.COLUMNS
-    assert results["rate"].tolist() == list(answers_imputation.RATES)
+    assert list(results.columns) == imputation.COLUMNS
+    assert results["rate"].tolist() == list(imputation.RATES)
     assert (results[["anomdiff", "knn", "iterative"]] < 1.1).all().all()
     assert results["coverage"].between(0.75, 1).all()
-    assert "\n" not in answers_imputation.summary(results)
+    assert "\n" not in imputation.summary(results)
 
 
 def test_samples_are_measured(tables):
-    results = answers_samples.measure(tables, params=TINY)
+    results = samples.measure(tables, params=TINY)
 
-    assert list(results.columns) == answers_samples.COLUMNS
+    assert list(results.columns) == samples.COLUMNS
     assert results["separator"].between(0.4, 0.75).all()
     assert (results["auroc_generated"] > 0.9 * results["auroc_real"]).all()
     assert (results["copies"] == 0).all()
-    assert "\n" not in answers_samples.summary(results)
+    assert "\n" not in samples.summary(results)
 
 
 def test_there_are_tables_without_a_folder():
-    tables = answers_imputation.tables(None)
+    tables = imputation.tables(None)
 
     assert len(tables) == 2
     assert all(table.anomalous.any() for table in tables.values())

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import answers_reasons, answers_repairs
-from benchmarks.answers_reasons import METHODS, corrupted, fitted
+from benchmarks.answers import reasons, repairs
+from benchmarks.answers.reasons import METHODS, corrupted, fitted
 from benchmarks.protocols import shuffled
 from benchmarks.suites import Table
 from tests.tables import mixed_table
@@ -36,41 +36,39 @@ def test_one_cell_a_row_is_corrupted_by_the_rule(table):
 
 
 def test_reasons_are_measured_for_every_method_and_found(table):
-    results = answers_reasons.measure({"sales": table}, n_rows=30, params=TINY)
+    results = reasons.measure({"sales": table}, n_rows=30, params=TINY)
 
     assert results["method"].tolist() == list(METHODS)
     ours = results.iloc[0]
     assert ours["top3"] >= ours["top1"] > 0.9
     assert results[["top1", "top3", "flagged"]].stack().between(0, 1).all()
-    assert answers_reasons.summary(results).count(" first ") == len(METHODS)
+    assert reasons.summary(results).count(" first ") == len(METHODS)
 
 
 def test_the_same_seed_corrupts_the_same_cells(table):
-    one, again = (
-        answers_reasons.measure({"sales": table}, n_rows=10, params=TINY) for _ in range(2)
-    )
+    one, again = (reasons.measure({"sales": table}, n_rows=10, params=TINY) for _ in range(2))
 
     columns = ["top1", "top3", "flagged"]
     pd.testing.assert_frame_equal(one[columns], again[columns])
 
 
 def test_repairs_are_measured(table):
-    results = answers_repairs.measure({"sales": table}, n_rows=10, params=TINY)
+    results = repairs.measure({"sales": table}, n_rows=10, params=TINY)
 
-    assert list(results.columns) == answers_repairs.COLUMNS
+    assert list(results.columns) == repairs.COLUMNS
     assert results.loc[0, "normal"] == 1
     assert results.loc[0, "median_changed"] == 1
-    assert "100.0% of 10 anomalies" in answers_repairs.summary(results)
+    assert "100.0% of 10 anomalies" in repairs.summary(results)
 
 
 def test_missing_cells_that_stay_missing_are_no_changes():
     before = pd.DataFrame({"a": [1.0, np.nan, np.nan], "b": ["x", None, "y"]})
     after = pd.DataFrame({"a": [1.0, np.nan, 2.0], "b": ["x", None, None]})
 
-    assert answers_repairs.n_changed(before, after).tolist() == [0, 0, 2]
+    assert repairs.n_changed(before, after).tolist() == [0, 0, 2]
 
 
-@pytest.mark.parametrize("module", [answers_reasons, answers_repairs])
+@pytest.mark.parametrize("module", [reasons, repairs])
 def test_without_data_there_are_generated_tables(module):
     found = module.tables(None, seed=1)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.answers_thresholds import (
+from benchmarks.answers.thresholds import (
     ALPHAS,
     COLUMNS,
     FALSE_DISCOVERIES,

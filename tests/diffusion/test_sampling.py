@@ -3,10 +3,12 @@ import torch
 
 from anomdiff.diffusion.noise import karras_levels
 from anomdiff.diffusion.sampling import (
+    dependent_groups,
     gaussian_means,
     neighbour_means,
     neighbour_weights,
     pick,
+    recombine,
     sample,
 )
 from tests.oracles import GaussianDenoiser, correlated_gaussian
@@ -107,3 +109,22 @@ def test_gaussian_means_are_the_regression_on_what_is_given():
     assert means[0, 0] != memory[:, 0].mean()
     assert means[0, 1].item() == pytest.approx(0.8 * 1.5, abs=0.06)
     torch.testing.assert_close(means[1], memory.mean(0))
+
+
+def test_columns_that_give_each_other_away_are_one_group_and_others_are_alone():
+    x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    memory = torch.cat([x, (x[:, :1] > 0).float(), x[:, :1] + 0.1 * x[:, 1:2]], dim=1)
+
+    group = dependent_groups(memory, torch.tensor([0, 1, 2, 3, 4]), 0.3)
+
+    assert group[0] == group[3] == group[4]
+    assert len(group.unique()) == 3
+
+
+def test_recombined_events_have_whole_groups_of_one_event():
+    memory = torch.arange(4.0)[:, None].expand(4, 3)
+    picked = torch.tensor([[0, 3], [2, 1]])
+
+    mixed = recombine(memory, picked, torch.tensor([0, 1, 0]))
+
+    assert mixed.tolist() == [[0.0, 2.0, 0.0], [3.0, 1.0, 3.0]]

@@ -52,7 +52,7 @@ def measure(
     Parameters
     ----------
     tables : mapping of str to Table
-        With normal and anomalous rows, such as those of ``answers_imputation.tables``.
+        With normal and anomalous rows, such as those of ``imputation.tables``.
     seed : int, default=0
         Of split, fit, draws and classifiers.
     params : mapping, optional
@@ -143,7 +143,8 @@ def _coded(rows: pd.DataFrame) -> np.ndarray:
         else:
             codes = pd.factorize(rows[name], sort=True)[0].astype(float)
             columns.append(np.where(codes < 0, np.nan, codes))
-    return np.column_stack(columns)
+    known = [column for column in columns if not np.isnan(column).all()]
+    return np.column_stack(known)
 
 
 def _distances(detector: TabularDetector, training, real, generated) -> tuple[float, ...]:

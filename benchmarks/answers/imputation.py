@@ -17,8 +17,8 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
 
 from anomdiff import TabularDetector
-from benchmarks import answers_reasons
-from benchmarks.answers_reasons import fitted
+from benchmarks.answers import reasons
+from benchmarks.answers.reasons import fitted
 from benchmarks.protocols import cap, shuffled
 from benchmarks.suites import Table, find_sets
 
@@ -36,7 +36,7 @@ COLUMNS = ["table", "rate", "anomdiff", "knn", "iterative", "coverage", "width",
 def tables(data: Path | None, seed: int = 0) -> dict[str, Table]:
     """Read the tables of a data folder; without one, make two."""
     if data is None:
-        return answers_reasons.tables(None, seed)
+        return reasons.tables(None, seed)
     found = [each for suite, names in SETS.items() for each in find_sets(suite, data, names)]
     return {each.name: each.read() for each in found}
 
