@@ -7,6 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from anomdiff.evaluation.drift import DriftLimits
+from anomdiff.mlops.promotion import PromotionRule
 
 NAME = "anomdiff"
 
@@ -20,6 +24,16 @@ def _listed(value: object) -> object:
 
 Values = Annotated[tuple[Value, ...], BeforeValidator(_listed)]
 Columns = Annotated[tuple[ColumnName, ...], BeforeValidator(_listed)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Rule(PromotionRule):
+    """The rule of a promotion, checked."""
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Limits(DriftLimits):
+    """The limits of drift, checked."""
 
 
 class Settings(BaseModel):
@@ -114,6 +128,52 @@ class ScoreSettings(Settings):
     output: Path
     batch_rows: int = Field(default=50_000, gt=0)
     keep: Columns = ()  # ("all",) for all columns
+
+
+class PromoteSettings(Settings):
+    """Settings of `pipelines.promote`.
+
+    Parameters
+    ----------
+    data : Path, optional
+        Recent rows that neither model was fitted to; not needed for a rollback.
+    registered_name, experiment : str
+        Names in MLflow: of the registered model, and of the experiment that keeps the verdicts.
+    rule : table
+        Fields of `anomdiff.mlops.promotion.PromotionRule`.
+    """
+
+    data: Path | None = None
+    registered_name: str = NAME
+    experiment: str = NAME
+    rule: Rule = Rule()
+
+
+class MonitorSettings(Settings):
+    """Settings of `pipelines.monitor`.
+
+    Parameters
+    ----------
+    model : str
+        MLflow URI of the model; by default the registered champion.
+    scored : Path, optional
+        The same rows as `pipelines.score` has scored them; scored now if not given.
+    reference : Path, optional
+        Training rows to compare with; by default the profile that training has logged.
+    output : Path
+        JSON file to write.
+    experiment : str
+        Experiment of the runs, one per batch.
+    limits : table
+        Fields of `anomdiff.evaluation.drift.DriftLimits`.
+    """
+
+    model: str = f"models:/{NAME}@champion"
+    scored: Path | None = None
+    reference: Path | None = None
+    output: Path
+    experiment: str = f"{NAME}-monitor"
+    limits: Limits = Limits()
 
 
 def is_normal(labels: pd.Series, normal: tuple[Value, ...]) -> pd.Series:

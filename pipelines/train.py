@@ -1,6 +1,11 @@
-"""Train a detector on a table: read, fit, log and register, and say where everything is."""
+"""Train a detector on a table: read, fit, log and register, and say where everything is.
+
+`torchrun --nproc-per-node 4 -m pipelines.train CONFIG` shares the training among processes; only
+the first of them logs, registers and prints.
+"""
 
 import sys
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +14,7 @@ import click
 import pandas as pd
 
 from anomdiff import TabularDetector, save
+from anomdiff.diffusion import processes
 from pipelines.errors import command_line
 from pipelines.settings import TrainSettings, is_normal
 from pipelines.tables import match_columns, read_table
@@ -44,8 +50,10 @@ class TrainReport(NamedTuple):
     threshold: float
 
 
-def train(settings: TrainSettings) -> TrainReport:
+def train(settings: TrainSettings) -> TrainReport | None:
     """Fit a detector as the settings say, log the run and register the model.
+
+    Of several processes, the first one does so and gets the report; the others only help it fit.
 
     Raises
     ------
@@ -59,6 +67,9 @@ def train(settings: TrainSettings) -> TrainReport:
 
     frame = training_rows(settings)
     detector = make_detector(settings, frame)
+    if processes.rank():
+        _help_to_fit(detector, frame)
+        return None
     uri = store.ensure_store()
     try:
         model = runs.log_training(
@@ -121,6 +132,13 @@ def _normal_rows(frame: pd.DataFrame, label: str | int, settings: TrainSettings)
     return frame[normal].drop(columns=[label])
 
 
+def _help_to_fit(detector: TabularDetector, frame: pd.DataFrame) -> None:
+    """Take part in the training; the first process has the fit, and says what there is to warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        detector.fit(frame)
+
+
 def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
     """List the settings of the job itself; the detector's own are logged by name."""
     found = settings.model_dump(mode="json", exclude={"detector", "kinds"})
@@ -151,10 +169,11 @@ def _rescue(detector: TabularDetector, name: str, error: Exception) -> None:
 @click.option("--max-rows", type=int, help="Train on a random sample of this many rows.")
 def main(config: Path | None, **options: Any) -> None:
     """Train a detector as the settings file CONFIG says; options override it."""
-    with command_line():
+    with command_line(), processes.joined():
         overrides = {key: value for key, value in options.items() if value not in (None, ())}
         report = train(TrainSettings.load(config, overrides))
-        click.echo(f"{describe(report)}\nto look   {how_to_look(report.store)}")
+        if report is not None:
+            click.echo(f"{describe(report)}\nto look   {how_to_look(report.store)}")
 
 
 def describe(report: TrainReport) -> str:

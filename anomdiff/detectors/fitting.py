@@ -10,6 +10,7 @@ from anomdiff.detectors.progress import StepHook, chain, checkpointing, progress
 from anomdiff.diffusion.checkpoint import fingerprint, read_checkpoint
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.masks import DrawGiven
+from anomdiff.diffusion.processes import from_first, rank, require_same
 from anomdiff.diffusion.training import TrainingConfig, TrainResult, train
 
 # Parameters that do not change what training computes.
@@ -26,6 +27,9 @@ def fit_denoiser(
     draw_given: DrawGiven | None = None,
 ) -> TrainResult:
     """Train a new network, or go on from the checkpoint if there is one.
+
+    Of several processes, the first one reads and writes the checkpoint, shows the progress and
+    calls the hook.
 
     Parameters
     ----------
@@ -49,13 +53,17 @@ def fit_denoiser(
     """
     settings = {name: value for name, value in parameters.items() if name not in ASIDE}
     run = fingerprint(training[0], {**settings, "seed": seed})
+    require_same(run)
+    first = rank() == 0
     path = None if parameters["checkpoint"] is None else Path(parameters["checkpoint"])
+    resume = from_first(read_checkpoint(path, run) if path is not None and first else None)
     config = TrainingConfig(
         **{name: parameters[name] for name in ("steps", "batch_rows", "learning_rate")}
     )
     # On a CPU the batches are too small to share: a second thread costs more than it brings, and
     # with one thread the weights are the same whatever the number of cores.
-    with torch_threads(1), progress_bar(config.steps, shown=parameters["progress"]) as advance:
+    shown = parameters["progress"] and first
+    with torch_threads(1), progress_bar(config.steps, shown=shown) as advance:
         return train(
             Denoiser(_initialised(make_network, seed)),
             *training,
@@ -64,8 +72,8 @@ def fit_denoiser(
             seed,
             draw_given=draw_given,
             device=_resolve(parameters["device"]),
-            resume=None if path is None else read_checkpoint(path, run),
-            on_step=chain(advance, checkpointing(path, run), on_step),
+            resume=resume,
+            on_step=chain(advance, checkpointing(path, run), on_step) if first else None,
         )
 
 

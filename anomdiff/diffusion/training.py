@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from anomdiff.diffusion.denoiser import denoising_loss
 from anomdiff.diffusion.masks import DrawGiven, entry_masks
 from anomdiff.diffusion.noise import lognormal_levels
+from anomdiff.diffusion.processes import average_gradients, own_rows, weighted_means
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,9 @@ def train(
     r"""Train a denoiser and return the weights with the lowest held-out loss.
 
     Every step's randomness is a function of ``(seed, step)``, so that a resumed
-    run continues exactly as if it had never stopped.
+    run continues exactly as if it had never stopped. Several processes (see
+    ``anomdiff.diffusion.processes``), each called with the same arguments, share the
+    rows of every batch and end with the same weights.
 
     Parameters
     ----------
@@ -180,27 +183,30 @@ def _step(denoiser, optimizer, data, draw_given, config, seed, state) -> float:
     values, observed = data
     generator = _generator(seed, state.step)
     rows = torch.randint(len(values), (config.batch_rows,), generator=generator)
-    clean, counted = values[rows.to(values.device)], observed[rows.to(values.device)]
-    sigma, noise, given = _corruption(clean.shape, draw_given, config, generator, values.device)
+    batch = len(rows), *values.shape[1:]
+    sigma, noise, given = _corruption(batch, draw_given, config, generator, values.device)
+    rows = own_rows(rows).to(values.device)
+    clean, counted = values[rows], observed[rows]
     loss = denoising_loss(denoiser, clean, counted, sigma, noise, given & counted)
 
     optimizer.param_groups[0]["lr"] = state.learning_rate
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    loss = average_gradients(denoiser, loss, (counted & ~given).sum())
     nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
     optimizer.step()
     return loss.item()
 
 
 def _corruption(shape, draw_given, config, generator, device) -> Iterator[Tensor]:
-    """Noise levels, noise and given masks for one batch."""
+    """Noise levels, noise and given masks for this process's rows of one batch."""
     sigma = lognormal_levels(shape[0], config.level_mean, config.level_std, generator)
     noise = torch.randn(shape, generator=generator)
     # A row shows each part with its own probability, so that every number of given parts occurs.
     masked = torch.rand(shape[0], generator=generator) < config.masked_fraction
     share = torch.rand(shape[0], generator=generator) * masked
     given = draw_given(share, generator)
-    return (tensor.to(device) for tensor in (sigma, noise, given))
+    return (own_rows(tensor).to(device) for tensor in (sigma, noise, given))
 
 
 class _HeldOutLoss:
@@ -210,16 +216,20 @@ class _HeldOutLoss:
         generator = _generator(seed, -1)
         rows = torch.arange(max(n_events, len(values))) % len(values)
         rows = rows[torch.randperm(len(rows), generator=generator)[:n_events]]
+        batch = len(rows), *values.shape[1:]
+        corruption = _corruption(batch, draw_given, config, generator, device)
+        self.sigma, self.noise, given = corruption
+        rows = own_rows(rows)
         self.values = values[rows].to(device, torch.float32)
         self.observed = observed[rows].to(device)
-        corruption = _corruption(self.values.shape, draw_given, config, generator, device)
-        self.sigma, self.noise, given = corruption
         self.given = given & self.observed
 
     @torch.inference_mode()
     def __call__(self, denoiser) -> float:
         arguments = self.values, self.observed, self.sigma, self.noise, self.given
-        return denoising_loss(denoiser, *arguments).item()
+        loss = denoising_loss(denoiser, *arguments)
+        (mean,) = weighted_means([loss], (self.observed & ~self.given).sum())
+        return mean.item()
 
 
 def _look(state: TrainingState, average: nn.Module, best: nn.Module, bank: _HeldOutLoss) -> None:

@@ -144,20 +144,18 @@ class Schema:
             If the frame is empty, a column is missing or repeated, or a cell cannot be read.
         """
         _require_frame(frame)
-        missing = [column.name for column in self.used if column.name not in frame.columns]
+        used, place = self.used, {name: i for i, name in enumerate(frame.columns.tolist())}
+        missing = [column.name for column in used if column.name not in place]
         if missing:
             raise ValueError(
                 f"the frame has no column {missing}; its columns are {list(frame.columns)}."
             )
         known = {column.name for column in self.columns}
-        extra = [name for name in frame.columns if name not in known]
+        extra = [name for name in place if name not in known]
         if extra:
             sentence = f"columns {extra} were not in the training rows and are ignored."
             warnings.warn(sentence, UserWarning, stacklevel=2)
-        return plain_frame(
-            {column.name: read_cells(frame[column.name], column.kind) for column in self.used},
-            frame.index,
-        )
+        return _read(frame, used, place)
 
     def to_dict(self) -> dict:
         """Return the schema as JSON values."""
@@ -175,6 +173,24 @@ def plain_frame(columns: Mapping[Any, Any], index=None) -> pd.DataFrame:
     frame = pd.concat(series, axis=1)
     frame.columns = pd.Index(list(columns))
     return frame
+
+
+def _read(frame: pd.DataFrame, used: tuple[Column, ...], place: Mapping[Any, int]) -> pd.DataFrame:
+    """Read columns: plain numbers together, because one by one they cost a server milliseconds."""
+    dtypes = frame.dtypes.to_numpy()
+    numbers = [c.name for c in used if c.kind == "number" and dtypes[place[c.name]] == np.float64]
+    block = frame.iloc[:, [place[name] for name in numbers]].to_numpy(dtype=np.float64)
+    if np.isinf(block).any():  # reading one by one says in which column
+        numbers, block = [], block[:, :0]
+    checked = pd.DataFrame(block, index=frame.index, columns=pd.Index(numbers))
+    if len(numbers) == len(used):
+        return checked
+    alone = [column for column in used if column.name not in set(numbers)]
+    others = {column.name: read_cells(frame[column.name], column.kind) for column in alone}
+    joined = pd.concat([checked, plain_frame(others, frame.index)], axis=1)
+    order = {name: i for i, name in enumerate([*numbers, *others])}
+    names = [column.name for column in used]
+    return joined.iloc[:, [order[name] for name in names]].set_axis(pd.Index(names), axis=1)
 
 
 def _infer_column(cells: pd.Series, wanted: str | None) -> Column:

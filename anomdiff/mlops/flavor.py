@@ -11,14 +11,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import ModelInfo
-from mlflow.types.schema import ColSpec, DataType, Schema
 
 import anomdiff
 from anomdiff.detectors.tabular import TabularDetector
-from anomdiff.encoding.schema import Column
+from anomdiff.detectors.timeseries import TimeSeriesDetector
+from anomdiff.mlops.answers import Answers
+from anomdiff.mlops.signature import as_input, infer_signature
 from anomdiff.storage import load, save
 
 FLAVOR_NAME = "anomdiff"
@@ -33,27 +35,14 @@ REQUIREMENTS = (
     "torch",
     "tqdm",
 )
-DATA_TYPES = {
-    "number": DataType.double,
-    "category": DataType.string,
-    "boolean": DataType.boolean,
-    "datetime": DataType.datetime,
-}
-OUTPUTS = Schema(
-    [
-        ColSpec(DataType.double, "anomaly_score"),
-        ColSpec(DataType.double, "p_value"),
-        ColSpec(DataType.boolean, "is_anomaly"),
-    ]
-)
 
 
 def save_model(
-    detector: TabularDetector,
+    detector: TabularDetector | TimeSeriesDetector,
     path: Path | str,
     *,
     input_example: pd.DataFrame | None = None,
-    signature: ModelSignature | None = None,
+    signature: ModelSignature | str | None = None,
     pip_requirements: list[str] | None = None,
     metadata: Mapping[str, object] | None = None,
     mlflow_model: Model | None = None,
@@ -62,14 +51,14 @@ def save_model(
 
     Parameters
     ----------
-    detector : TabularDetector
+    detector : TabularDetector or TimeSeriesDetector
         Fitted detector.
     path : Path or str
         Folder to write; it must not exist or be empty.
     input_example : DataFrame, optional
         A few rows as `fit` takes them. They become readable to whoever can read the model.
-    signature : ModelSignature, optional
-        By default `infer_signature(detector)`.
+    signature : {"columns", "tensor"} or ModelSignature, default="columns"
+        Style of `infer_signature`, or a signature of your own.
     pip_requirements : list of str, optional
         By default the installed versions of what scoring imports.
     metadata : mapping, optional
@@ -79,6 +68,8 @@ def save_model(
     """
     package = Path(anomdiff.__file__).parent
     model = Model() if mlflow_model is None else mlflow_model
+    if not isinstance(signature, ModelSignature):
+        signature = infer_signature(detector, signature or "columns", input_example)
     model.add_flavor(
         FLAVOR_NAME,
         anomdiff_version=anomdiff.__version__,
@@ -94,8 +85,8 @@ def save_model(
             data_path=str(Path(folder) / "detector"),
             code_paths=[str(package)],
             mlflow_model=model,
-            signature=infer_signature(detector) if signature is None else signature,
-            input_example=None if input_example is None else as_input(detector, input_example),
+            signature=signature,
+            input_example=_example(detector, input_example, signature),
             pip_requirements=pip_requirements or default_requirements(),
             metadata=None if metadata is None else dict(metadata),
         )
@@ -103,12 +94,12 @@ def save_model(
 
 
 def log_model(
-    detector: TabularDetector,
+    detector: TabularDetector | TimeSeriesDetector,
     name: str = "model",
     *,
     registered_model_name: str | None = None,
     input_example: pd.DataFrame | None = None,
-    signature: ModelSignature | None = None,
+    signature: ModelSignature | str | None = None,
     pip_requirements: list[str] | None = None,
     metadata: Mapping[str, object] | None = None,
 ) -> ModelInfo:
@@ -116,7 +107,7 @@ def log_model(
 
     Parameters
     ----------
-    detector : TabularDetector
+    detector : TabularDetector or TimeSeriesDetector
         Fitted detector.
     name : str, default="model"
         Name of the logged model.
@@ -144,7 +135,9 @@ def log_model(
     )
 
 
-def load_model(model_uri: str, dst_path: Path | str | None = None) -> TabularDetector:
+def load_model(
+    model_uri: str, dst_path: Path | str | None = None
+) -> TabularDetector | TimeSeriesDetector:
     """Load a detector; nothing but JSON and safetensors is read, and no code of the model runs.
 
     Parameters
@@ -176,60 +169,26 @@ def load_model(model_uri: str, dst_path: Path | str | None = None) -> TabularDet
         return load(local / flavors[FLAVOR_NAME]["data"])
 
 
-def infer_signature(detector: TabularDetector) -> ModelSignature:
-    """Column types of requests and answers, from the schema of the training table.
-
-    Numbers are doubles, also those that came as integers or text; columns with missing cells
-    in training may be left out of a request.
-    """
-    inputs = [
-        ColSpec(_data_type(column), str(column.name), required=not column.nullable)
-        for column in detector.schema_.used
-    ]
-    return ModelSignature(inputs=Schema(inputs), outputs=OUTPUTS)
-
-
-def as_input(detector: TabularDetector, frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows with the types of the signature, as MLflow wants them before it calls `predict`."""
-    checked = detector.schema_.check(frame)
-    flags = [c.name for c in detector.schema_.used if _data_type(c) == DataType.boolean]
-    # A flag that is missing here but never was in training cannot be a bool; MLflow then refuses.
-    flags = [name for name in flags if checked[name].notna().all()]
-    return checked.astype(dict.fromkeys(flags, bool)).rename(columns=str)
-
-
 def default_requirements() -> list[str]:
     """Pinned packages that scoring imports; MLflow adds itself."""
     # "2.13.0+cpu" names one build of a version; a server may want the one for its GPU.
     return [f"{name}=={version(name).split('+')[0]}" for name in REQUIREMENTS]
 
 
-class _TabularModel:
-    """What MLflow calls: rows in, one record per row out."""
-
-    def __init__(self, detector: TabularDetector):
-        self.detector = detector
-        used = detector.schema_.used
-        self.names = {str(column.name): column.name for column in used}
-        self.optional = [column.name for column in used if column.nullable]
-
-    def predict(self, model_input: pd.DataFrame, params: Mapping | None = None) -> pd.DataFrame:
-        """Score rows; `params` are MLflow's inference parameters, of which there are none yet."""
-        rows = model_input.rename(columns=self.names)
-        absent = [name for name in self.optional if name not in rows]
-        return self.detector.score_frame(rows.reindex(columns=[*rows, *absent]))
+def _example(
+    detector: TabularDetector | TimeSeriesDetector,
+    frame: pd.DataFrame | None,
+    signature: ModelSignature,
+) -> pd.DataFrame | np.ndarray | None:
+    if frame is None:
+        return None
+    tensor = signature.inputs is not None and signature.inputs.is_tensor_spec()
+    return as_input(detector, frame, "tensor" if tensor else "columns")
 
 
-def _load_pyfunc(path: str) -> _TabularModel:
+def _load_pyfunc(path: str) -> Answers:
     """Entry point of `mlflow.pyfunc.load_model`."""
-    return _TabularModel(load(path))
-
-
-def _data_type(column: Column) -> DataType:
-    """Type in the signature: MLflow turns a missing boolean into False, so those travel as 0.0."""
-    if column.kind == "boolean" and column.nullable:
-        return DataType.double
-    return DATA_TYPES[column.kind]
+    return Answers(load(path))
 
 
 def _let_others_read(folder: Path) -> None:

@@ -1,11 +1,14 @@
 """Versions of a registered model and the two aliases that say what they are for.
 
 `champion` is the version that scores; `challenger` is the newest one that might replace it.
-Registering never moves `champion`: that is a decision, not a side effect.
+Registering never moves `champion`: that is a decision, not a side effect. `promote` moves it, and
+leaves tags that say why; `rollback` puts back the version that was replaced.
 """
 
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import mlflow
@@ -13,6 +16,11 @@ from mlflow import MlflowClient
 from mlflow.models.model import ModelInfo
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+# Tags of a version: what it replaced, when, why, on what evidence; when and why it had to go.
+REPLACED, PROMOTED_AT = "anomdiff.replaced", "anomdiff.promoted_at"
+REASONS, METRICS = "anomdiff.promotion_reasons", "anomdiff.promotion_metrics"
+WITHDRAWN_AT, WITHDRAWN_FOR = "anomdiff.rolled_back_at", "anomdiff.rolled_back_for"
+RESTORED_AT = "anomdiff.restored_at"
 
 logger = logging.getLogger(__name__)
 
@@ -76,3 +84,120 @@ def register(
             "%s: alias %s moved from version %s to %s.", name, alias, replaced, found.version
         )
     return Registration(name, str(found.version), alias, replaced)
+
+
+class Promotion(NamedTuple):
+    """A champion that has changed.
+
+    Attributes
+    ----------
+    name, version : str
+        The champion now.
+    replaced : str or None
+        The one before.
+    """
+
+    name: str
+    version: str
+    replaced: str | None
+
+
+def promote(
+    name: str,
+    version: str,
+    reasons: Sequence[str],
+    *,
+    metrics: Mapping[str, object] | None = None,
+) -> Promotion:
+    """Make a version the champion, and say on it why.
+
+    Parameters
+    ----------
+    name, version : str
+        Version of a registered model.
+    reasons : sequence of str
+        Why, as in `promotion.Verdict.reasons`.
+    metrics : mapping, optional
+        The evidence, as JSON values.
+
+    Returns
+    -------
+    promotion : Promotion
+        The champion, and which version it replaced. If it was `challenger`, it no longer is.
+
+    Raises
+    ------
+    ValueError
+        If it is the champion already.
+    mlflow.exceptions.MlflowException
+        If there is no such version.
+    """
+    client, version = MlflowClient(), str(version)
+    replaced = version_of(name, CHAMPION)
+    if replaced == version:
+        raise ValueError(f"need another version than the champion; got {version} of {name!r}.")
+    # Tags first: a champion without the story of how it came there could not be rolled back.
+    tags = {
+        REPLACED: replaced or "",
+        PROMOTED_AT: _now(),
+        REASONS: "; ".join(reasons),
+        METRICS: json.dumps(dict(metrics or {})),
+    }
+    _set_tags(client, name, version, tags)
+    client.set_registered_model_alias(name, CHAMPION, version)
+    if version_of(name, CHALLENGER) == version:
+        client.delete_registered_model_alias(name, CHALLENGER)
+    logger.info("%s: champion is version %s, before %s.", name, version, replaced)
+    return Promotion(name, version, replaced)
+
+
+def rollback(name: str, reason: str = "") -> Promotion:
+    """Put back the champion that the present one replaced.
+
+    Parameters
+    ----------
+    name : str
+        Registered model.
+    reason : str, optional
+        Why; kept as a tag of the version that goes.
+
+    Returns
+    -------
+    promotion : Promotion
+        The champion that is back, and the one that went. It is not a challenger again.
+
+    Raises
+    ------
+    ValueError
+        If there is no champion, or it replaced none.
+    """
+    client = MlflowClient()
+    present = version_of(name, CHAMPION)
+    if present is None:
+        raise ValueError(f"need a champion of {name!r} to roll back; got none.")
+    before = client.get_model_version(name, present).tags.get(REPLACED)
+    if not before:
+        raise ValueError(
+            f"need a version that version {present} of {name!r} has replaced; its tags name none."
+        )
+    client.get_model_version(name, before)  # it may have been deleted
+    _set_tags(client, name, present, {WITHDRAWN_AT: _now(), WITHDRAWN_FOR: reason})
+    _set_tags(client, name, before, {RESTORED_AT: _now()})
+    client.set_registered_model_alias(name, CHAMPION, before)
+    logger.warning("%s: champion is version %s again, not %s.", name, before, present)
+    return Promotion(name, before, present)
+
+
+def version_of(name: str, alias: str) -> str | None:
+    """Version that an alias of a registered model stands for; None if it is not set."""
+    aliases = MlflowClient().get_registered_model(name).aliases
+    return str(aliases[alias]) if alias in aliases else None
+
+
+def _set_tags(client: MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version, key, value[:5000])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -8,32 +8,38 @@ import platform
 import subprocess
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 import torch
-from mlflow import MlflowClient
-from mlflow.entities import Metric
+from matplotlib.figure import Figure
+from mlflow.data.dataset import Dataset
 from mlflow.models.model import ModelInfo
 
 import anomdiff
-from anomdiff.detectors.tabular import TabularDetector
-from anomdiff.mlops.figures import calibration_figure, loss_figure
+from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.detectors.timeseries import TimeSeriesDetector
+from anomdiff.evaluation.drift import profile
+from anomdiff.mlops import figures
+from anomdiff.mlops.diagnostics import level_losses, remembered_events, remembered_rows
 from anomdiff.mlops.flavor import log_model
+from anomdiff.mlops.losses import LossCurve
 from anomdiff.mlops.store import ensure_experiment
 
 EXAMPLE_ROWS = 5
-GROUP = 1000  # points that MLflow takes at once
+DRAWN_ROWS = 500
 DIGEST_TAG = "anomdiff.data_digest"
+REFERENCE = "reference.json"
 
 logger = logging.getLogger(__name__)
 
 
 def log_training(
-    detector: TabularDetector,
+    detector: DiffusionDetector,
     frame: pd.DataFrame,
     *,
     experiment: str,
@@ -41,12 +47,13 @@ def log_training(
     run_name: str | None = None,
     source: str | None = None,
     parameters: Mapping[str, object] | None = None,
+    system_metrics: bool | None = None,
 ) -> ModelInfo:
     """Fit a detector inside an MLflow run that records everything needed to understand it.
 
     Parameters
     ----------
-    detector : TabularDetector
+    detector : TabularDetector or TimeSeriesDetector
         Detector to fit, in place: if the store fails afterwards, the fit is not lost.
     frame : DataFrame
         Training rows.
@@ -60,47 +67,135 @@ def log_training(
         Where the rows came from.
     parameters : mapping, optional
         Further parameters to log beside the detector's own.
+    system_metrics : bool, optional
+        Whether MLflow is to log the load of the machine; by default as
+        ``mlflow.enable_system_metrics_logging`` or its variable of the environment say.
 
     Returns
     -------
     info : ModelInfo
         The logged model; its `run_id` is the run.
     """
-    digest = data_digest(frame)
-    with mlflow.start_run(experiment_id=ensure_experiment(experiment), run_name=run_name) as run:
-        mlflow.set_tags({**environment(), DIGEST_TAG: digest})
-        mlflow.log_params(_as_text({**detector.get_params(), **(parameters or {})}))
-        _log_data(frame, source, digest)
-        _fit(detector, frame, LossCurve(run.info.run_id))
-        log_fitted(detector)
-        return log_model(
+    with mlflow.start_run(
+        experiment_id=ensure_experiment(experiment),
+        run_name=run_name,
+        log_system_metrics=system_metrics,
+    ) as run:
+        dataset = log_inputs(detector, frame, source=source, parameters=parameters)
+        fit_and_log(detector, frame, run.info.run_id)
+        log_fitted(detector, frame)
+        model = log_model(
             detector,
             model_name,
-            input_example=frame.head(EXAMPLE_ROWS),
-            metadata={"data_digest": digest, "alpha": detector.alpha},
+            input_example=example_rows(detector, frame),
+            metadata={"data_digest": data_digest(frame), "alpha": detector.alpha},
         )
+        mlflow.log_metrics(summary(detector), model_id=model.model_id, dataset=dataset)
+        return model
 
 
-def log_fitted(detector: TabularDetector) -> None:
-    """Log what a fitted detector has learnt to the active run: schema, calibration, pictures."""
-    scores, threshold = detector.calibration_scores_, float(detector.threshold_)
-    mlflow.log_dict(detector.schema_.to_dict(), "schema.json")
-    mlflow.log_dict(calibration(scores, threshold, detector.alpha), "calibration.json")
-    mlflow.log_figure(calibration_figure(scores, threshold, detector.alpha), "calibration.png")
-    mlflow.log_figure(loss_figure(detector.history_), "loss.png")
-    mlflow.log_metrics(
-        {"n_training_rows": detector.n_training_rows_, "n_held_out_rows": len(scores)}
+def log_inputs(
+    detector: DiffusionDetector,
+    frame: pd.DataFrame,
+    *,
+    source: str | None = None,
+    parameters: Mapping[str, object] | None = None,
+) -> Dataset:
+    """Log to the active run what goes into a fit: parameters, environment, and the data's digest.
+
+    Returns
+    -------
+    dataset : Dataset
+        MLflow's description of the rows, now an input of the run.
+    """
+    digest = data_digest(frame)
+    mlflow.set_tags(
+        {**environment(), DIGEST_TAG: digest, "anomdiff.estimator": type(detector).__name__}
     )
-    if np.isfinite(threshold):
-        mlflow.log_metric("threshold", threshold)
+    mlflow.log_params(_as_text({**detector.get_params(), **(parameters or {})}))
+    with warnings.catch_warnings():
+        # MLflow advises doubles for integers; the model's own signature has them.
+        warnings.simplefilter("ignore", UserWarning)
+        # MLflow keeps 36 characters of a digest.
+        dataset = mlflow.data.from_pandas(frame, source=source, name="training", digest=digest[:36])
+        mlflow.log_input(dataset, context="training")
+    return dataset
+
+
+def fit_and_log(detector: DiffusionDetector, frame: pd.DataFrame, run_id: str) -> None:
+    """Fit, and log the losses meanwhile and the time it took."""
+    curve = LossCurve(run_id)
+    start = time.perf_counter()
+    detector.fit(frame, on_step=curve)
+    curve.flush()
+    mlflow.log_metric("fit_seconds", time.perf_counter() - start)
+
+
+def log_fitted(detector: DiffusionDetector, frame: pd.DataFrame) -> None:
+    """Log to the active run what a detector has learnt from a frame.
+
+    Schema, calibration, the profile that later batches are compared with, and pictures: losses,
+    held-out scores, what another alpha would mean, the denoising loss at each noise level and,
+    for tables, columns of training rows beside those of drawn ones.
+    """
+    scores, threshold = detector.calibration_scores_, float(detector.threshold_)
+    mlflow.log_dict(schema(detector), "schema.json")
+    mlflow.log_dict(calibration(scores, threshold, detector.alpha), "calibration.json")
+    mlflow.log_dict(profile(plain_rows(detector, frame)), REFERENCE)
+    losses = level_losses(detector, remembered_events(detector))
+    mlflow.log_table(losses, "levels.json")
+    _log_picture("loss.png", lambda: figures.loss_figure(detector.history_))
+    _log_picture("scores.png", lambda: figures.score_figure(scores, threshold, detector.alpha))
+    _log_picture("calibration.png", lambda: figures.calibration_figure(scores, detector.alpha))
+    _log_picture("levels.png", lambda: figures.level_figure(losses))
+    if hasattr(detector, "sample"):
+        _log_picture("sample.png", lambda: _sample_picture(detector))
+
+
+def summary(detector: DiffusionDetector) -> dict[str, float]:
+    """Figures that say in short what a fitted detector is like."""
+    found = {
+        "threshold": float(detector.threshold_),
+        "held_out_loss": float(detector.history_["held_out_loss"].min()),
+        "n_held_out_rows": len(detector.calibration_scores_),
+    }
+    if hasattr(detector, "n_training_rows_"):
+        found["n_training_rows"] = detector.n_training_rows_
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def schema(detector: DiffusionDetector) -> dict[str, Any]:
+    """Columns and their kinds; for series the layout, what is judged, and the window lengths."""
+    if not isinstance(detector, TimeSeriesDetector):
+        return detector.schema_.to_dict()
+    judged = detector.encoder_.names
+    context = [name for name in detector.layout_.channels if name not in judged]
+    lengths = {"lengths": detector.lengths_, "network_length": detector.network_length_}
+    return {**detector.layout_.to_dict(), "judged": judged, "context": context, **lengths}
+
+
+def plain_rows(detector: DiffusionDetector, frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns that the detector looks at, in the types in which it reads them."""
+    if not isinstance(detector, TimeSeriesDetector):
+        return detector.schema_.check(frame)
+    rows = np.concatenate([part.values for part in detector.layout_.read(frame)])
+    return pd.DataFrame(rows, columns=list(detector.layout_.channels))
+
+
+def example_rows(detector: DiffusionDetector, frame: pd.DataFrame) -> pd.DataFrame:
+    """First rows of training; of series as many as the longest window has."""
+    series = isinstance(detector, TimeSeriesDetector)
+    return frame.head(max(detector.lengths_) if series else EXAMPLE_ROWS)
 
 
 def calibration(scores: np.ndarray, threshold: float, alpha: float) -> dict[str, object]:
     """Describe the held-out scores by their hundredths; JSON has no infinity, so that is None."""
     shares = [percent / 100 for percent in range(101)]
     quantiles = np.quantile(scores, shares).tolist()
+    low, high = figures.alarm_rates(len(scores), alpha)
     return {
         "alpha": alpha,
+        "alarm_rate_range": [float(low), float(high)],
         "threshold": threshold if np.isfinite(threshold) else None,
         "n_held_out_rows": len(scores),
         "smallest_p_value": 1 / (1 + len(scores)),
@@ -132,67 +227,19 @@ def environment() -> dict[str, str]:
     return {**found, "anomdiff.git_commit": commit} if commit else found
 
 
-class LossCurve:
-    """Collect losses step by step and send them in groups, so that one sees them meanwhile.
-
-    Parameters
-    ----------
-    run_id : str
-        Run to log to.
-    every : int, default=10
-        Steps between two points of the training loss; each is the mean since the last.
-    seconds : float, default=5.0
-        Time between two groups: one group costs some 10 ms, whatever its size.
-    """
-
-    def __init__(self, run_id: str, *, every: int = 10, seconds: float = 5.0):
-        self.run_id, self.every, self.seconds = run_id, every, seconds
-        self._client = MlflowClient()
-        self._points: list[Metric] = []
-        self._losses: list[float] = []
-        self._sent = time.monotonic()
-
-    def __call__(self, record) -> None:
-        """Take note of one step: `record` has step, loss, held_out_loss and learning_rate."""
-        self._losses.append(record.loss)
-        if record.step % self.every == 0:
-            self._add("loss", float(np.mean(self._losses)), record.step)
-            self._add("learning_rate", record.learning_rate, record.step)
-            self._losses.clear()
-        if record.held_out_loss is not None:
-            self._add("held_out_loss", record.held_out_loss, record.step)
-        if time.monotonic() - self._sent > self.seconds:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what has not been sent yet; a store that is away for a while costs no training."""
-        try:
-            while self._points:
-                self._client.log_batch(self.run_id, metrics=self._points[:GROUP])
-                del self._points[:GROUP]
-        except Exception as error:  # each kind of store has its own errors
-            logger.warning("the losses cannot be logged now and are kept for later: %s", error)
-            self.seconds *= 2
-        self._sent = time.monotonic()
-
-    def _add(self, key: str, value: float, step: int) -> None:
-        self._points.append(Metric(key, value, int(time.time() * 1000), step))
+def _log_picture(name: str, draw: Callable[[], Figure]) -> None:
+    """Log a picture; one that cannot be drawn is no reason to lose a run."""
+    try:
+        mlflow.log_figure(draw(), name)
+    except Exception as error:
+        logger.warning("the picture %s is left out: %s", name, error)
 
 
-def _fit(detector: TabularDetector, frame: pd.DataFrame, curve: LossCurve) -> None:
-    start = time.perf_counter()
-    detector.fit(frame, on_step=curve)
-    curve.flush()
-    mlflow.log_metric("fit_seconds", time.perf_counter() - start)
-
-
-def _log_data(frame: pd.DataFrame, source: str | None, digest: str) -> None:
-    with warnings.catch_warnings():
-        # MLflow advises doubles for integers; the model's own signature has them.
-        warnings.simplefilter("ignore", UserWarning)
-        # MLflow keeps 36 characters of a digest.
-        dataset = mlflow.data.from_pandas(frame, source=source, name="training", digest=digest[:36])
-        mlflow.log_input(dataset, context="training")
+def _sample_picture(detector: DiffusionDetector) -> Figure:
+    """Training rows beside drawn ones, the same at every call."""
+    return figures.sample_figure(
+        remembered_rows(detector), detector.sample(DRAWN_ROWS, random_state=detector.seed_)
+    )
 
 
 def _as_text(parameters: Mapping[str, object]) -> dict[str, str]:

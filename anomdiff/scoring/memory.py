@@ -20,7 +20,7 @@ MANY_BLOCKS = 8
 # Fewer pairs than these are compared at once: bounds would cost more than they save.
 FEW_PAIRS = 2**17
 # Rows, and remembered ones, whose bounds are worked out at once: they stay in the CPU's cache.
-ROWS_AT_ONCE, REMEMBERED_AT_ONCE = 512, 128 * BLOCK
+ROWS_AT_ONCE, REMEMBERED_AT_ONCE = 512, 64 * BLOCK
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,34 @@ import ast
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.types.schema import DataType
 
 import anomdiff
-from anomdiff import TabularDetector
+from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.mlops import flavor
+from anomdiff.mlops.answers import Answers
+from tests.series import panel, waves
 from tests.tables import mixed_table
+
+SERIES = {"steps": 20, "width": 16, "n_blocks": 1, "lengths": (8, 16), "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def steps():
+    """A detector of a panel of series."""
+    return TimeSeriesDetector(**SERIES, series="host", time="time").fit(panel(200, seed=0))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +76,7 @@ def test_pyfunc_takes_every_kind_of_column_as_missing():
     holes = table.astype({"gift": "boolean"})
     holes.iloc[:3] = None
     detector = TabularDetector(steps=5, width=8, n_blocks=1, random_state=0).fit(holes)
-    model = flavor._TabularModel(detector)
+    model = Answers(detector)
 
     for column in table:
         scored = model.predict(flavor.as_input(detector, table).drop(columns=column).head(2))
@@ -79,6 +92,128 @@ def test_numbered_columns_are_found_by_their_names_as_text(tmp_path):
     scored = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(table.rename(columns=str))
 
     pd.testing.assert_frame_equal(scored, detector.score_frame(table))
+
+
+def test_a_panel_is_scored_as_by_its_detector(steps, tmp_path):
+    rows = panel(50, seed=5, labels=("b", "new"))
+    flavor.save_model(steps, tmp_path / "model", input_example=rows)
+
+    scored = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(flavor.as_input(steps, rows))
+
+    wanted = steps.score_frame(rows)
+    # MLflow's moments are nanoseconds.
+    pd.testing.assert_frame_equal(scored, wanted.astype({"time": "datetime64[ns]"}))
+    native = flavor.load_model(str(tmp_path / "model")).score_frame(rows)
+    pd.testing.assert_frame_equal(native, wanted)
+
+
+def test_a_single_series_without_time_is_scored_row_by_row_in_order(tmp_path):
+    rows = waves(200, seed=0).reset_index(drop=True)
+    detector = TimeSeriesDetector(**SERIES).fit(rows)
+    flavor.save_model(detector, tmp_path / "model", signature="tensor")
+
+    scored = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(rows[:60].to_numpy())
+
+    pd.testing.assert_frame_equal(scored, detector.score_frame(rows[:60]))
+
+
+def test_signature_of_a_panel_has_series_time_and_channels(steps):
+    signature = flavor.infer_signature(steps)
+
+    types = {column.name: column.type for column in signature.inputs.inputs}
+    assert types == {
+        "host": DataType.string,
+        "time": DataType.datetime,
+        **dict.fromkeys(["slow", "echo", "fast"], DataType.double),
+    }
+    outputs = [column.name for column in signature.outputs.inputs]
+    assert outputs == list(steps.score_frame(panel(20, seed=0)))
+
+
+@pytest.mark.parametrize("labels", [(1, 2), ("a", "b")])
+def test_numbered_series_and_times_stay_numbers(labels):
+    rows = panel(200, seed=0, labels=labels).assign(time=lambda each: np.arange(len(each)) % 200)
+    detector = TimeSeriesDetector(**SERIES, series="host", time="time").fit(rows)
+    typed = flavor.as_input(detector, rows)
+
+    signature = flavor.infer_signature(detector)
+
+    types = [column.type for column in signature.inputs.inputs[:2]]
+    assert types == [DataType.string if "a" in labels else DataType.long, DataType.double]
+    assert typed["host"].tolist() == rows["host"].tolist()
+    scored = Answers(detector).predict(typed)
+    np.testing.assert_array_equal(
+        scored["anomaly_score"], detector.score_frame(rows)["anomaly_score"]
+    )
+
+
+def test_parameters_of_a_request_have_types_and_defaults(detector, steps):
+    found = {
+        spec.name: (spec.dtype, spec.default) for spec in flavor.infer_signature(detector).params
+    }
+
+    assert found == {
+        "alpha": (DataType.double, None),
+        "explain": (DataType.boolean, False),
+        "top_columns": (DataType.long, 3),
+        "include_expected": (DataType.boolean, False),
+    }
+    assert "include_expected" not in {spec.name for spec in flavor.infer_signature(steps).params}
+
+
+def test_reasons_are_those_of_the_detector(folder, detector, table):
+    model = mlflow.pyfunc.load_model(str(folder))
+    rows = flavor.as_input(detector, table.head(20))
+
+    scored = model.predict(rows, params={"alpha": 0.9, "explain": True, "top_columns": 2})
+
+    flagged = scored.index[scored["is_anomaly"]]
+    assert len(flagged)
+    assert set(scored.index[scored["reasons"].str.len() > 0]) == set(flagged)
+    wanted = detector.explain(table.head(20).loc[flagged], top=2)
+    found = [reason for reasons in scored.loc[flagged, "reasons"] for reason in reasons]
+    assert [reason["column"] for reason in found] == wanted["column"].tolist()
+    np.testing.assert_allclose([r["contribution"] for r in found], wanted["contribution"])
+
+
+def test_a_tensor_takes_numbers_only(detector):
+    with pytest.raises(ValueError, match="need numbers in every column of a tensor; got .'kind'"):
+        flavor.infer_signature(detector, "tensor")
+
+
+def test_a_style_that_is_none_is_refused(detector):
+    with pytest.raises(ValueError, match="need a style of .*; got 'matrix'"):
+        flavor.infer_signature(detector, "matrix")
+
+
+def test_what_cannot_be_scored_is_an_error_of_the_client(folder, detector, table):
+    rows = flavor.as_input(detector, table.head(2)).assign(size=np.inf)
+
+    with pytest.raises(MlflowException, match="need finite numbers in column 'size'") as error:
+        mlflow.pyfunc.load_model(str(folder)).predict(rows)
+
+    assert error.value.get_http_status_code() == 400
+
+
+def test_the_library_does_not_import_mlflow():
+    script = "import anomdiff, sys; sys.exit('mlflow' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("uv"), reason="need uv, which makes the environment")
+def test_a_fresh_environment_is_enough(folder, detector, table, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ENV_ROOT", str(tmp_path / "environments"))
+    rows = flavor.as_input(detector, table.head(2))
+
+    mlflow.models.predict(
+        str(folder), rows, env_manager="uv", output_path=str(tmp_path / "scored.json")
+    )
+
+    scored = json.loads((tmp_path / "scored.json").read_text())["predictions"]
+    wanted = detector.score_frame(table.head(2))["anomaly_score"]
+    assert [row["anomaly_score"] for row in scored] == pytest.approx(wanted.tolist(), abs=1e-6)
 
 
 def test_signature_says_what_each_column_is(detector):

@@ -7,9 +7,18 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from anomdiff.mlops import flavor
-from anomdiff.mlops.runs import DIGEST_TAG, LossCurve, calibration, data_digest, log_training
+from anomdiff import TimeSeriesDetector
+from anomdiff.mlops import flavor, runs
+from anomdiff.mlops.losses import LossCurve
+from anomdiff.mlops.runs import DIGEST_TAG, REFERENCE, calibration, data_digest, log_training
+from tests.series import panel
 from tests.tables import mixed_table
+
+QUICK = {"steps": 10, "width": 8, "n_blocks": 1, "lengths": (4, 8), "random_state": 0}
+ARTIFACTS = {
+    *("schema.json", "calibration.json", "reference.json", "levels.json"),
+    *("loss.png", "scores.png", "calibration.png", "levels.png"),
+}
 
 
 def test_a_run_holds_everything_needed_to_understand_it(mlflow_store, small, table, tmp_path):
@@ -24,9 +33,63 @@ def test_a_run_holds_everything_needed_to_understand_it(mlflow_store, small, tab
     assert run.data.metrics["threshold"] == pytest.approx(small.threshold_)
     assert run.inputs.dataset_inputs[0].dataset.digest == data_digest(table)[:36]
     names = {file.path for file in MlflowClient().list_artifacts(model.run_id)}
-    assert names == {"schema.json", "calibration.json", "calibration.png", "loss.png"}
+    assert names == ARTIFACTS | {"sample.png"}
     loaded = flavor.load_model(model.model_uri)
     pd.testing.assert_frame_equal(loaded.score_frame(table), small.score_frame(table))
+
+
+def test_a_run_of_series_holds_its_layout_and_the_same_records(mlflow_store):
+    detector = TimeSeriesDetector(series="host", time="time", **QUICK)
+    frame = panel(120, seed=0).assign(on=1.0)
+
+    model = log_training(detector, frame, experiment="e")
+
+    run = mlflow.get_run(model.run_id)
+    names = {file.path for file in MlflowClient().list_artifacts(model.run_id)}
+    assert names == ARTIFACTS
+    assert run.data.params["lengths"] == "[4, 8]"
+    assert run.data.tags["anomdiff.estimator"] == "TimeSeriesDetector"
+    layout = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/schema.json")
+    assert (layout["series"], layout["time"]) == ("host", "time")
+    assert (layout["judged"], layout["context"]) == (["slow", "echo", "fast"], ["on"])
+    reference = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{REFERENCE}")
+    assert set(reference["columns"]) == {"slow", "echo", "fast", "on"}
+    scored = flavor.load_model(model.model_uri).score_frame(frame)
+    pd.testing.assert_frame_equal(scored, detector.score_frame(frame))
+
+
+def test_metrics_know_the_model_and_the_data_they_belong_to(
+    mlflow_store, small, table, monkeypatch
+):
+    monkeypatch.setattr(runs, "_log_picture", lambda name, draw: None)
+    model = log_training(small, table, experiment="e")
+
+    (metric,) = [
+        each for each in mlflow.get_logged_model(model.model_id).metrics if each.key == "threshold"
+    ]
+    assert metric.value == pytest.approx(small.threshold_)
+    assert metric.dataset_digest == data_digest(table)[:36]
+
+
+def test_system_metrics_are_logged_where_asked_for(mlflow_store, small, table, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "1")
+
+    model = log_training(small, table, experiment="e", system_metrics=True)
+
+    assert "system/cpu_utilization_percentage" in mlflow.get_run(model.run_id).data.metrics
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_run(mlflow_store, small, table, monkeypatch):
+    monkeypatch.setattr(type(small), "sample", _fail)
+    for name in ("loss_figure", "score_figure", "calibration_figure"):
+        monkeypatch.setattr(runs.figures, name, _fail)
+
+    model = log_training(small, table, experiment="e")
+
+    assert mlflow.get_run(model.run_id).info.status == "FINISHED"
+    drawn = {f.path for f in MlflowClient().list_artifacts(model.run_id)} - {"levels.png"}
+    assert not {name for name in drawn if name.endswith("png")}
 
 
 def test_a_fit_that_fails_leaves_a_failed_run(mlflow_store, small, table):

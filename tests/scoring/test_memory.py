@@ -29,6 +29,44 @@ def test_misses_equal_the_naive_loop(seen):
         torch.testing.assert_close(local, (naive / memory.scales).min())
 
 
+@pytest.mark.parametrize(
+    "scene", ["plain", "gaps", "far out", "ties", "one column", "copies", "heavy tails"]
+)
+def test_what_is_passed_over_holds_no_nearer_row(scene):
+    rows, values = normal(3_001, 6), normal(150, 6)
+    observed = torch.rand(150, 6) < (0.7 if scene == "gaps" else 2.0)
+    if scene == "far out":
+        values[::2] *= 1e6
+    elif scene == "ties":
+        rows, values = rows.round(), values.round()
+    elif scene == "one column":
+        rows, values, observed = rows[:, :1], values[:, :1], observed[:, :1]
+    elif scene == "copies":
+        values = rows[:150].clone()
+    elif scene == "heavy tails":
+        rows, values = rows**7, values**7
+    values = torch.where(observed, values, 0.0)
+    memory = remembered(rows, shy=100 if scene == "copies" else 0)
+
+    misses = memory.misses(values, observed)
+
+    gaps = torch.where(observed[:, None], rows - values[:, None], 0.0).norm(dim=2)
+    gaps[memory.shy & (torch.arange(150)[:, None] == torch.arange(3_001))] = torch.inf
+    naive = torch.stack([gaps.amin(1), (gaps / memory.scales).amin(1)], dim=1)
+    torch.testing.assert_close(misses, naive, rtol=1e-12, atol=1e-12)
+
+
+def test_a_row_is_as_far_alone_as_among_many():
+    memory = remembered(normal(3_000, 8))
+    values, observed = normal(100, 8), torch.rand(100, 8) < 0.9
+    values = torch.where(observed, values, 0.0)
+
+    alone = [memory.misses(values[[i]], observed[[i]]) for i in range(100)]
+
+    together = memory.misses(values, observed)
+    torch.testing.assert_close(torch.cat(alone), together, rtol=1e-12, atol=1e-12)
+
+
 def test_distances_are_the_misses_of_the_empirical_denoiser_as_noise_vanishes():
     rows, values = normal(2, 50, 4)
     observed = torch.ones(50, 4, dtype=torch.bool)

@@ -1,0 +1,300 @@
+"""Whether new rows are still like those of training: columns, scores and the share of alarms.
+
+Training leaves a small profile of its rows, JSON without any of them but the commonest
+categories; a later batch is compared with that profile alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import binomtest, chi2, ks_2samp
+
+N_QUANTILES, N_BINS = 101, 10
+MAX_VALUES = 200  # commonest categories that a profile names
+FLOOR = 1e-4  # least share of a bin: an empty one would count as infinitely far
+RARE = 0.05  # categories below this share are one bin
+
+
+@dataclass(frozen=True)
+class DriftLimits:
+    """How far a batch may be from training before somebody should look.
+
+    What is below its limit never alarms; what is above does if chance hardly explains it.
+
+    Attributes
+    ----------
+    psi : float
+        Population stability index of a column; 0.25 is the usual sign of a major shift.
+    missing, unseen : float
+        Rise of the share of missing cells of a column, and share of its cells that training
+        never showed.
+    ks : float
+        Kolmogorov-Smirnov distance of the scores from the held-out ones.
+    alarm_factor : float
+        How many times more, or fewer, alarms than ``alpha`` are fine.
+    level : float
+        Chance of an alarm without drift, by test.
+    """
+
+    psi: float = 0.25
+    missing: float = 0.1
+    unseen: float = 0.05
+    ks: float = 0.1
+    alarm_factor: float = 2.0
+    level: float = 0.001
+
+
+def profile(frame: pd.DataFrame) -> dict[str, Any]:
+    """Describe the columns of training rows in a few numbers each.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Training rows. Numbers, flags and times are described by their quantiles, anything else
+        by the shares of its commonest values.
+
+    Returns
+    -------
+    reference : dict
+        JSON values: the number of ``rows`` and, by column, its ``kind``, its share of
+        ``missing`` cells, and ``quantiles`` or ``shares``.
+    """
+    columns = {str(name): _describe(frame[name]) for name in frame}
+    return {"rows": len(frame), "columns": columns}
+
+
+def column_drift(reference: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
+    """Compare each column of a batch with the profile of training.
+
+    Parameters
+    ----------
+    reference : mapping
+        From `profile`.
+    frame : DataFrame
+        The batch. A column that it lacks counts as missing in every row; one that training
+        lacked is left out.
+
+    Returns
+    -------
+    drift : DataFrame
+        One row per column: ``psi``, the population stability index; ``psi_by_chance``, what it
+        stays under in 99.9 % of batches without drift; ``ks``, the Kolmogorov-Smirnov distance
+        (NaN for categories); the shares ``missing`` and ``missing_before``; ``unseen``, the share
+        of cells beyond the range or among none of the values of training (NaN where these were
+        too many to remember).
+    """
+    rows = {
+        name: _compare(described, _column(frame, name), reference["rows"])
+        for name, described in reference["columns"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("column")
+
+
+def population_stability(expected: ArrayLike, actual: ArrayLike) -> float:
+    r"""Population stability index of two distributions over the same bins.
+
+    .. math:: PSI = \sum_b (a_b - e_b) \ln \frac{a_b}{e_b}
+
+    Parameters
+    ----------
+    expected, actual : array of shape (bin,)
+        Shares, or counts, which are divided by their sums; a share below 0.0001 counts as that.
+
+    Returns
+    -------
+    psi : float
+        0 for equal distributions, and larger the more they differ.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or one side is empty.
+    """
+    expected, actual = np.asarray(expected, float), np.asarray(actual, float)
+    if expected.shape != actual.shape or expected.sum() <= 0 or actual.sum() <= 0:
+        raise ValueError(
+            f"need two distributions over the same bins; got shapes {expected.shape} and "
+            f"{actual.shape} with sums {expected.sum():g} and {actual.sum():g}."
+        )
+    expected, actual = (np.maximum(x / x.sum(), FLOOR) for x in (expected, actual))
+    return float(((actual - expected) * np.log(actual / expected)).sum())
+
+
+def psi_by_chance(n_bins: int, n_before: int, n_now: int, level: float = 0.001) -> float:
+    """Index that two samples of one distribution exceed with probability `level`.
+
+    Parameters
+    ----------
+    n_bins, n_before, n_now : int
+        Bins, and sizes of the two samples.
+    level : float, default=0.001
+        Probability.
+
+    References
+    ----------
+    Yurdakul and Naranjo (2020), "Statistical properties of the population stability index":
+    without drift the index is about ``(1/n + 1/m)`` times chi-square with ``bins - 1`` degrees.
+    """
+    return float(chi2.isf(level, max(n_bins - 1, 1)) * (1 / n_before + 1 / n_now))
+
+
+def score_drift(calibration: ArrayLike, scores: ArrayLike) -> dict[str, float]:
+    """Kolmogorov-Smirnov distance of a batch's scores from those of held-out normal rows.
+
+    Returns
+    -------
+    drift : dict
+        ``ks``, from 0 to 1, and its ``p_value``; ``higher``, the chance that a score of the
+        batch is above a held-out one, less one half: positive where scores have risen.
+    """
+    calibration, scores = np.sort(np.asarray(calibration)), np.asarray(scores)
+    found = ks_2samp(calibration, scores, method="asymp")
+    places = [np.searchsorted(calibration, scores, side=side) for side in ("left", "right")]
+    higher = float(np.mean(places) / len(calibration)) - 0.5
+    return {"ks": float(found.statistic), "p_value": float(found.pvalue), "higher": higher}
+
+
+def alarm_drift(alarms: int, rows: int, alpha: float) -> dict[str, float]:
+    """Share of alarms in a batch, and the binomial p-value of its distance from ``alpha``."""
+    p_value = binomtest(alarms, rows, alpha).pvalue
+    return {"alarm_rate": alarms / rows, "alpha": alpha, "p_value": float(p_value)}
+
+
+def drift_alarms(
+    columns: pd.DataFrame,
+    scores: Mapping[str, float],
+    alarms: Mapping[str, float],
+    limits: DriftLimits | None = None,
+) -> list[str]:
+    """Say in a sentence each what has drifted too far; nothing, if nothing has.
+
+    Parameters
+    ----------
+    columns, scores, alarms
+        From `column_drift`, `score_drift` and `alarm_drift`.
+    limits : DriftLimits, optional
+        By default its own defaults.
+    """
+    limits = limits or DriftLimits()
+    sentences, rate, alpha = [], alarms["alarm_rate"], alarms["alpha"]
+    fine = alpha / limits.alarm_factor <= rate <= alpha * limits.alarm_factor
+    if not fine and alarms["p_value"] < limits.level:
+        sentences.append(f"alarm rate {rate:.2%} is far from alpha = {alpha:g}")
+    if scores["ks"] > limits.ks and scores["p_value"] < limits.level:
+        way = "risen" if scores["higher"] > 0 else "fallen"
+        sentences.append(f"scores have {way}: KS distance {scores['ks']:.2f}")
+    for name, row in columns.iterrows():
+        sentences += [f"column {name!r}: {what}" for what in _column_alarms(row, limits)]
+    return sentences
+
+
+def _column_alarms(row: pd.Series, limits: DriftLimits) -> list[str]:
+    rise = row["missing"] - row["missing_before"]
+    found = []
+    if row["psi"] > max(limits.psi, row["psi_by_chance"]):
+        found.append(f"its distribution has moved, PSI {row['psi']:.2f}")
+    if rise > limits.missing:
+        found.append(
+            f"{row['missing']:.1%} of its cells are missing, not {row['missing_before']:.1%}"
+        )
+    if row["unseen"] > limits.unseen:
+        found.append(f"{row['unseen']:.1%} of its cells are beyond what training showed")
+    return found
+
+
+def _describe(cells: pd.Series) -> dict[str, Any]:
+    """Profile of one column."""
+    present = cells.dropna()
+    described = {"missing": float(cells.isna().mean())}
+    numbers = _as_numbers(present)
+    if numbers is not None and len(np.unique(numbers)) > N_BINS:
+        quantiles = np.quantile(numbers, np.linspace(0, 1, N_QUANTILES)).tolist()
+        return {"kind": "number", **described, "quantiles": quantiles}
+    counts = _labels(present).value_counts()
+    shares = (counts[:MAX_VALUES] / max(len(present), 1)).to_dict()
+    return {"kind": "category", **described, "shares": shares, "n_values": len(counts)}
+
+
+def _compare(described: Mapping[str, Any], cells: pd.Series, n_before: int) -> dict[str, float]:
+    """Drift of one column."""
+    present = cells.dropna()
+    drift = {"psi": 0.0, "psi_by_chance": np.inf, "ks": np.nan}
+    drift |= {"missing": float(cells.isna().mean()), "missing_before": described["missing"]}
+    before = round(n_before * (1 - described["missing"]))
+    if not len(present) or not before:
+        return {**drift, "unseen": float(not before) if len(present) else 0.0}
+    compare = _compare_numbers if described["kind"] == "number" else _compare_values
+    expected, actual, further = compare(described, present)
+    drift["psi"] = population_stability(expected, actual)
+    drift["psi_by_chance"] = psi_by_chance(len(actual), before, len(present))
+    return {**drift, **further}
+
+
+def _compare_numbers(described, present: pd.Series) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Shares of bins, and distance, of numbers; what is no number is beyond the last bin."""
+    numbers = _as_numbers(present)
+    if numbers is None:
+        numbers = pd.to_numeric(present.astype(str), errors="coerce").fillna(np.inf).to_numpy()
+    quantiles = np.array(described["quantiles"])
+    edges = _edges(quantiles)
+    below = np.searchsorted(quantiles, edges, side="left") / (len(quantiles) - 1)
+    expected = np.diff(below, prepend=0.0, append=1.0)
+    actual = np.bincount(np.searchsorted(edges, numbers, side="right"), minlength=len(expected))
+    outside = float(((numbers < quantiles[0]) | (numbers > quantiles[-1])).mean())
+    # A hundred quantiles stand for the training rows: the distance is exact to about 0.01.
+    ks = float(ks_2samp(quantiles, numbers, method="asymp").statistic)
+    return expected, actual, {"ks": ks, "unseen": outside}
+
+
+def _compare_values(described, present: pd.Series) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Shares of the named values, and of all others together."""
+    shares = pd.Series(described["shares"], dtype=float)
+    counts = _labels(present).value_counts()
+    others = counts[~counts.index.isin(shares.index)].sum()
+    # Rare values, of which there may be many, are one bin: each would tell little but noise.
+    common = shares[shares >= RARE]
+    expected = np.append(common, 1 - common.sum())
+    actual = np.append(counts.reindex(common.index, fill_value=0), 0)
+    actual[-1] = len(present) - actual.sum()
+    known = described["n_values"] <= len(shares)
+    return expected, actual, {"unseen": float(others / len(present)) if known else np.nan}
+
+
+def _edges(quantiles: np.ndarray) -> np.ndarray:
+    """Inner edges of about ten bins, none of them empty in training, however often values repeat.
+
+    A bin reaches from its edge up to the next, which is not part of it.
+    """
+    values = np.unique(quantiles)
+    repeated = np.searchsorted(quantiles, values[-1], side="left") < len(quantiles) - 1
+    inner = values[1:] if repeated else values[1:-1]
+    if len(inner) < N_BINS:
+        return inner
+    return inner[np.linspace(0, len(inner) - 1, N_BINS + 1).round().astype(int)[1:-1]]
+
+
+def _labels(cells: pd.Series) -> pd.Series:
+    """Values as text, numbers in one way whatever their type."""
+    numbers = _as_numbers(cells)
+    if numbers is None:
+        return cells.astype(str)
+    return pd.Series([f"{number:g}" for number in numbers], index=cells.index, dtype=object)
+
+
+def _as_numbers(cells: pd.Series) -> np.ndarray | None:
+    """Numbers, flags and times as floats; None for anything else."""
+    if pd.api.types.is_numeric_dtype(cells):
+        return cells.to_numpy(float)
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        return cells.astype("int64").to_numpy(float)
+    return None
+
+
+def _column(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Column by its name as text; all missing if it is not there."""
+    nothing = pd.Series(np.nan, index=frame.index, dtype=object)
+    return next((frame[column] for column in frame if str(column) == name), nothing)

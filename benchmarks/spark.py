@@ -1,0 +1,166 @@
+"""Score a large file on Spark and by the batch job: `python -m benchmarks.spark --rows 2_000_000`.
+
+Writes a parquet file of generated payments with a key, trains on 20,000 others, scores the file by
+`pipelines.score` in one process with as many threads as Spark gets cores, then on Spark in local
+mode, from file to file; and compares the two results row by row. Spark's time includes the start of
+its Python workers, which import torch.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from anomdiff import TabularDetector
+from anomdiff.evaluation.datasets import payments
+
+KEY = "payment_id"
+FIRST_KEY = 2**53  # from here on a float cannot tell neighbours apart
+CHUNK = 25_000  # rows of a row group, and of a Spark partition
+SPARK = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.files.maxPartitionBytes": "1m",
+}
+
+
+class Comparison(NamedTuple):
+    """What became of the rows.
+
+    Attributes
+    ----------
+    rows, lost, doubled : int
+        Rows of the input, those without a result, and results too many.
+    in_order : bool
+        Whether the rows of every file that Spark wrote are in the order of the input.
+    difference : float
+        Largest difference of two anomaly scores of one row.
+    """
+
+    rows: int
+    lost: int
+    doubled: int
+    in_order: bool
+    difference: float
+
+
+def main() -> None:
+    """Write, train, score twice, compare, report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--cores", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=3000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data, model = folder / "payments.parquet", folder / "model"
+        write(data, options.rows)
+        train(model, options.steps)
+        batch = score_in_one_process(data, model, folder / "batch.parquet", options.cores)
+        spark = score_on_spark(data, model, folder / "spark.parquet", options.cores)
+        found = compare(data, folder / "batch.parquet", folder / "spark.parquet")
+    print(
+        f"cores {options.cores} | rows of every file in order {found.in_order} | "
+        f"doubled {found.doubled} | largest difference of scores {found.difference:.1e}"
+    )
+    print(summary(options.rows / spark, options.rows / batch, found))
+
+
+def write(path: Path, n_rows: int) -> None:
+    """Write generated payments, 1 % of them fraud, with a key, chunk by chunk."""
+    writer = None
+    for seed, start in enumerate(tqdm(range(0, n_rows, CHUNK), desc="writing", disable=None)):
+        frame, _ = payments(min(CHUNK, n_rows - start), fraud_rate=0.01, seed=seed + 1)
+        keys = FIRST_KEY + np.arange(start, start + len(frame))
+        table = pa.Table.from_pandas(frame.assign(**{KEY: keys}), preserve_index=False)
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table.cast(writer.schema))
+    writer.close()
+
+
+def train(path: Path, steps: int) -> None:
+    """Train a detector on other payments and save it as an MLflow model."""
+    from anomdiff.mlops import flavor
+
+    history, _ = payments(20_000, seed=0)
+    detector = TabularDetector(alpha=0.01, steps=steps, random_state=0)
+    flavor.save_model(detector.fit(history), path)
+
+
+def score_in_one_process(data: Path, model: Path, output: Path, n_threads: int) -> float:
+    """Score by the batch job, and return the seconds from its first row to its last file."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(n_threads),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{output.parent / 'mlflow.db'}",
+    }
+    words = {"--data": data, "--model": model, "--output": output, "--keep": KEY}
+    command = [sys.executable, "-m", "pipelines.score"]
+    command += [str(word) for pair in words.items() for word in pair]
+    subprocess.run(command, check=True, env=environment)
+    return pd.read_json(output.with_suffix(".summary.json"), typ="series")["seconds"]
+
+
+def score_on_spark(data: Path, model: Path, output: Path, n_cores: int) -> float:
+    """Score on Spark in local mode, and return the seconds from file to file."""
+    from pyspark.sql import SparkSession
+
+    from anomdiff.mlops.spark import score_table
+
+    os.environ |= {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
+    builder = SparkSession.builder.master(f"local[{n_cores}]")
+    for key, value in SPARK.items():
+        builder = builder.config(key, value)
+    session = builder.config("spark.sql.warehouse.dir", str(output.parent)).getOrCreate()
+    try:
+        started = time.perf_counter()
+        score_table(session.read.parquet(str(data)), str(model)).write.parquet(str(output))
+        return time.perf_counter() - started
+    finally:
+        session.stop()
+
+
+def compare(data: Path, batch: Path, spark: Path) -> Comparison:
+    """Compare the results row by row, by their keys."""
+    keys = pq.read_table(data, columns=[KEY])[KEY].to_numpy()
+    one = _scores(batch)
+    parts = [_scores(part) for part in sorted(spark.glob("*.parquet"))]
+    many = pd.concat(parts)
+    lost = ~np.isin(keys, many.index)
+    return Comparison(
+        rows=len(keys),
+        lost=int(lost.sum()),
+        doubled=len(many) - int((~lost).sum()),
+        in_order=all(part.index.is_monotonic_increasing for part in parts),
+        difference=float((many - one.reindex(many.index)).abs().max(skipna=False)),
+    )
+
+
+def summary(spark: float, batch: float, found: Comparison) -> str:
+    """Say it in one line."""
+    return (
+        f"spark rows/s {spark:.0f} batch rows/s {batch:.0f} ratio {spark / batch:.2f} | "
+        f"rows {found.rows} lost {found.lost}"
+    )
+
+
+def _scores(path: Path) -> pd.Series:
+    """Anomaly scores by key; a key that was a float for a while is another one now."""
+    scored = pd.read_parquet(path, columns=[KEY, "anomaly_score"]).astype({KEY: np.int64})
+    return scored.set_index(KEY)["anomaly_score"]
+
+
+if __name__ == "__main__":
+    main()
