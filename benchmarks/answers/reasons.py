@@ -125,7 +125,7 @@ def fitted(
 
     Columns that the detector ignores, such as identifiers, are in neither frame.
     """
-    training, test = (_named(rows) for rows in (split.train, split.test))
+    training, test = (named(rows) for rows in (split.train, split.test))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ignored columns
         detector = TabularDetector(alpha=ALPHA, random_state=seed, progress=False)
@@ -249,7 +249,8 @@ def _flagging(score, normal: pd.DataFrame) -> Flag:
     return lambda rows: score(rows) > threshold
 
 
-def _named(rows: Rows) -> pd.DataFrame:
+def named(rows: Rows) -> pd.DataFrame:
+    """Return rows as a frame, numbered from 0."""
     if isinstance(rows, pd.DataFrame):
         return rows.reset_index(drop=True)
     return pd.DataFrame(rows, columns=[f"x{i}" for i in range(rows.shape[1])])

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from anomdiff import TabularDetector
-from anomdiff.evaluation.datasets import medical, payments
+from benchmarks.answers import reasons
 from benchmarks.protocols import cap, shuffled, take
-from benchmarks.suites import Rows, Table, find_sets
+from benchmarks.suites import Table, find_sets
 
 MAX_TRAIN = 6000
 N_ROWS = 100
@@ -30,12 +30,7 @@ def tables(data: Path | None, seed: int = 0) -> dict[str, Table]:
     """Read the tables of raw columns in a data folder; without one, make two tables."""
     if data is not None:
         return {each.name: each.read() for each in find_sets("mixed", data)}
-    frame, truth = payments(6000, fraud_rate=0.1, seed=seed)
-    tumours, malignant = medical()
-    return {
-        "payments": Table(frame, truth["is_fraud"].to_numpy()),
-        "medical": Table(tumours, malignant.to_numpy()),
-    }
+    return reasons.tables(None, seed)
 
 
 def measure(
@@ -71,8 +66,8 @@ def measure(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # ignored columns, rows that stay anomalies
             detector = TabularDetector(random_state=seed, progress=False)
-            detector.set_params(**(params or {})).fit(_named(split.train))
-            anomalies = _named(take(split.test, np.flatnonzero(split.anomalous)))
+            detector.set_params(**(params or {})).fit(reasons.named(split.train))
+            anomalies = reasons.named(take(split.test, np.flatnonzero(split.anomalous)))
             scored = detector.score_frame(anomalies)
             flagged = np.flatnonzero(scored["is_anomaly"])
             flagged = np.random.default_rng(seed).permutation(flagged)[:n_rows]
@@ -111,9 +106,3 @@ def _repaired(detector: TabularDetector, rows: pd.DataFrame) -> tuple:
     )
     changed = np.median(n_changed(rows, repaired))
     return len(rows), len(detector.columns_), normal, changed, by_few, seconds
-
-
-def _named(rows: Rows) -> pd.DataFrame:
-    if isinstance(rows, pd.DataFrame):
-        return rows
-    return pd.DataFrame(rows, columns=[f"x{i}" for i in range(rows.shape[1])])
