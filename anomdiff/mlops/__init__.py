@@ -2,7 +2,7 @@
 
 In: fitted detectors and their training frames. Out: MLflow runs (`runs.py`, `autologging.py`,
 `sweep.py`, `evaluation.py`), models of the flavor `anomdiff` (`flavor.py`) and registered versions
-with their aliases (`registry.py`, by the rules of `promotion.py`).
+with their aliases (`registry.py`, by the rules of `promotion.py`); scores on Spark (`spark.py`).
 May import mlflow, matplotlib and every room below; only the jobs in `pipelines/` import it.
 Separate because `import mlflow` takes seconds, and a detector must work without a tracking store.
 """
