@@ -216,8 +216,8 @@ def compared(
     memory: Float[Tensor, "memory coord"],
     values: Float[Tensor, "row coord"],
     observed: Bool[Tensor, "row coord"],
-    own: Bool[Tensor, "row memory"] | None = None,
-    lengths: Float[Tensor, "memory"] | None = None,
+    own: Bool[Tensor, "row memory"] | None,
+    lengths: Float[Tensor, "memory"],
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield blocks of rows, their masks, and their squared distances to the memory.
 
@@ -229,15 +229,13 @@ def compared(
         Rows, 0 where not observed.
     observed : bool Tensor of shape (row, coord)
         Entries that count.
-    own : bool Tensor of shape (row, memory), optional
+    own : bool Tensor of shape (row, memory) or None
         Remembered rows that do not vouch for a row; their distance is infinite.
-    lengths : float Tensor of shape (memory,), optional
-        Sums of squares of the remembered rows, if they are known.
+    lengths : float Tensor of shape (memory,)
+        Sums of squares of the remembered rows.
     """
     gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
     gap_squares = memory[:, gaps].square().T
-    if lengths is None:
-        lengths = memory.square().sum(1)
     at_once = max(1, PAIRS_AT_ONCE // len(memory))
     for start in range(0, len(values), at_once):
         block = slice(start, start + at_once)
