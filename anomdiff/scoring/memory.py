@@ -20,7 +20,7 @@ MANY_BLOCKS = 8
 # Fewer pairs than these are compared at once: bounds would cost more than they save.
 FEW_PAIRS = 2**17
 # Rows, and remembered ones, whose bounds are worked out at once: they stay in the CPU's cache.
-ROWS_AT_ONCE, REMEMBERED_AT_ONCE = 512, 64 * BLOCK
+ROWS_AT_ONCE, REMEMBERED_AT_ONCE = 1024, 32 * BLOCK
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Memory:
             In standard deviations, and in local scales.
         """
         plain, local = self._search(values, observed, None)
-        copies = (plain.squares.sqrt() < COPY) & self.shy[plain.rows]
+        copies = (plain.squares.sqrt() < COPY) & self.shy[self._order][plain.rows]
         if copies.any() and len(self.rows) > 1:
             again = self._search(values[copies], observed[copies], plain.rows[copies])
             for first, second in zip((plain, local), again, strict=True):
@@ -92,56 +92,71 @@ class Memory:
 
     def _nearest(self, x, seen, own) -> tuple["Nearest", "Nearest"]:
         if len(x) * len(self.rows) < FEW_PAIRS:
-            return tuple(self._compared(x, seen, own, [None, self.scales]))
-        plain, local = self._bounds(x, seen)
+            return tuple(self._compared(x, seen, own, [False, True]))
+        plain = self._bounds(x, seen)
+        local = plain * self._shrink
         rows = x, seen, own
-        return self._bounded(*rows, plain, None), self._bounded(*rows, local, self.scales)
+        return self._bounded(*rows, plain, False), self._bounded(*rows, local, True)
 
-    def _bounded(self, x, seen, own, bounds: Tensor, scales: Tensor | None) -> "Nearest":
+    def _bounded(self, x, seen, own, bounds: Tensor, scaled: bool) -> "Nearest":
         """Look at the blocks that can hold the nearest row, those with the least bounds first."""
         best = Nearest(x.new_full((len(x),), torch.inf), torch.zeros(len(x), dtype=torch.long))
         pending = torch.arange(len(x))
-        most = MANY_BLOCKS if own is None else bounds.shape[1]  # the first holds the own row only
+        most = MANY_BLOCKS if own is None else len(bounds)  # the first holds the own row only
         while len(pending):
-            block = bounds[pending].argmin(1)
-            bounds[pending, block] = torch.inf
-            rows = (block[:, None] * BLOCK + torch.arange(BLOCK)).clamp(max=len(self.rows) - 1)
-            mine = None if own is None else own[pending]
-            best.improve(pending, self._exact(x[pending], seen[pending], mine, rows, scales))
+            block = bounds.argmin(0)
+            bounds.scatter_(0, block[None], torch.inf)
+            found = self._exact(*_chosen(pending, x, seen, own), block, scaled)
+            best.improve(pending, found)
 
             least = best.squares[pending]
-            n_left = torch.where(least > 0, (bounds[pending] <= least[:, None]).sum(1), 0)
+            above = (least * (1 + torch.finfo(torch.float32).eps)).float()  # never below it
+            n_left = torch.where(least > 0, (bounds <= above).sum(0), 0)
             many = pending[n_left > most]  # equally near, or far out
             if len(many):
-                mine = None if own is None else own[many]
-                best.improve(many, *self._compared(x[many], seen[many], mine, [scales]))
-            pending, most = pending[(n_left > 0) & (n_left <= most)], MANY_BLOCKS
+                everything = self._compared(*_chosen(many, x, seen, own), [scaled])
+                best.improve(many, *everything)
+            left = (n_left > 0) & (n_left <= most)
+            pending, bounds, most = pending[left], bounds[:, left], MANY_BLOCKS
         return best
 
-    def _compared(self, x, seen, own, kinds: list) -> list["Nearest"]:
-        """Compare rows with all that is remembered, in each kind of scales."""
+    def _compared(self, x, seen, own, kinds: list[bool]) -> list["Nearest"]:
+        """Compare rows with all that is remembered, plainly or in its scales."""
         mine = None if own is None else own[:, None] == torch.arange(len(self.rows))
+        rows, scales = self._blocks
+        memory, shrink = rows.flatten(0, 1)[: len(self.rows)], scales.flatten()[: len(self.rows)]
         parts = [
-            [(squares if scales is None else squares / scales**2).argmin(1) for scales in kinds]
-            for _, _, squares in compared(self.rows, x, seen, mine, self._lengths)
+            [(squares * shrink if scaled else squares).argmin(1) for scaled in kinds]
+            for _, _, squares in compared(memory, x, seen, mine, self._lengths)
         ]
-        rows = [torch.cat(each)[:, None] for each in zip(*parts, strict=True)]
+        nearest = [torch.cat(each) for each in zip(*parts, strict=True)]
         # The search is by matrix products; the distances found are then free of cancellation.
-        found = zip(rows, kinds, strict=True)
-        return [self._exact(x, seen, None, chosen, scales) for chosen, scales in found]
+        return [
+            Nearest(
+                torch.where(seen, memory[at] - x, 0.0).square().sum(1)
+                * (shrink[at] if scaled else 1.0),
+                at,
+            )
+            for at, scaled in zip(nearest, kinds, strict=True)
+        ]
 
-    def _exact(self, x, seen, own, rows: Tensor, scales: Tensor | None) -> "Nearest":
-        """Find the nearest of some remembered rows, of shape (row, candidate)."""
-        squares = torch.where(seen[:, None], self.rows[rows] - x[:, None], 0.0).square().sum(2)
-        if scales is not None:
-            squares = squares / scales[rows] ** 2
+    def _exact(self, x, seen, own, block: Tensor, scaled: bool) -> "Nearest":
+        """Find the nearest row of one block each."""
+        rows, shrink = self._blocks
+        gaps = rows.index_select(0, block).sub_(x[:, None])
+        if not seen.all():
+            gaps *= seen[:, None]
+        squares = gaps.square_().sum(2)
+        if scaled:
+            squares *= shrink[block]
+        numbers = block[:, None] * BLOCK + torch.arange(BLOCK)
         if own is not None:
-            squares[rows == own[:, None]] = torch.inf
+            squares[numbers == own[:, None]] = torch.inf
         least, at = squares.min(1)
-        return Nearest(least, rows.gather(1, at[:, None])[:, 0])
+        return Nearest(least, numbers.gather(1, at[:, None])[:, 0])
 
-    def _bounds(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        r"""Lower bounds of the squared distances to the rows of each block, of shape (row, block).
+    def _bounds(self, x: Tensor, seen: Tensor) -> Tensor:
+        r"""Lower bounds of the squared distances to the rows of each block, of shape (block, row).
 
         In single precision, of unit roundoff :math:`u`, a sum of :math:`n` products of rounded
         numbers is off by at most :math:`(n + 2) u` times the sum of their sizes, which is here at
@@ -158,32 +173,50 @@ class Memory:
         seen_x = torch.where(seen, x, 0.0)
         length = kept * seen_x.square().sum(1, keepdim=True)
         right = torch.cat([-2 * seen_x, length, torch.full_like(length, kept)], dim=1).float().T
-        bounds = []
-        for rows, shrink in self._tiles:
-            squares = rows @ right
+        rows = self._single
+        bounds = right.new_empty(len(rows) // BLOCK, len(x))
+        space = right.new_empty(REMEMBERED_AT_ONCE, len(x))  # written over: fresh memory is slow
+        for start in range(0, len(rows), REMEMBERED_AT_ONCE):
+            tile = rows[start : start + REMEMBERED_AT_ONCE]
+            squares = torch.mm(tile, right, out=space[: len(tile)])
             if len(unseen):
-                squares -= rows[:, :-2][:, gaps].square() @ unseen
-            blocks = len(rows) // BLOCK, BLOCK, len(x)
-            plain = squares.view(blocks).amin(1)
-            bounds.append((plain, squares.mul_(shrink).view(blocks).amin(1)))
-        return tuple(torch.cat(each).T.contiguous() for each in zip(*bounds, strict=True))
+                squares.addmm_(tile[:, :-2][:, gaps].square(), unseen, alpha=-1)
+            part = bounds[start // BLOCK : (start + len(tile)) // BLOCK]
+            torch.amin(squares.view(-1, BLOCK, len(x)), 1, out=part)
+        return bounds.clamp_(min=0.0)
 
     @cached_property
-    def _tiles(self) -> list[tuple[Tensor, Tensor]]:
-        """Remembered rows, 1 and their squared length in single precision; and 1 / scale^2.
+    def _order(self) -> Tensor:
+        """Rows by their scales, so that one number bounds the scales of a block."""
+        return self.scales.argsort(stable=True)
+
+    @cached_property
+    def _blocks(self) -> tuple[Tensor, Tensor]:
+        """Remembered rows of shape (block, BLOCK, coord), and 1 / scale^2 of shape (block, BLOCK).
 
         The last row fills up the last block.
         """
         fill = torch.arange(-(-len(self.rows) // BLOCK) * BLOCK).clamp(max=len(self.rows) - 1)
-        one = torch.ones_like(self._lengths)
-        rows = torch.cat([self.rows, one[:, None], self._lengths[:, None]], dim=1).float()[fill]
-        shrink = self.scales.square().reciprocal().float()[fill, None]
-        tiles = (part.split(REMEMBERED_AT_ONCE) for part in (rows, shrink))
-        return list(zip(*tiles, strict=True))
+        order = self._order[fill]
+        shrink = self.scales[order].square().reciprocal()
+        return self.rows[order].unflatten(0, (-1, BLOCK)), shrink.unflatten(0, (-1, BLOCK))
+
+    @cached_property
+    def _single(self) -> Tensor:
+        """Rows, 1 and their squared length in single precision."""
+        rows = self._blocks[0].flatten(0, 1)
+        length = rows.square().sum(1, keepdim=True)
+        return torch.cat([rows, torch.ones_like(length), length], dim=1).float()
+
+    @cached_property
+    def _shrink(self) -> Tensor:
+        """Least 1 / scale^2 of each block, of shape (block, 1), rounded down."""
+        least = self._blocks[1].amin(1, keepdim=True) * (1 - torch.finfo(torch.float32).eps)
+        return least.float()
 
     @cached_property
     def _lengths(self) -> Tensor:
-        return self.rows.square().sum(1)
+        return self.rows[self._order].square().sum(1)
 
 
 class Nearest(NamedTuple):
@@ -194,7 +227,7 @@ class Nearest(NamedTuple):
     squares : float Tensor
         Its least squared distance, in whatever scales.
     rows : int Tensor
-        Number of the remembered row that has it.
+        Number of the remembered row that has it, in the order of their scales.
     """
 
     squares: Tensor
@@ -210,6 +243,13 @@ class Nearest(NamedTuple):
         nearer = other.squares < self.squares[which]
         for mine, found in zip(self, other, strict=True):
             mine[which[nearer]] = found[nearer]
+
+
+def _chosen(which: Tensor, x: Tensor, seen: Tensor, own: Tensor | None) -> tuple:
+    """Rows with these numbers, the same ones where it is all of them."""
+    if len(which) == len(x):
+        return x, seen, own
+    return x[which], seen[which], None if own is None else own[which]
 
 
 def compared(
