@@ -6,14 +6,13 @@ from numbers import Real
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from anomdiff.detectors.diagnosis import diagnose
 from anomdiff.detectors.drift import shift_weights
 from anomdiff.detectors.parameters import check_parameters
-from anomdiff.scoring.calibration import conformal_p_values, conformal_threshold
+from anomdiff.scoring.calibration import conformal_p_values, conformal_threshold, largest_ties
 from anomdiff.scoring.thresholds import benjamini_hochberg, weighted_p_values
 
 
@@ -74,7 +73,8 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         check_parameters(self.get_params(deep=False))
         frame = self._check(X, reset=True)
         scores, extra = self._screen(frame, on_step)
-        p_values = rankdata(-scores, method="max") / len(scores)
+        smaller = np.searchsorted(largest_ties(np.sort(scores)), scores, side="left")
+        p_values = (len(scores) - smaller) / len(scores)
         return self._scored(frame, scores, p_values, p_values <= self.alpha, extra)
 
     def score_samples(self, X):

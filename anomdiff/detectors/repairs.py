@@ -29,11 +29,14 @@ from anomdiff.detectors.reasons import (
     suggest,
 )
 from anomdiff.scoring.attribution import scores_with_one_replaced
+from anomdiff.scoring.calibration import TIE
 
-# Scores differ by rounding between batches; a repaired row is to be normal in any.
-MARGIN = 1e-5
-# Nearest remembered rows among which to look for one that is itself normal.
-N_DONORS = 10
+# Scores differ by rounding between batches; a repaired row is to be normal in any. The score of the
+# row that sets the threshold still is.
+MARGIN = TIE / 2
+# Nearest remembered rows among which to look for one that is itself normal; and how many, of all,
+# where these are not, because rows repeat.
+N_DONORS, N_FURTHER = 10, 1000
 # Row labels that a warning names.
 NAMED = 10
 
@@ -107,7 +110,8 @@ class Search:
         self.detector, self.rows, self.mutable = detector, rows, mutable
         self.most = min(max_columns or len(mutable), int(mutable.sum()))
         self.parts = column_parts(detector)
-        self.goal = detector.threshold_ - MARGIN
+        threshold = detector.threshold_
+        self.goal = threshold - MARGIN * (1 + abs(threshold))
         self.donors = self._find_donors()
 
     def best(self) -> Path:
@@ -123,7 +127,22 @@ class Search:
         donors = as_cells(self.detector, remembered(self.detector)[near.flatten()])
         normal = (self._score(*donors) <= self.goal).reshape(near.shape)
         first = normal.int().argmax(1) + torch.arange(len(near)) * near.shape[1]
-        return Cells(*(each[first] for each in donors))
+        found, lost = Cells(*(each[first] for each in donors)), ~normal.any(1)
+        if lost.any():
+            self._look_further(found, lost)
+        return found
+
+    def _look_further(self, found: Cells, lost: Tensor) -> None:
+        """Replace donors by the nearest normal row of many, if any is normal."""
+        rows = remembered(self.detector)
+        some = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:N_FURTHER]
+        further = as_cells(self.detector, rows[some])
+        normal = self._score(*further) <= self.goal
+        if normal.any():
+            gaps = [(each.values * self.detector._factors()) for each in (self.rows, further)]
+            nearest = torch.cdist(gaps[0][lost], gaps[1][normal]).argmin(1)
+            for each, other in zip(found, further, strict=True):
+                each[lost] = other[normal][nearest]
 
     def _anew(self, which: Tensor, now: Cells) -> Cells:
         return suggest(self.detector, *now).nearest

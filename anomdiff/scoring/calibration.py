@@ -11,6 +11,9 @@ from torch import Tensor
 
 # Spreads below this (in standard deviations) are rounding, not information.
 MIN_SPREAD = 1e-6
+# Scores this near, relative to 1 + their size, are equal: the same row scores a little otherwise in
+# another batch, and where rows repeat it would at times be flagged for that.
+TIE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,9 @@ def conformal_p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarra
     Returns
     -------
     p_values : ndarray of shape (row,)
-        ``(1 + #{c >= s}) / (1 + n)``, in ``(0, 1]``; under exchangeability a normal
-        row has ``p <= alpha`` with probability at most ``alpha``.
+        ``(1 + #{c >= s}) / (1 + n)``, in ``(0, 1]``, where a score that is larger by rounding
+        alone counts as equal; under exchangeability a normal row has ``p <= alpha`` with
+        probability at most ``alpha``.
 
     References
     ----------
@@ -106,7 +110,7 @@ def conformal_p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarra
     al. (2023), "Testing for Outliers with Conformal p-values", eq. 3.
     """
     n = len(calibration)
-    return (1 + n - np.searchsorted(calibration, scores, side="left")) / (1 + n)
+    return (1 + n - np.searchsorted(largest_ties(calibration), scores, side="left")) / (1 + n)
 
 
 def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
@@ -122,8 +126,8 @@ def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
     Returns
     -------
     threshold : float
-        One of the calibration scores, or infinity where ``n`` is too small for any
-        p-value to reach ``alpha``.
+        The largest score equal to one of the calibration scores, or infinity where ``n`` is
+        too small for any p-value to reach ``alpha``.
 
     Warns
     -----
@@ -141,7 +145,12 @@ def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
             stacklevel=3,
         )
         return math.inf
-    return float(calibration[n - 1 - allowed])
+    return float(largest_ties(calibration[n - 1 - allowed]))
+
+
+def largest_ties(scores: np.ndarray | float) -> np.ndarray | float:
+    """Largest scores that differ from these by rounding alone."""
+    return scores + TIE * (1 + np.abs(scores))
 
 
 def needed_rows(alpha: float) -> int:

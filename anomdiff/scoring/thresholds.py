@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import betabinom, false_discovery_control, genpareto
 
+from anomdiff.scoring.calibration import largest_ties
+
 # Fewest scores beyond the start of the tail that a shape can be estimated from.
 MIN_EXCESSES = 20
 # Conformal p-values and q are fractions that often tie; rounding must not decide.
@@ -72,8 +74,9 @@ def weighted_p_values(
     Returns
     -------
     p_values : ndarray of shape (row,)
-        ``(w + sum of w_i with c_i >= s) / (w + sum of w_i)``, in ``(0, 1]``. With the true
-        weights a normal row has ``p <= alpha`` with probability at most ``alpha``.
+        ``(w + sum of w_i with c_i >= s) / (w + sum of w_i)``, in ``(0, 1]``, where a score that
+        is larger by rounding alone counts as equal. With the true weights a normal row has
+        ``p <= alpha`` with probability at most ``alpha``.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def weighted_p_values(
     order = np.argsort(calibration)
     # Entry i is the weight of the calibration scores from the i-th smallest on.
     above = np.append(np.cumsum(calibration_weights[order][::-1])[::-1], 0.0)
-    reached = above[np.searchsorted(calibration[order], scores, side="left")]
+    reached = above[np.searchsorted(largest_ties(calibration[order]), scores, side="left")]
     return (weights + reached) / (weights + above[0])
 
 

@@ -137,3 +137,13 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(fitted, table, arguments
         fitted.repair(table[:2], **arguments)
 
     assert "\n" not in str(caught.value)
+
+
+def test_rows_that_repeat_are_repaired_by_others():
+    rng = np.random.default_rng(2)
+    rows = pd.DataFrame({name: rng.random(400) < 0.4 for name in "uvw"})
+    detector = TabularDetector(alpha=0.3, steps=50, width=16, random_state=0, progress=False)
+    flagged = rows[detector.fit(rows).score_frame(rows)["is_anomaly"]]
+
+    assert len(flagged) > 50
+    assert not is_anomaly(detector, detector.repair(flagged)).any()

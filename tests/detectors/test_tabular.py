@@ -28,6 +28,21 @@ def test_scored_frame_keeps_the_index_and_agrees_with_itself(fitted, table):
     np.testing.assert_array_equal(scored["anomaly_score"], -fitted.score_samples(table))
 
 
+def test_rows_that_repeat_are_judged_alike_alone_and_among_others():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({name: rng.random(1_000) < 0.4 for name in "uvw"})
+    detector = TabularDetector(steps=50, width=16, random_state=0, progress=False).fit(rows)
+    kinds = rows.drop_duplicates()
+
+    for alpha in (0.05, 0.3, 0.5):
+        together = detector.set_alpha(alpha).score_frame(rows).loc[kinds.index]
+        alone = pd.concat([detector.score_frame(kinds.iloc[[i]]) for i in range(len(kinds))])
+
+        pd.testing.assert_frame_equal(alone, together)
+        equal = alone["p_value"].to_numpy()[:, None] == alone["p_value"].to_numpy()
+        assert equal.sum() == len(kinds)
+
+
 def test_a_score_does_not_depend_on_the_batch_or_the_order(fitted):
     frame = mixed_table(300, seed=1)
     whole = scores(fitted, frame)

@@ -35,6 +35,15 @@ def test_p_values_equal_the_naive_count():
     np.testing.assert_allclose(conformal_p_values(calibration, scores), naive)
 
 
+def test_what_is_larger_by_rounding_is_equal():
+    calibration = np.array([-3.0, 0.5, 0.5, 2.0])
+
+    p_values = conformal_p_values(calibration, calibration + 1e-8)
+
+    np.testing.assert_array_equal(p_values, conformal_p_values(calibration, calibration))
+    assert not (calibration[2] + 1e-8 > conformal_threshold(calibration, 0.4)).any()
+
+
 @ALPHAS
 def test_alarm_rate_on_exchangeable_rows_is_alpha_at_most(alpha):
     rng = np.random.default_rng(1)
