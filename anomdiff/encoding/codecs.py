@@ -13,15 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from anomdiff.encoding.ranked_numbers import MAX_Z, N_QUANTILES, RankedNumbers
+
 # Distance, in standard deviations, of what training never showed.
 UNSEEN = 4.0
-# How much further than the outermost training cell any cell outside ranks.
-BEYOND = 1.5
-N_QUANTILES = 129
 # Most values that decoding gives back to the last digit, and how near, in standard deviations.
 N_COMMON = 256
 EXACT = 1e-9
-MAX_Z = 1e6
 # A flag that is hardly ever set would otherwise lie hundreds of standard deviations away.
 MIN_FLAG_STD = 0.05
 MIN_CATEGORY_SCALE = 0.2
@@ -113,24 +111,19 @@ class NumberCodec(Codec):
 
     def encode(self, cells: np.ndarray) -> np.ndarray:
         """Return z-scores, within +-MAX_Z, and normal scores; shape (row, 1 or 2)."""
+        if self.quantiles:
+            z, ranks = self._ranked.encode(cells[None])
+            return np.column_stack([z[0], ranks[0]])
         with np.errstate(over="ignore"):
             away = cells - self.mean
-            if self.quantiles:
-                z = np.clip(away / self.std, -MAX_Z, MAX_Z)
-                return np.column_stack([z, self._ranks(cells)])
             if self.std > 0:
                 return np.clip(away / self.std, -MAX_Z, MAX_Z)[:, None]
         equal = np.abs(away) <= 1e-9 * abs(self.mean)
         return np.where(equal, 0.0, UNSEEN * np.sign(away))[:, None]
 
-    def _ranks(self, cells: np.ndarray) -> np.ndarray:
-        """Normal scores; tied cells share the middle of their ranks."""
-        quantiles, shares = np.array(self.quantiles), np.linspace(0, 1, len(self.quantiles))
-        below = np.interp(cells, quantiles, shares)
-        above = np.interp(-cells, -quantiles[::-1], shares)
-        ranks = np.clip(ndtri((below + 1 - above) / 2), -self.edge, self.edge)
-        outside = (cells > self.high) * 1.0 - (cells < self.low)
-        return ranks + outside * BEYOND
+    @cached_property
+    def _ranked(self) -> RankedNumbers:
+        return RankedNumbers([self])
 
     def decode(self, block: np.ndarray) -> np.ndarray:
         """Return the numbers that z-scores stand for, within the range of the training cells."""
