@@ -25,7 +25,7 @@ demo: setup
 	$(BIN)/python -m pipelines.demo $(if $(DATA),--data "$(DATA)")
 
 test: setup
-	$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-auto}
+	$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-auto} --dist loadgroup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -16,6 +19,13 @@ from jaxtyping import install_import_hook
 torch.set_num_threads(1)
 # The shapes in the signatures of the tensor rooms are enforced while the tests run.
 install_import_hook(["anomdiff.diffusion", "anomdiff.scoring"], "beartype.beartype")
+
+
+def pytest_collection_modifyitems(items):
+    """Let one worker run all that needs Spark: every further one would start a JVM of its own."""
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("spark"))
 
 
 @pytest.fixture(scope="session")
@@ -34,15 +44,24 @@ def migrated_store(tmp_path_factory, worker_id):
 
 
 @pytest.fixture
-def mlflow_store(tmp_path, monkeypatch, migrated_store):
+def mlflow_store(tmp_path, tmp_path_factory, monkeypatch, migrated_store):
     """A store of this test alone, and a working folder that is empty but for it."""
     import mlflow
 
     shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    _keep_files_in(tmp_path / "mlruns", tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
+    # Every store has a lock in the folder for temporary files, and it cannot be removed safely.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
     yield uri
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(None)
+
+
+def _keep_files_in(folder, database):
+    """Move the default experiment, whose files belong where the template was made."""
+    with closing(sqlite3.connect(database)) as store, store:
+        store.execute("UPDATE experiments SET artifact_location = ?", [str(folder / "0")])
