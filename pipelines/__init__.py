@@ -1,6 +1,6 @@
 """Scheduled jobs: read a config, read data, call the library, log, return.
 
-In: a TOML file (`settings.py`) and tables (`tables.py`).
+In: a TOML file (`settings.py`) and tables (`tables.py`) of rows or of whole series (`panels.py`).
 Out: an MLflow run (`train.py`) or a scored parquet file (`score.py`).
 May import anything of ours; nothing imports the jobs.
 Separate because a job knows paths, options and progress bars, and the library must not.

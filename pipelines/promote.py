@@ -11,6 +11,7 @@ import pandas as pd
 from anomdiff import TimeSeriesDetector
 from anomdiff.mlops.promotion import Evidence, Verdict, gather, promotion_verdict
 from pipelines.errors import command_line
+from pipelines.panels import panel_columns, panel_keys, panel_rows
 from pipelines.settings import PromoteSettings, Settings, is_normal
 from pipelines.tables import column_names, match_columns, read_table, text_columns
 
@@ -81,23 +82,19 @@ def recent_rows(settings: Settings, detector: Any) -> tuple[pd.DataFrame, np.nda
     """
     series = isinstance(detector, TimeSeriesDetector)
     names = column_names(settings.data, header=settings.header)
-    columns = match_columns(_inputs(detector), names)
-    text = [] if series else [columns[name] for name in text_columns(detector.schema_)]
+    columns = panel_columns(detector, names) if series else match_columns(detector.columns_, names)
+    as_text = panel_keys(detector) if series else text_columns(detector.schema_)
     found = [name for name in names if str(name) == str(settings.label)]
+    text = [columns[name] for name in as_text]
     frame = read_table(settings.data, header=settings.header, text=text)
-    rows = frame[list(columns.values())].set_axis(list(columns), axis=1)
+    if series:
+        rows = panel_rows(detector, frame, columns)
+    else:
+        rows = frame[list(columns.values())].set_axis(list(columns), axis=1)
     if settings.label is None or not found:
         return rows, None
     anomaly = ~is_normal(frame[found[0]], settings.normal)
     return rows, anomaly.where(frame[found[0]].notna(), -1).astype(np.int8).to_numpy()
-
-
-def _inputs(detector: Any) -> list:
-    """Columns that a detector needs, by name."""
-    if not isinstance(detector, TimeSeriesDetector):
-        return list(detector.columns_)
-    layout = detector.layout_
-    return [name for name in (layout.series, layout.time, *layout.channels) if name is not None]
 
 
 def _log(

@@ -88,18 +88,29 @@ class TrainSettings(Settings):
 
     Parameters
     ----------
+    estimator : {"tabular", "timeseries"}
+        Whether rows are judged by themselves, or as the steps of one or many series. Steps that
+        are not normal by their label are then not left out: what was measured counts as missing.
+    series, time : str or int, optional
+        Columns that tell the series apart, and the time; without them the rows are one series,
+        in their order.
     drop : list of str or int
         Columns to leave out.
     kinds : dict of column to kind
-        Kinds ("number", "category", "boolean", "datetime", "ignored") that replace the inferred.
+        Kinds ("number", "category", "boolean", "datetime", "ignored") that replace the inferred
+        ones of a table.
     max_rows : int, optional
-        Train on a random sample of this many rows; all rows if not given.
+        Train on a random sample of this many rows of a table; all rows if not given.
     experiment, model_name, registered_name : str
         Names in MLflow: of the experiment, of the logged model, of the registered model.
     detector : dict
-        Parameters of `anomdiff.TabularDetector`, such as `alpha` and `random_state`.
+        Parameters of `anomdiff.TabularDetector` or `anomdiff.TimeSeriesDetector`, such as `alpha`
+        and `random_state`.
     """
 
+    estimator: Literal["tabular", "timeseries"] = "tabular"
+    series: ColumnName | None = None
+    time: ColumnName | None = None
     drop: Columns = ()
     kinds: dict[str, Literal["number", "category", "boolean", "datetime", "ignored"]] = {}
     max_rows: int | None = Field(default=None, gt=0)
@@ -107,6 +118,20 @@ class TrainSettings(Settings):
     model_name: str = NAME
     registered_name: str = NAME
     detector: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _fits_the_estimator(self) -> Self:
+        others = ("kinds", "max_rows") if self.estimator == "timeseries" else ("series", "time")
+        given = [key for key in others if getattr(self, key) not in (None, {})]
+        if given:
+            other = "tabular" if self.estimator == "timeseries" else "timeseries"
+            raise ValueError(
+                f"need `estimator = {other!r}` for {given}; got estimator {self.estimator!r}"
+            )
+        inside = [key for key in ("series", "time") if key in self.detector]
+        if inside:
+            raise ValueError(f"need {inside} beside `estimator`; got them in `detector`")
+        return self
 
 
 class ScoreSettings(Settings):
@@ -119,7 +144,7 @@ class ScoreSettings(Settings):
     output : Path
         Scored parquet file; the summary lies beside it, named `STEM.summary.json`.
     batch_rows : int, default=50_000
-        Rows held in memory at a time.
+        Rows held in memory at a time; of series, whole ones, even if one is longer.
     keep : list of str or int, or "all"
         Columns of the input to copy to the output.
     """

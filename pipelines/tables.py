@@ -43,7 +43,7 @@ def read_table(
         If it is not there or cannot be read.
     """
     path = Path(path)
-    if _is_csv(path):
+    if is_csv(path):
         with _csv_errors(path):
             dtypes = dict.fromkeys(text, "str")
             return _checked(pd.read_csv(path, dtype=dtypes, **_csv_options(path, header)), path)
@@ -79,7 +79,7 @@ def iter_table(
     path = Path(path)
     names = column_names(path, header=header)
     columns = names if columns is None else list(match_columns(columns, names).values())
-    if _is_csv(path):
+    if is_csv(path):
         batches = _csv_batches(path, batch_rows, header, columns, text)
     else:
         batches = map(_to_pandas, _record_batches(path, batch_rows, columns))
@@ -95,7 +95,7 @@ def iter_table(
 def column_names(path: Path | str, *, header: bool = True) -> list[Name]:
     """Name the columns of a table without reading its rows."""
     path = Path(path)
-    if not _is_csv(path):
+    if not is_csv(path):
         return _parquet_schema(path).names
     with _csv_errors(path):
         options = {"header": None, "dtype": "str", "na_filter": False, **_csv_format(path)}
@@ -103,10 +103,23 @@ def column_names(path: Path | str, *, header: bool = True) -> list[Name]:
     return _distinct([name.strip() for name in first], path) if header else list(first.index)
 
 
+def is_csv(path: Path) -> bool:
+    """Tell CSV from parquet by name; raise if it is neither or not there."""
+    if not path.exists():
+        raise FileNotFoundError(f"need a table at {path}; there is no such file.")
+    name = path.name.lower()
+    if path.is_dir() or name.endswith(".parquet"):
+        return False
+    if not name.endswith(CSV_SUFFIXES):
+        known = ", ".join([*CSV_SUFFIXES, ".parquet"])
+        raise ValueError(f"need a file named {known}, or a folder of parquet files; got {path}.")
+    return True
+
+
 def count_rows(path: Path | str) -> int | None:
     """Count the rows of parquet files; None for CSV, which would have to be read for it."""
     path = Path(path)
-    if _is_csv(path):
+    if is_csv(path):
         return None
     return sum(_open_parquet(file).metadata.num_rows for file in _parquet_files(path))
 
@@ -140,7 +153,7 @@ def copy_types(path: Path | str, *, numbers: Sequence[Name], header: bool = True
     For CSV it is float64 for the columns in `numbers` and text for the others.
     """
     path = Path(path)
-    if not _is_csv(path):
+    if not is_csv(path):
         return pa.schema([(f.name, _plain_type(f.type)) for f in _parquet_schema(path)])
     names = column_names(path, header=header)
     return pa.schema([(str(n), pa.float64() if n in numbers else pa.string()) for n in names])
@@ -194,19 +207,6 @@ def _parquet_files(path: Path) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"need .parquet files in the folder {path}; there are none.")
     return files
-
-
-def _is_csv(path: Path) -> bool:
-    """Tell CSV from parquet by name; raise if it is neither or not there."""
-    if not path.exists():
-        raise FileNotFoundError(f"need a table at {path}; there is no such file.")
-    name = path.name.lower()
-    if path.is_dir() or name.endswith(".parquet"):
-        return False
-    if not name.endswith(CSV_SUFFIXES):
-        known = ", ".join([*CSV_SUFFIXES, ".parquet"])
-        raise ValueError(f"need a file named {known}, or a folder of parquet files; got {path}.")
-    return True
 
 
 def _csv_options(path: Path, header: bool) -> dict[str, Any]:

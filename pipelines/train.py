@@ -1,4 +1,4 @@
-"""Train a detector on a table: read, fit, log and register, and say where everything is.
+"""Train a detector on a table or on series: read, fit, log, register, and say where it all is.
 
 `torchrun --nproc-per-node 4 -m pipelines.train CONFIG` shares the training among processes; only
 the first of them logs, registers and prints.
@@ -13,11 +13,15 @@ from typing import Any, NamedTuple
 import click
 import pandas as pd
 
-from anomdiff import TabularDetector, save
+from anomdiff import TabularDetector, TimeSeriesDetector, save
 from anomdiff.diffusion import processes
 from pipelines.errors import command_line
+from pipelines.panels import plain_labels
 from pipelines.settings import TrainSettings, is_normal
-from pipelines.tables import match_columns, read_table
+from pipelines.tables import Name, column_names, match_columns, read_table
+
+Detector = TabularDetector | TimeSeriesDetector
+ESTIMATORS = {"tabular": TabularDetector, "timeseries": TimeSeriesDetector}
 
 
 class TrainReport(NamedTuple):
@@ -100,9 +104,14 @@ def train(settings: TrainSettings) -> TrainReport | None:
 
 def training_rows(settings: TrainSettings) -> pd.DataFrame:
     """Read the table without its anomalies, its label and the columns to drop."""
-    frame = read_table(settings.data, header=settings.header)
+    names = column_names(settings.data, header=settings.header)
+    series = _panel(settings, names)["series"]
+    text = [] if series is None else [series]
+    frame = read_table(settings.data, header=settings.header, text=text)
+    if series is not None:
+        frame[series] = plain_labels(frame[series])
     if settings.label is not None:
-        label = match_columns([settings.label], frame.columns)[settings.label]
+        label = match_columns([settings.label], names)[settings.label]
         frame = _normal_rows(frame, label, settings)
     if settings.max_rows is not None and len(frame) > settings.max_rows:
         seed = settings.detector.get("random_state")
@@ -111,28 +120,50 @@ def training_rows(settings: TrainSettings) -> pd.DataFrame:
     return frame.drop(columns=list(drop.values())).reset_index(drop=True)
 
 
-def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> TabularDetector:
+def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
     """Build the detector; a parameter that it does not have is an error."""
-    known = TabularDetector().get_params()
+    estimator = ESTIMATORS[settings.estimator]
+    known = estimator().get_params()
     unknown = sorted(settings.detector.keys() - known.keys())
     if unknown:
         raise ValueError(f"detector has no parameters {unknown}; it has {', '.join(known)}.")
+    if estimator is TimeSeriesDetector:
+        return estimator(**(_panel(settings, list(frame)) | settings.detector))
     named = match_columns(list(settings.kinds), frame.columns)
     kinds = {named[name]: kind for name, kind in settings.kinds.items()}
-    return TabularDetector(**({"kinds": kinds or None} | settings.detector))
+    return estimator(**({"kinds": kinds or None} | settings.detector))
 
 
-def _normal_rows(frame: pd.DataFrame, label: str | int, settings: TrainSettings) -> pd.DataFrame:
+def _panel(settings: TrainSettings, names: list[Name]) -> dict[str, Name | None]:
+    """Columns of series and time, as the table names them."""
+    found: dict[str, Name | None] = {}
+    for role, wanted in (("series", settings.series), ("time", settings.time)):
+        matching = [name for name in names if str(name) == str(wanted)]
+        if wanted is not None and not matching:
+            raise ValueError(f"need the column {wanted!r} of {role}; the table has {names}.")
+        found[role] = None if wanted is None else matching[0]
+    return found
+
+
+def _normal_rows(frame: pd.DataFrame, label: Name, settings: TrainSettings) -> pd.DataFrame:
+    """Leave out rows that are not normal; of series they stay, without what was measured."""
     normal = is_normal(frame[label], settings.normal)
     if not normal.any():
         found = frame[label].drop_duplicates().head(5).tolist()
         raise ValueError(
             f"need rows whose {label!r} is one of {list(settings.normal)}; got values {found}."
         )
-    return frame[normal].drop(columns=[label])
+    rows = frame.drop(columns=[label])
+    if settings.estimator == "tabular":
+        return rows[normal]
+    # Without these steps their neighbours would become neighbours of each other.
+    keys = [name for name in _panel(settings, list(rows)).values() if name is not None]
+    channels = [name for name in rows if name not in keys]
+    rows[channels] = rows[channels].where(normal)
+    return rows
 
 
-def _help_to_fit(detector: TabularDetector, frame: pd.DataFrame) -> None:
+def _help_to_fit(detector: Detector, frame: pd.DataFrame) -> None:
     """Take part in the training; the first process has the fit, and says what there is to warn."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -145,7 +176,7 @@ def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
     return {f"job.{key}": value for key, value in found.items()}
 
 
-def _rescue(detector: TabularDetector, name: str, error: Exception) -> None:
+def _rescue(detector: Detector, name: str, error: Exception) -> None:
     """Save what was fitted before the store failed."""
     if not hasattr(detector, "threshold_"):
         return
@@ -162,6 +193,9 @@ def _rescue(detector: TabularDetector, name: str, error: Exception) -> None:
 @click.option("--data", type=click.Path(path_type=Path), help="Table to train on.")
 @click.option("--name", "registered_name", help="Registered model to make a version of.")
 @click.option("--experiment", help="MLflow experiment of the run.")
+@click.option("--estimator", help="'tabular', or 'timeseries' for steps of series.")
+@click.option("--series", help="Column that tells the series apart.")
+@click.option("--time", help="Column of the time of a step.")
 @click.option("--header/--no-header", default=None, help="Does a CSV file name its columns?")
 @click.option("--label", help="Column that says what a row is; it never reaches the model.")
 @click.option("--normal", multiple=True, help="Value of the label that means normal.")

@@ -76,11 +76,12 @@ class TableWriter:
 
     def write(self, frame: pd.DataFrame) -> None:
         """Append the rows of `frame`, which has at least the columns of the schema."""
-        arrays = [_as_arrow(frame[field.name], field.type) for field in self.schema]
+        arrays = [as_arrow(frame[field.name], field.type) for field in self.schema]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
 
 
-def _as_arrow(values: pd.Series, kind: pa.DataType) -> pa.Array:
+def as_arrow(values: pd.Series, kind: pa.DataType) -> pa.Array:
+    """Cells in an Arrow type; what is no number in a column of numbers is missing."""
     if pa.types.is_floating(kind) and not pd.api.types.is_numeric_dtype(values):
         values = pd.to_numeric(values, errors="coerce")  # '?' in a column of numbers
     if pa.types.is_string(kind):
