@@ -74,6 +74,8 @@ class PanelLayout:
             If one of the two is no column, or no channel is left.
         """
         for role, name in (("series", series), ("time", time)):
+            if isinstance(name, list):
+                raise ValueError(f"need one column of {role}; got {name}: join them into one.")
             if name is not None and name not in frame.columns:
                 raise ValueError(f"need the column {name!r} of {role}; got {list(frame.columns)}.")
         channels = tuple(name for name in frame.columns.tolist() if name not in (series, time))

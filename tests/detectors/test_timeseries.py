@@ -254,6 +254,13 @@ def test_columns_are_found_by_name_and_further_ones_ignored_with_a_warning(wide)
     np.testing.assert_array_equal(scored, scores(wide, frame))
 
 
+def test_several_columns_of_series_are_refused_in_one_sentence():
+    frame = waves(300, seed=0).assign(site="a", machine=1)
+
+    with pytest.raises(ValueError, match="one column of series.*'site', 'machine'"):
+        TimeSeriesDetector(series=["site", "machine"], **QUICK).fit(frame)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
