@@ -3,7 +3,8 @@
 In come frames or arrays, out come frames with the same index. ``base`` tells the whole story of
 fitting and scoring once for every kind of data; ``tabular`` and ``timeseries`` add what is
 particular; ``fitting`` trains the network. Answers beside the score: ``reasons``, ``repairs``,
-``generation`` (rows), ``forecasting``, ``window_repairs`` (series), ``diagnosis`` (both).
+``generation`` for rows; ``window_reasons``, ``window_repairs``, ``window_imputation``,
+``window_samples``, ``forecasting`` for series; ``diagnosis`` for both.
 
 Imports scikit-learn, pandas and every room below; knows nothing of files, servers or MLflow.
 """

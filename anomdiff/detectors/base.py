@@ -299,10 +299,12 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
             - ``samples: columns``, ``samples: pairs``: of generated rows and rows that training
               did not see, the largest Kolmogorov-Smirnov distance of a column, and the largest
               difference of a correlation.
+            - ``calibration``: steps that set the threshold, in lengths of the longest window.
             - ``exchangeable``: p-value of the two-sample Kolmogorov-Smirnov test of the scores
               of ``X`` and those that calibrate, the largest ones left out.
 
-            Those of samples and the equilibrium are for tables only.
+            Those of samples and the equilibrium are for tables only, that of the calibration is
+            for series only.
         """
         check_is_fitted(self)
         scores = None

@@ -19,6 +19,8 @@ OVERFITTED, NOTHING_LEARNT = 1.25, 0.99
 NOT_YET_NOISE, UNLIKE = 0.1, 0.15
 N_COMPARED = 2000
 LEAST_P_VALUE = 0.01
+# Steps that calibrate a detector of series, in longest windows: those in fewer are much alike.
+LEAST_STRETCHES = 10
 
 
 class Finding(NamedTuple):
@@ -42,7 +44,9 @@ def diagnose(detector, scores: np.ndarray | None) -> pd.DataFrame:
         Anomaly scores of new rows.
     """
     findings = list(_training(detector.history_))
-    if hasattr(detector, "sample"):
+    if hasattr(detector, "lengths_"):
+        findings.append(_stretches(len(detector.calibration_scores_), max(detector.lengths_)))
+    else:
         rows = remembered(detector)
         findings.insert(0, _equilibrium(rows[:, detector._views()[0]], detector.seed_))
         held_out = rows[detector.memory_["shy"]]
@@ -144,6 +148,21 @@ def _pairs(made: np.ndarray, real: np.ndarray, names: np.ndarray) -> Finding:
         apart.max() <= limit,
         f"The correlation that samples get least right is that of {names[first]!r} and "
         f"{names[second]!r}.",
+    )
+
+
+def _stretches(n_steps: int, length: int) -> Finding:
+    """Count how often the longest window fits into the steps that calibrate."""
+    ok = n_steps >= LEAST_STRETCHES * length
+    return Finding(
+        "calibration",
+        n_steps / length,
+        LEAST_STRETCHES,
+        ok,
+        "The threshold rests on many stretches as long as the longest window."
+        if ok
+        else f"The threshold rests on few stretches, so that alarms may be more than alpha: give "
+        f"{LEAST_STRETCHES * length} normal steps, or lower lengths.",
     )
 
 

@@ -20,7 +20,7 @@ def alarm_segments(scored: pd.DataFrame, series, time, join: int) -> pd.DataFram
         if time is not None or isinstance(part.index, pd.DatetimeIndex):
             order = np.argsort(moments.to_numpy(), kind="stable")
         part, moments = part.iloc[order], np.asarray(moments)[order]
-        for start, stop in _spans(part["is_anomaly"].to_numpy(dtype=bool), join):
+        for start, stop in runs(part["is_anomaly"].to_numpy(dtype=bool), join):
             found.append((label, *_segment(part.iloc[start:stop], moments[start:stop])))
     columns = ["series", "start", "end", "peak", "steps", "anomaly_score", "channels"]
     segments = pd.DataFrame(found, columns=columns)
@@ -29,7 +29,7 @@ def alarm_segments(scored: pd.DataFrame, series, time, join: int) -> pd.DataFram
     return segments.rename(columns={"series": series})
 
 
-def _spans(flags: np.ndarray, join: int) -> list[tuple[int, int]]:
+def runs(flags: np.ndarray, join: int) -> list[tuple[int, int]]:
     """Bounds of the runs of flags, those at most ``join`` steps apart put together."""
     at = np.flatnonzero(flags)
     if not len(at):

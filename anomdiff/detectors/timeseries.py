@@ -13,25 +13,28 @@ from anomdiff.detectors.forecasting import QUANTILES, look_ahead, risks, sample_
 from anomdiff.detectors.parallel import map_blocks
 from anomdiff.detectors.segments import alarm_segments
 from anomdiff.detectors.streaming import Streams
+from anomdiff.detectors.window_imputation import impute_steps
 from anomdiff.detectors.window_parts import (
     Piece,
+    are_held_out,
     check_lengths,
     draw_windows,
     lay_out,
     remember_windows,
     some_steps,
-    split_pieces,
+    training_windows,
     usable_lengths,
-    with_past,
 )
-from anomdiff.detectors.window_repairs import impute_steps
+from anomdiff.detectors.window_reasons import explain_steps
+from anomdiff.detectors.window_repairs import repair_steps
+from anomdiff.detectors.window_samples import sample_windows
 from anomdiff.diffusion.networks import TemporalNet
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.window import WindowEncoder
-from anomdiff.scoring.calibration import conformal_p_values, needed_rows
+from anomdiff.scoring.calibration import conformal_p_values
 from anomdiff.scoring.linear import StepRegression
 from anomdiff.scoring.window_memory import LevelMemory, Silence, WindowMemory
-from anomdiff.scoring.windows import WindowCalibration, WindowNetwork
+from anomdiff.scoring.windows import WindowCalibration, WindowNetwork, without_optimism
 
 # Windows whose energies are computed together, by one thread.
 WINDOWS_AT_ONCE = 1024
@@ -98,9 +101,11 @@ class TimeSeriesDetector(DiffusionDetector):
     threshold_ : float
         Anomaly score above which a step is an anomaly.
     calibration_scores_ : ndarray
-        Sorted anomaly scores of the held-out steps. Neighbouring steps share windows, so that
-        these are worth fewer independent ones; the alarm rate is ``alpha`` on average over
-        stationary series, and varies more than for rows of a table.
+        Sorted anomaly scores of training steps. Windows that overlap a step do not vouch for
+        it, and the network's energies are scaled up to those of the end of training, which it
+        did not see. Neighbouring steps share windows, so that these are worth fewer independent
+        ones: the alarm rate is ``alpha`` on average over stationary series if training is at
+        least ten times the longest window; a shorter one raises more.
     lengths_ : list of int
         Window lengths in use.
     delay_ : int
@@ -220,8 +225,12 @@ class TimeSeriesDetector(DiffusionDetector):
         check_is_fitted(self)
         return alarm_segments(scored, self.layout_.series, self.layout_.time, join)
 
-    def explain(self, X, *, top=None) -> pd.DataFrame:
-        """Name the channels to blame for each step's score.
+    def explain(self, X, *, top=None, rows=None) -> pd.DataFrame:
+        """Name the channels and steps to blame for a step's score, and what was expected there.
+
+        Windows blur: steps around an anomaly are flagged too. Of a run of flagged steps, those
+        are to blame that lie far from what is expected when they are hidden, given the steps
+        around and the other channels. Expected is what ``impute`` would fill in.
 
         Parameters
         ----------
@@ -229,31 +238,28 @@ class TimeSeriesDetector(DiffusionDetector):
             Whole series: a step is judged by the windows around it.
         top : int, optional
             Channels per step, the largest contributions first; all by default.
+        rows : array-like, optional
+            Rows to explain, as labels in the index of ``X`` or a mask; all by default. Best
+            those that are flagged, ``scored["is_anomaly"]``. With five channels, a run of
+            flagged steps takes about 0.2 s, however many of it are asked for, another step 1 ms.
 
         Returns
         -------
         reasons : DataFrame
-            Columns ``row`` (label in the index of ``X``), ``column``, ``value`` and
-            ``contribution``. The contributions of a step add up to its score, but for what a
-            step without any miss would get.
+            Columns ``row`` (label in the index of ``X``), ``column``, ``start`` and ``end`` (of
+            the steps of the channel that are to blame: times, or index labels; the step itself
+            where the channel is not to blame), ``value``, ``expected``, ``low`` and ``high`` (an
+            interval of 90 %, in the units of the channel; missing where a stretch is shorter
+            than all windows) and ``contribution``. The contributions of a step add up to its
+            score; a step that scores less than a typical normal one blames all channels alike.
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be used, ``top`` is below 1, or ``rows`` names no rows of ``X``.
         """
         check_is_fitted(self)
-        frame = self._check(X, reset=False, by_name=True)
-        blame = np.zeros((len(frame), len(self.encoder_.names)))
-        for part in self.layout_.read(frame):
-            blame[part.rows] = self._judge(self._piece(part))[1].numpy()
-        order = np.argsort(-blame, axis=1, kind="stable")[:, :top]
-        names = self.encoder_.names
-        rows = np.repeat(np.arange(len(frame)), order.shape[1])
-        table = frame[names].to_numpy()
-        return pd.DataFrame(
-            {
-                "row": frame.index.to_numpy()[rows],
-                "column": np.array(names, dtype=object)[order.ravel()],
-                "value": table[rows, order.ravel()],
-                "contribution": blame[rows, order.ravel()],
-            }
-        )
+        return explain_steps(self, self._check(X, reset=False, by_name=True), top, rows)
 
     def forecast(
         self, X, horizon, *, n_draws=400, quantiles=QUANTILES, random_state=None
@@ -362,6 +368,87 @@ class TimeSeriesDetector(DiffusionDetector):
         frame = self._check(X, reset=False, by_name=True)
         return impute_steps(self, frame, n_draws, random_state)
 
+    def repair(self, X, *, max_channels=None, immutable=()) -> pd.DataFrame:
+        """Make flagged stretches normal by changing as few channels and steps as possible.
+
+        What is to blame is replaced by what the rest of the series lets one expect.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Whole series.
+        max_channels : int, optional
+            Most channels to change for a run of flagged steps; any number by default.
+        immutable : sequence of column, default=()
+            Channels that are not to change.
+
+        Returns
+        -------
+        repaired : DataFrame
+            Index, columns and dtypes of ``X``. Untouched cells are as they were, and missing
+            ones stay missing; ``X.compare(repaired)`` shows the changes of a frame.
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be used, ``max_channels`` is below 1, or ``immutable`` names
+            unknown channels or all that are judged.
+
+        Warns
+        -----
+        UserWarning
+            If steps stay above the threshold, the fewest found.
+
+        Notes
+        -----
+        The search is greedy: fewer changes may exist. What is filled in is a mean, smoother than
+        a series is; a draw is what ``impute`` with ``n_draws`` gives where cells are missing.
+        """
+        check_is_fitted(self)
+        frame = self._check(X, reset=False, by_name=True)
+        return repair_steps(self, X, frame, max_channels, immutable)
+
+    def sample(self, n, *, length=None, series=None, random_state=None) -> pd.DataFrame:
+        """Draw new windows like the training data: for tests, and for what needs more data.
+
+        Each is drawn from a Gaussian fitted to the neighbours of a remembered window, with as
+        many neighbours as take it as far from remembered windows as unseen ones are. The trained
+        network takes no part: what it draws is too rough.
+
+        Parameters
+        ----------
+        n : int
+            Number of windows.
+        length : int, optional
+            Steps of each, at most as many as the longest window in ``lengths_`` has; by default
+            those of the network's windows.
+        series : label, optional
+            Series of a panel whose scale the windows have; by default that of one drawn at
+            random for each window. ``score_frame`` knows the scale by this label.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws; that of the fit by default.
+
+        Returns
+        -------
+        drawn : DataFrame
+            A panel of ``n`` series, one below the other, laid out as the detector was fitted: a
+            column of series (``series``, if there was none) with numbers from 0, the column of
+            time, from 0 or 1970 in steps as of training (``step``, if there was none), and the
+            channels as floats within the range of training; those that are not judged are
+            missing.
+
+        Raises
+        ------
+        ValueError
+            If ``n`` or ``length`` is no such number, or training showed no such series.
+
+        References
+        ----------
+        Vincent and Bengio (2003), "Manifold Parzen Windows".
+        """
+        check_is_fitted(self)
+        return sample_windows(self, n, length, series, random_state)
+
     # -- checking ------------------------------------------------------------------------
 
     def _check(self, X, *, reset, by_name=False) -> pd.DataFrame:
@@ -385,6 +472,7 @@ class TimeSeriesDetector(DiffusionDetector):
         self.seed_ = int(rng.randint(2**31 - 1))
         self.__dict__.pop("_streams", None)
         self.__dict__.pop("_futures", None)
+        self.__dict__.pop("_expecting", None)
         lengths = check_lengths(self.lengths)
         stretches = self.layout_.read(frame)
         context = None if self.context is None else tuple(self.context)
@@ -407,19 +495,14 @@ class TimeSeriesDetector(DiffusionDetector):
         """Train the network; return the pieces that it did not see."""
         fitting = [w for w in self.lengths_ if w <= self.network_length]
         length = max(fitting or self.lengths_[:1])
-        training, held_out = split_pieces(pieces, self.held_out_fraction, length)
         most = max(256, MAX_TRAINING_NUMBERS // (length * len(self.encoder_.names)))
-        windows, seen, _ = draw_windows(training, length, most, rng)
-        if not len(windows):  # all that is observed is held out
-            windows, seen, _ = draw_windows(pieces, length, most, rng)
-        unseen = windows[::5], seen[::5]  # where no part is left for it, they tell when to stop
-        if held_out:
-            drawn = draw_windows(held_out, length, max(64, most // 5), rng)[:2]
-            unseen = drawn if len(drawn[0]) else unseen
+        shown, unseen, held_out = training_windows(
+            pieces, self.held_out_fraction, length, most, rng
+        )
         self.network_length_ = length
         result = fit_denoiser(
             self._make_network,
-            (windows, seen),
+            shown,
             unseen,
             self.get_params(deep=False),
             self.seed_,
@@ -433,24 +516,16 @@ class TimeSeriesDetector(DiffusionDetector):
         return TemporalNet(*shape, width=self.width, n_blocks=self.n_blocks)
 
     def _calibrate(self, pieces, held_out, rng):
-        """Learn what energies of normal steps are like; set the threshold on held-out ones."""
+        """Learn what energies of normal steps are like, and set the threshold on these."""
         body = some_steps(pieces, self.max_calibration, rng)
-        folded = map_blocks(lambda piece: self._folded(piece, training=True), body)
+        folded = torch.cat(map_blocks(lambda piece: self._folded(piece, training=True), body), 1)
         noise = [voice.noise for voice in self._voices()]
-        self.calibration_ = WindowCalibration.fit(torch.cat(folded, dim=1), noise)
-        tails = some_steps(held_out, self.max_calibration, rng)
-        scores = self._known_scores([with_past(part, pieces, self.delay_) for part in tails])
-        if len(scores) < needed_rows(self.alpha):
-            scores = self._known_scores([(part, 0) for part in body])
-        self.calibration_scores_ = np.sort(scores)
+        self.calibration_ = WindowCalibration.fit(folded, noise)
+        fresh = torch.cat([are_held_out(piece, held_out, self.network_length_) for piece in body])
+        folded = without_optimism(folded, fresh)
+        known = ~folded.isnan().all(2).all(0)
+        self.calibration_scores_ = np.sort(self.calibration_.score(folded[:, known])[0].numpy())
         self._set_threshold()
-
-    def _known_scores(self, pieces) -> np.ndarray:
-        """Scores of those steps of training, without their past, of which anything is known."""
-        folded = map_blocks(lambda pair: self._folded(pair[0], training=True)[:, pair[1] :], pieces)
-        known = [part[:, ~part.isnan().all(2).all(0)] for part in folded]
-        scores = [self.calibration_.score(part)[0].numpy() for part in known]
-        return np.concatenate([np.zeros(0), *scores])
 
     def _screen(self, frame, on_step) -> tuple[np.ndarray, dict]:
         stretches, pieces = self._fit(frame, on_step)

@@ -1,6 +1,5 @@
 """What a detector of series learns beside the network: which windows and steps to use."""
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -141,6 +140,29 @@ def split_pieces(
     return training, held_out
 
 
+def training_windows(
+    pieces: list[Piece], fraction: float, length: int, most: int, rng
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], list[Piece]]:
+    """Draw the windows that the network is trained on, and those that tell when to stop.
+
+    Returns
+    -------
+    shown, unseen : tuple of Tensor
+        Values and which are observed, of shape (window, channel, length).
+    held_out : list of Piece
+        What the first ones are not from.
+    """
+    training, held_out = split_pieces(pieces, fraction, length)
+    windows, seen, _ = draw_windows(training, length, most, rng)
+    if not len(windows):  # all that is observed is held out
+        windows, seen, _ = draw_windows(pieces, length, most, rng)
+    unseen = windows[::5], seen[::5]  # where no part is left for it, they tell when to stop
+    if held_out:
+        drawn = draw_windows(held_out, length, max(64, most // 5), rng)[:2]
+        unseen = drawn if len(drawn[0]) else unseen
+    return (windows, seen), unseen, held_out
+
+
 def some_steps(pieces: list[Piece], most: int, rng) -> list[Piece]:
     """Cut pieces of about ``PIECE`` steps and draw some, until they have ``most`` steps."""
     cuts = [piece.cut(start, stop) for piece in pieces for start, stop in _bounds(len(piece))]
@@ -153,29 +175,13 @@ def some_steps(pieces: list[Piece], most: int, rng) -> list[Piece]:
     return drawn
 
 
-def with_past(piece: Piece, wholes: list[Piece], reach: int) -> tuple[Piece, int]:
-    """Extend a part of a stretch backwards, so that its first steps have all their windows.
-
-    Parameters
-    ----------
-    piece : Piece
-        Part of one of the stretches.
-    wholes : list of Piece
-        The stretches, in the order of their places.
-    reach : int
-        Steps to add at most.
-
-    Returns
-    -------
-    extended : Piece
-        The part and what came before it.
-    n_past : int
-        Number of steps added.
-    """
-    whole = wholes[bisect_right(wholes, piece.place, key=lambda each: each.place) - 1]
-    start = piece.place - whole.place
-    n_past = min(reach, start)
-    return whole.cut(start - n_past, start + len(piece)), n_past
+def are_held_out(piece: Piece, held_out: list[Piece], length: int) -> Tensor:
+    """Tell the steps of a piece of which all windows of a length lie in a held-out part."""
+    steps = piece.place + torch.arange(len(piece))
+    found = torch.zeros(len(piece), dtype=torch.bool)
+    for part in held_out:
+        found |= (steps >= part.place + length - 1) & (steps < part.place + len(part))
+    return found
 
 
 def _n_windows(piece: Piece, length: int) -> int:

@@ -1,209 +1,269 @@
-"""Missing steps of series: windows are completed given what was observed of them."""
+"""The nearest normal series: change the fewest channels and steps that bring the scores down.
+
+Cells to blame are hidden, and replaced by what the rest of the series lets one expect. What is
+still flagged afterwards is looked at anew. Changes that turn out not to be needed are taken back.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from pandas.api import types
 from torch import Tensor
 
-from anomdiff.detectors.forecasting import seeded, shapes, target_scale, without_gaps
-from anomdiff.detectors.futures import mixture
-from anomdiff.diffusion.sampling import gaussian_means, neighbour_means
-from anomdiff.encoding.cells import read_cells
-from anomdiff.scoring.window_memory import WindowMemory
+from anomdiff.detectors.forecasting import target_scale
+from anomdiff.detectors.segments import runs
+from anomdiff.detectors.window_culprits import find_culprits, widened
+from anomdiff.detectors.window_expectations import Surroundings
+from anomdiff.detectors.window_parts import Piece
 
-# Remembered windows that are averaged: one guess each.
-NEIGHBOURS = (5, 20)
-# Steps of the windows that are completed, at most: a regression is solved for every mask.
-MAX_LENGTH = 64
-# Remembered windows that are looked at, for every mask anew.
-MAX_WINDOWS = 3000
-# Remembered windows, of the last part of the memory, that the guesses are weighed on.
-TRIALS = 200
-TRIED = 0.2
-# Share of a window of the series itself that must be known for others to learn from it.
-LEAST_KNOWN = 0.8
-# Entries of a window beyond which a regression across channels takes too long.
-MAX_JOINT = 256
+# Scores differ by rounding between pieces; repaired steps are to be normal in any.
+MARGIN = 1e-5
+# How often what is still flagged is looked at anew.
+ROUNDS = 20
+# Row labels that a warning names.
+NAMED = 10
 
 
-def impute_steps(detector, frame: pd.DataFrame, n_draws, random_state) -> pd.DataFrame:
-    """Fill missing cells; see ``TimeSeriesDetector.impute``."""
-    if n_draws is not None and n_draws < 1:
-        raise ValueError(f"need n_draws of at least 1, or None; got {n_draws}.")
-    generator = seeded(detector, random_state)
-    names = detector.encoder_.names
-    cells = np.full((n_draws or 1, len(frame), len(names)), np.nan)
-    observed = np.ones((len(frame), len(names)), dtype=bool)
-    for part in detector.layout_.read(frame):
-        values, seen = detector.encoder_.encode(part)
-        observed[part.rows] = seen
-        if not seen.all():
-            mean, std = target_scale(detector.encoder_, part.series)
-            paths = _fill(detector, values, seen, n_draws, generator)
-            cells[:, part.rows] = paths * std + mean
-    filled = [_filled(frame, names, each, observed) for each in cells]
-    if n_draws is None:
-        return filled[0]
-    return pd.concat(filled, keys=range(n_draws), names=["draw", *frame.index.names])
-
-
-def _fill(detector, values, seen, n_draws, generator) -> np.ndarray:
-    """Complete a stretch window by window, of shape (draw, step, channel)."""
-    straight = torch.from_numpy(without_gaps(values, seen))
-    paths = straight.expand(n_draws or 1, *straight.shape).clone()
-    completer = Completer.of(detector, len(values))
-    if completer is None:  # too short for any window
-        return paths.numpy()
-    known = torch.from_numpy(seen)
-    recent, begins = _nearly_whole(straight, known, completer.length)
-    for start, stop in _spans(seen.all(1), completer.length):
-        steps = slice(start, start + completer.length)
-        given = known[steps].T
-        others = recent[(begins - start).abs() >= completer.length]
-        drawing = n_draws is not None
-        drawn = completer.complete(paths[:, steps].mT, given, others, drawing, generator)
-        inside = torch.arange(start, start + completer.length) < stop
-        paths[:, steps] = torch.where(~given & inside, drawn, paths[:, steps].mT).mT
-        known = known.clone()
-        known[start:stop] = True  # what has been filled is given to the windows after it
-    return paths.numpy()
-
-
-class Completer:
-    r"""Completes windows of one length, whatever is given of them.
-
-    The guesses are the posterior means given a part of the window: that of the remembered
-    windows nearest to it; that of Gaussian data, a regression on it; and straight lines between
-    neighbours, the regression of a random walk. Windows at the end of the memory, seen through
-    the same mask and completed from those before them, tell how to weigh the guesses, and what
-    their mean misses.
+def repair_steps(
+    detector, X, frame: pd.DataFrame, max_channels: int | None, immutable: Iterable
+) -> pd.DataFrame:
+    """Repair flagged stretches; see ``TimeSeriesDetector.repair``.
 
     Parameters
     ----------
-    memory : WindowMemory
-        Remembered windows.
-    n_channels : int
-        Number of channels.
+    detector : TimeSeriesDetector
+        Fitted.
+    X : DataFrame or array-like of shape (row, column)
+        Whole series, whose other cells are kept.
+    frame : DataFrame
+        The same series, checked.
+    max_channels : int, optional
+        Most channels to change in a run of flagged steps.
+    immutable : iterable of column
+        Channels that are not to change.
+    """
+    mutable = _mutable(detector, max_channels, immutable)
+    repaired = (X if isinstance(X, pd.DataFrame) else frame).copy()
+    names, n_flagged = detector.encoder_.names, 0
+    for part in detector.layout_.read(frame):
+        piece = detector._piece(part)
+        flagged = (detector._judge(piece)[0] > detector.threshold_).numpy()
+        n_flagged += flagged.sum()
+        scale = target_scale(detector.encoder_, part.series)
+        as_cells = _cells_of([frame[name].dtype for name in names], *scale)
+        for start, stop in _neighbourhoods(flagged, detector.delay_):
+            cut = piece.cut(start, stop)
+            found = Search(detector, cut, flagged[start:stop], mutable, max_channels, as_cells)
+            _write(repaired, names, part.rows[start:stop], found.best(), scale)
+    if n_flagged:
+        _warn_of_the_rest(detector, repaired, int(n_flagged))
+    return repaired
+
+
+class Path(NamedTuple):
+    """How far the repair of a piece has come.
+
+    Attributes
+    ----------
+    values : Tensor of shape (step, channel)
+        The steps by now.
+    changed : bool Tensor of shape (step, channel)
+        What was changed.
+    scores : Tensor of shape (step,)
+        Their scores by now, minus infinity where they do not count.
+    blame : Tensor of shape (step, channel)
+        What each channel adds to them.
     """
 
-    def __init__(self, memory: WindowMemory, n_channels: int):
-        self.length = memory.length
-        n = len(memory.rows)
-        chosen = torch.linspace(0, n - 1, min(n, MAX_WINDOWS)).long()
-        places = memory.places[chosen]
-        self.windows = memory.rows[chosen].double().unflatten(1, (n_channels, memory.length))
-        first = min(round((1 - TRIED) * len(chosen)), len(chosen) - 1)
-        self.tried = torch.linspace(first, len(chosen) - 1, TRIALS).long().unique()
-        before = places <= places[first] - memory.length
-        # A memory all of whose windows overlap has nothing better to offer.
-        self.rest = self.windows[before] if before.sum() > 1 else self.windows
+    values: Tensor
+    changed: Tensor
+    scores: Tensor
+    blame: Tensor
 
-    @classmethod
-    def of(cls, detector, n_steps: int) -> "Completer | None":
-        """Completer of windows as long as a stretch of so many steps allows, None if of none."""
-        fitting = [m for m in shapes(detector) if m.length <= min(n_steps, MAX_LENGTH)]
-        return cls(fitting[-1], len(detector.encoder_.names)) if fitting else None
 
-    def complete(
+class Search:
+    """Searches the fewest changes that make a piece normal.
+
+    Parameters
+    ----------
+    detector : TimeSeriesDetector
+        Fitted.
+    piece : Piece
+        Flagged steps, and enough around them for every score that a change can change.
+    flagged : bool ndarray of shape (step,)
+        Steps above the threshold.
+    mutable : bool Tensor of shape (channel,)
+        Channels that may change.
+    max_channels : int, optional
+        Most channels to change for a run of flagged steps.
+    as_cells : callable
+        Maps steps to the nearest ones that the columns can hold.
+    """
+
+    def __init__(
         self,
-        values: Float[Tensor, "row channel time"],
-        given: Bool[Tensor, "channel time"],
-        recent: Float[Tensor, "window channel time"],
-        drawing: bool,
-        generator: torch.Generator,
-    ) -> Float[Tensor, "row channel time"]:
-        """Complete windows by the mean of what is missing, or by draws of it.
+        detector,
+        piece: Piece,
+        flagged: np.ndarray,
+        mutable: Tensor,
+        max_channels: int | None,
+        as_cells: Callable[[Tensor], Tensor],
+    ):
+        self.detector, self.piece, self.as_cells = detector, piece, as_cells
+        self.goal, self.join = detector.threshold_ - MARGIN, detector.lengths_[0]
+        self.surroundings = Surroundings(detector, piece.values, piece.observed)
+        # Further out, steps may lack windows that they have in the whole series.
+        strange = torch.from_numpy(flagged)[:, None]
+        self.counted = widened(strange, 2 * detector.delay_)[:, 0]
+        self.first = self._path(piece.values, torch.zeros_like(piece.observed))
+        self.owner = _nearest(runs(flagged, 0), len(piece))
+        chosen = self._chosen(runs(flagged, 0), mutable, max_channels)
+        self.allowed = chosen & widened(strange, self.join) & piece.observed
 
-        Parameters
-        ----------
-        values : float Tensor of shape (row, channel, time)
-            Where not given, any rough guess, which tells the level of silent channels.
-        given : bool Tensor of shape (channel, time)
-            The same for all rows.
-        recent : float Tensor of shape (window, channel, time)
-            Windows of the same series elsewhere, remembered too for this once.
-        drawing : bool
-            Whether to add to each row the misses of a window of the memory.
-        generator : torch.Generator
-            Chooses these.
-        """
-        trials = _centred(self.windows[self.tried], given)
-        misses = trials - self._guesses(trials, _centred(self.rest, given), given)
-        shares = _shares(misses, given)
-        centred = _centred(values, given)
-        known = torch.cat([self.windows, recent])
-        guesses = self._guesses(centred, _centred(known, given), given)
-        mean = values - centred + (shares * guesses).sum(0)
-        if not drawing:
-            return mean
-        drawn = torch.randint(len(trials), (len(values),), generator=generator)
-        return mean + (shares * misses).sum(0)[drawn]
+    def best(self) -> Path:
+        """The lowest path met, without the changes that it does not need."""
+        lowest = path = self.first
+        for _ in range(ROUNDS):
+            cells = path.changed | self._more(path)
+            if (cells == path.changed).all():
+                break
+            path = self._filled(cells)
+            lowest = path if self._excess(path) < self._excess(lowest) else lowest
+        return self._back(lowest)
 
-    def _guesses(self, x: Tensor, windows: Tensor, given: Tensor) -> Tensor:
-        """Posterior means of windows, of shape (guess, row, channel, time)."""
-        mask = given.expand_as(x)
-        x = torch.where(mask, x, 0.0)
-        guesses = [torch.einsum("rct,cut->rcu", x, _straight_lines(given))]
-        flat = windows.flatten(1), x.flatten(1), mask.flatten(1)
-        nothing = torch.zeros_like(flat[0], dtype=torch.bool)
-        guesses += [neighbour_means(*flat, k, nothing).reshape(x.shape) for k in NEIGHBOURS]
-        channels = zip(windows.unbind(1), x.unbind(1), mask.unbind(1), strict=True)
-        guesses.append(torch.stack([gaussian_means(*channel) for channel in channels], dim=1))
-        if 1 < len(given) and given.numel() <= MAX_JOINT:
-            guesses.append(gaussian_means(*flat).reshape(x.shape))
-        return torch.stack(guesses)
+    def _chosen(self, flagged: list, mutable: Tensor, max_channels: int | None) -> Tensor:
+        """Channels that may change at each step: those to blame most for the nearest run."""
+        blame = torch.stack([self.first.blame[slice(*run)].sum(0) for run in flagged])
+        order = blame.where(mutable, -1.0).argsort(dim=1, descending=True)
+        chosen = torch.zeros_like(blame, dtype=torch.bool)
+        chosen.scatter_(1, order[:, :max_channels], True)
+        return (chosen & mutable)[self.owner]
 
+    def _more(self, path: Path) -> Tensor:
+        """Further cells to change for the worst run that is still flagged and has any."""
+        strange = runs((path.scores > self.goal).numpy(), 0)
+        for run in sorted(strange, key=lambda run: -path.scores[slice(*run)].max()):
+            for cells in self._suggested(path, run):
+                if (cells & self.allowed & ~path.changed).any():
+                    return cells & self.allowed
+        return path.changed
 
-def _shares(misses: Float[Tensor, "guess row channel time"], given: Tensor) -> Tensor:
-    """Weights of the guesses that together miss least, of shape (guess, 1, channel, 1)."""
-    shares = misses.new_zeros(len(misses), 1, len(given), 1)
-    for channel in torch.nonzero(~given.all(1))[:, 0].tolist():
-        own = misses[:, :, channel, ~given[channel]].flatten(1)
-        shares[:, 0, channel, 0] = torch.from_numpy(mixture(own.T.numpy()))
-    return shares
+    def _suggested(self, path: Path, run: tuple[int, int]) -> Iterator[Tensor]:
+        """What to change for a run: what is to blame, half as much on either side, all of it."""
+        around = Surroundings(self.detector, path.values, self.piece.observed)
+        cells = find_culprits(around, path.blame * self.allowed, run, self.join)
+        yield cells
+        whole = torch.zeros_like(cells)
+        whole[slice(*run)] = True
+        cells = cells | (path.changed & whole)
+        yield widened(cells, 1 + int(cells.sum(0).max()) // 2)
+        yield whole
 
+    def _filled(self, changed: Tensor) -> Path:
+        """Replace cells by what the others let one expect."""
+        expected = self.as_cells(self.surroundings.hidden(changed).mean)
+        return self._path(torch.where(changed, expected, self.piece.values), changed)
 
-def _centred(windows: Tensor, given: Tensor) -> Tensor:
-    """Windows less the mean of what is given of each channel; of all of it, where nothing is."""
-    counted = torch.where(given.any(1, keepdim=True), given, ~given).to(windows)
-    return windows - (windows * counted).sum(2, keepdim=True) / counted.sum(1, keepdim=True)
+    def _back(self, path: Path) -> Path:
+        """Take back changes without which no further step is flagged."""
+        if not path.changed.any():
+            return path
+        near = self.surroundings.hidden(path.changed).outside(self.piece.values) < 1
+        for run in self.owner.unique():
+            own = path.changed & (self.owner == run)[:, None]
+            order = (self.first.blame * own).sum(0).argsort()
+            for channel in order[own.any(0)[order]]:
+                cells = own & (torch.arange(own.shape[1]) == channel)
+                without = self._without(path, cells)
+                path = without if without is not path else self._without(path, cells & near)
+        return path
 
+    def _without(self, path: Path, cells: Tensor) -> Path:
+        """Take back some changes, if that does no harm."""
+        if not cells.any():
+            return path
+        values = torch.where(cells, self.piece.values, path.values)
+        tried = self._path(values, path.changed & ~cells)
+        return tried if self._excess(tried) <= self._excess(path) else path
 
-def _nearly_whole(straight: Tensor, known: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Windows of a stretch of which little is missing, and where they begin."""
-    share = known.double().mean(1).unfold(0, length, 1).mean(1)
-    begins = torch.nonzero(share >= LEAST_KNOWN)[:, 0]
-    begins = begins[:: max(1, -(-len(begins) // MAX_WINDOWS))]
-    return straight.unfold(0, length, 1)[begins], begins
+    def _excess(self, path: Path) -> tuple[int, float]:
+        """How many steps stay flagged, and by how much."""
+        above = (path.scores - self.goal).clamp(min=0)
+        return int((above > 0).sum()), float(above.sum())
 
-
-def _straight_lines(given: Bool[Tensor, "channel time"]) -> Float[Tensor, "channel time time"]:
-    """Weights that each step gives to given ones: those on either side, or the one at the end."""
-    steps, unit = np.arange(given.shape[1]), np.eye(given.shape[1])
-    weights = np.zeros((*given.shape, given.shape[1]))
-    for channel, seen in enumerate(given.numpy()):
-        for step in steps[seen]:
-            weights[channel, :, step] = np.interp(steps, steps[seen], unit[step, seen])
-    return torch.from_numpy(weights)
-
-
-def _spans(whole: np.ndarray, length: int) -> list[tuple[int, int]]:
-    """Beginnings of windows, and up to where each is to fill the steps that are not whole."""
-    spans, done = [], 0
-    for step in np.flatnonzero(~whole):
-        if step >= done:
-            start = int(np.clip(step - length // 4, 0, len(whole) - length))
-            done = start + length if start + length == len(whole) else start + length * 3 // 4
-            spans.append((start, done))
-    return spans
+    def _path(self, values: Tensor, changed: Tensor) -> Path:
+        piece = Piece(values, self.piece.observed, 0, self.piece.familiar)
+        scores, blame = self.detector._judge(piece)
+        return Path(values, changed, scores.where(self.counted, -torch.inf), blame)
 
 
-def _filled(frame: pd.DataFrame, names: list, cells: np.ndarray, observed) -> pd.DataFrame:
-    """Write cells where they are missing; what is observed keeps its digits."""
-    filled = frame.copy()
-    for name, column, seen in zip(names, cells.T, observed.T, strict=True):
-        if not seen.all():
-            old = read_cells(frame[name], "number")
-            filled[name] = np.where(seen, old, column)
-    return filled
+def _mutable(detector, max_channels: int | None, immutable: Iterable) -> Tensor:
+    """Tell the channels that may change, or say why that cannot be."""
+    if max_channels is not None and max_channels < 1:
+        raise ValueError(f"need max_channels of at least 1, or None; got {max_channels}.")
+    fixed = {immutable} if isinstance(immutable, str) else set(immutable)
+    channels = list(detector.layout_.channels)
+    if unknown := sorted(fixed.difference(channels), key=str):
+        raise ValueError(f"need immutable channels among {channels}; got {unknown}.")
+    mutable = torch.tensor([name not in fixed for name in detector.encoder_.names])
+    if not mutable.any():
+        raise ValueError("need a judged channel that may change; got all as immutable.")
+    return mutable
+
+
+def _neighbourhoods(flagged: np.ndarray, reach: int) -> list[tuple[int, int]]:
+    """Parts of a stretch with flagged steps and all that has to do with their scores."""
+    near = [(a - 3 * reach - 1, b + 3 * reach + 1) for a, b in runs(flagged, 6 * reach + 2)]
+    return [(max(a, 0), min(b, len(flagged))) for a, b in near]
+
+
+def _nearest(flagged: list, n_steps: int) -> Tensor:
+    """Number of the run that is nearest to each step."""
+    middles = torch.tensor([(a + b - 1) / 2 for a, b in flagged])
+    return (torch.arange(n_steps)[:, None] - middles).abs().argmin(1)
+
+
+def _cells_of(dtypes: list, mean: np.ndarray, std: np.ndarray) -> Callable[[Tensor], Tensor]:
+    """Rounding of steps to what columns of some dtypes can hold."""
+    whole = np.array([not types.is_float_dtype(d) and types.is_numeric_dtype(d) for d in dtypes])
+
+    def as_cells(values: Tensor) -> Tensor:
+        cells = values.numpy() * std + mean
+        cells = np.where(whole, cells.round(), cells)
+        return torch.from_numpy((cells - mean) / std)
+
+    return as_cells
+
+
+def _write(repaired: pd.DataFrame, names: list, rows: np.ndarray, path: Path, scale) -> None:
+    """Write the changed cells into the frame, in the dtypes of its columns."""
+    mean, std = scale
+    cells = path.values.numpy() * std + mean
+    for name, new, changed in zip(names, cells.T, path.changed.numpy().T, strict=True):
+        if changed.any():
+            place = repaired.columns.get_loc(name)
+            column = repaired.iloc[:, place].copy()
+            whole = types.is_numeric_dtype(column.dtype) and not types.is_float_dtype(column.dtype)
+            kept = new[changed].round() if whole else new[changed]
+            column.iloc[rows[changed]] = pd.Series(kept).astype(column.dtype).array
+            repaired.isetitem(place, column)
+
+
+def _warn_of_the_rest(detector, repaired: pd.DataFrame, n_flagged: int) -> None:
+    """Warn of steps that are still anomalies."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of further columns it was told before
+        scores, _ = detector._score(repaired)
+    rest = repaired.index[scores > detector.threshold_].tolist()
+    if rest:
+        labels = f"{rest[:NAMED]}{' and more' if len(rest) > NAMED else ''}"
+        warnings.warn(
+            f"{len(rest)} steps stay above the threshold, of {n_flagged} before, as near to it as "
+            f"these channels allow: rows {labels}.",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -13,6 +13,7 @@ from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.mlops.signature import TOP_COLUMNS, input_names, is_series, optional_names
 from anomdiff.scoring.thresholds import check_share
 
+SPAN = ("start", "end")
 EXPECTED = ("expected", "low", "high")
 
 
@@ -29,6 +30,8 @@ class Wishes(NamedTuple):
         Records per row.
     include_expected : bool
         Tell also what could be expected in a column, and the interval it should lie in.
+
+    The records of a step say also from when to when its channel is to blame.
     """
 
     alpha: float | None = None
@@ -110,11 +113,11 @@ class Answers:
         if not len(flagged):
             return reasons
         rows = rows.reset_index(drop=True)
-        # A step is judged by the steps around it, so that series have to stay whole.
-        judged = rows if is_series(self.detector) else rows.iloc[flagged]
-        lines = self.detector.explain(judged, top=wishes.top_columns)
-        lines = lines[lines["row"].isin(flagged)]
-        shown = ["column", "value", "contribution"]
+        if is_series(self.detector):  # a step is judged by the steps around it
+            lines = self.detector.explain(rows, top=wishes.top_columns, rows=flagged)
+        else:
+            lines = self.detector.explain(rows.iloc[flagged], top=wishes.top_columns)
+        shown = ["column", "value", "contribution", *(name for name in SPAN if name in lines)]
         shown += [name for name in EXPECTED if wishes.include_expected and name in lines]
         for row, *cells in lines[["row", *shown]].itertuples(index=False, name=None):
             reasons[row].append(dict(zip(shown, map(_plain, cells), strict=True)))

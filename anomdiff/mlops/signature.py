@@ -29,8 +29,8 @@ PARAMETERS = (
     ParamSpec("alpha", DataType.double, None),
     ParamSpec("explain", DataType.boolean, False),
     ParamSpec("top_columns", DataType.long, TOP_COLUMNS),
+    ParamSpec("include_expected", DataType.boolean, False),
 )
-INCLUDE_EXPECTED = ParamSpec("include_expected", DataType.boolean, False)
 # Moments are nanoseconds; steps of numbered times are seldom as large.
 MILLISECOND = 1e6
 
@@ -68,11 +68,10 @@ def infer_signature(
     inputs = Schema(columns) if style == "columns" else _tensor(columns)
     by_row = [c for c in columns if c.name in _labels(detector)]
     channel = [ColSpec(DataType.string, "channel")] if is_series(detector) else []
-    expected = [] if is_series(detector) else [INCLUDE_EXPECTED]
     return ModelSignature(
         inputs=inputs,
         outputs=Schema([*SCORES, *channel, *by_row]),
-        params=ParamSchema([*PARAMETERS, *expected]),
+        params=ParamSchema([*PARAMETERS]),
     )
 
 

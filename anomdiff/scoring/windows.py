@@ -156,6 +156,36 @@ def by_channel(
     return torch.where(share < LEAST_SHARE, torch.nan, scaled)
 
 
+def without_optimism(
+    folded: Float[Tensor, "voice step channel"], fresh: Bool[Tensor, "step"]
+) -> Float[Tensor, "voice step channel"]:
+    """Scale the network's energies of steps it was trained on up to those of steps it was not.
+
+    A network restores what it was trained on better than what is new. The remembered windows need
+    no such factor: those that overlap a step do not vouch for it.
+
+    Parameters
+    ----------
+    folded : float Tensor of shape (voice, step, channel)
+        Folded energies of training steps, NaN where unknown; the last voice is the network.
+    fresh : bool Tensor of shape (step,)
+        Steps that the network was not trained on; nothing is scaled if there are none.
+
+    Returns
+    -------
+    folded : float Tensor of shape (voice, step, channel)
+        The same, the last voice multiplied by the ratio of mean energies, at least 1, where not
+        fresh.
+    """
+    energies = folded[-1].sum(1)
+    seen, unseen = energies[~fresh].nanmean(), energies[fresh].nanmean()
+    ratio = unseen / seen
+    if not ratio.isfinite() or ratio < 1:
+        return folded
+    scaled = torch.where(fresh[:, None], folded[-1], ratio * folded[-1])
+    return torch.cat([folded[:-1], scaled[None]])
+
+
 @dataclass(frozen=True)
 class WindowCalibration:
     """What folded energies of normal steps are like, voice by voice; the last is the network.

@@ -87,5 +87,16 @@ def test_series_are_checked_without_samples():
 
     found = findings(detector, waves(300, seed=1, start=600))
 
-    assert list(found.index) == ["converged", "overfitted", "underfitted", "exchangeable"]
+    training = ["converged", "overfitted", "underfitted"]
+    assert list(found.index) == [*training, "calibration", "exchangeable"]
     assert found["advice"].str.endswith(".").all()
+    assert found.loc["calibration", "value"] == 600 / 8
+
+
+def test_few_stretches_for_the_threshold_are_told():
+    detector = TimeSeriesDetector(steps=50, **QUICK).fit(waves(600, seed=0))
+
+    found = findings(detector).loc["calibration"]
+
+    assert not found["ok"]
+    assert "1280 normal steps" in found["advice"]

@@ -272,14 +272,18 @@ def test_steps_are_explained_by_the_series_around_them(series):
     address, _ = series
     rows = panel(80, seed=9)
     rows.loc[40, "slow"] += 8
-    request = {"dataframe_records": as_records(rows), "params": {"explain": True, "top_columns": 1}}
+    wishes = {"explain": True, "top_columns": 1, "include_expected": True}
 
-    answer = strict(send(address, request))["predictions"]
+    answer = send(address, {"dataframe_records": as_records(rows), "params": wishes})
+    answer = strict(answer)["predictions"]
 
     flagged = [bool(row["reasons"]) for row in answer]
     assert flagged == [row["is_anomaly"] for row in answer]
     assert flagged[40]
-    assert answer[40]["reasons"][0]["column"] == "slow"
+    (reason,) = answer[40]["reasons"]
+    assert reason["column"] == "slow"
+    assert pd.Timestamp(reason["start"]) <= rows["time"][40] <= pd.Timestamp(reason["end"])
+    assert reason["low"] <= reason["expected"] <= reason["high"] < reason["value"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from anomdiff.scoring.windows import (
     WindowNetwork,
     cut_windows,
     fold,
+    without_optimism,
 )
 from tests.oracles import Zero
 
@@ -199,3 +200,24 @@ def test_a_voice_that_training_never_heard_leaves_the_scores_finite():
 
     assert scores.isfinite().all()
     assert blame.isfinite().all()
+
+
+def test_energies_of_the_network_are_scaled_up_to_those_of_fresh_steps():
+    folded, fresh = torch.rand(3, 40, 2) + 1, torch.arange(40) >= 30
+    folded[-1, :30] /= 5
+    folded[-1, :4] = torch.nan
+
+    scaled = without_optimism(folded, fresh)
+
+    torch.testing.assert_close(scaled[:-1], folded[:-1])
+    torch.testing.assert_close(scaled[-1, fresh], folded[-1, fresh])
+    means = [scaled[-1, part].sum(1).nanmean() for part in (fresh, ~fresh)]
+    torch.testing.assert_close(*means)
+
+
+def test_energies_are_never_scaled_down_nor_without_fresh_steps():
+    folded, fresh = torch.rand(3, 40, 2) + 1, torch.arange(40) >= 30
+    folded[-1, :30] *= 5
+
+    for steps_ in (fresh, ~fresh & fresh):
+        torch.testing.assert_close(without_optimism(folded, steps_), folded)
