@@ -15,8 +15,9 @@ PAIRS_AT_ONCE = 2**20
 COPY = 1e-9
 # Remembered rows that are looked at exactly, or passed over, together.
 BLOCK = 16
-# A row that this many blocks may hold the nearest of is compared with all that is remembered.
-MANY_BLOCKS = 8
+# A row that this many blocks may still hold the nearest of, when some have been looked at, is
+# compared with all that is remembered.
+MANY_BLOCKS, LOOKS = 8, 3
 # Fewer pairs than these are compared at once: bounds would cost more than they save.
 FEW_PAIRS = 2**17
 # Rows, and remembered ones, whose bounds are worked out at once: they stay in the CPU's cache.
@@ -102,7 +103,7 @@ class Memory:
         """Look at the blocks that can hold the nearest row, those with the least bounds first."""
         best = Nearest(x.new_full((len(x),), torch.inf), torch.zeros(len(x), dtype=torch.long))
         pending = torch.arange(len(x))
-        most = MANY_BLOCKS if own is None else len(bounds)  # the first holds the own row only
+        looks = 0
         while len(pending):
             block = bounds.argmin(0)
             bounds.scatter_(0, block[None], torch.inf)
@@ -112,12 +113,14 @@ class Memory:
             least = best.squares[pending]
             above = (least * (1 + torch.finfo(torch.float32).eps)).float()  # never below it
             n_left = torch.where(least > 0, (bounds <= above).sum(0), 0)
+            looks += 1
+            most = MANY_BLOCKS if looks >= LOOKS else len(bounds)
             many = pending[n_left > most]  # equally near, or far out
             if len(many):
                 everything = self._compared(*_chosen(many, x, seen, own), [scaled])
                 best.improve(many, *everything)
             left = (n_left > 0) & (n_left <= most)
-            pending, bounds, most = pending[left], bounds[:, left], MANY_BLOCKS
+            pending, bounds = pending[left], bounds[:, left]
         return best
 
     def _compared(self, x, seen, own, kinds: list[bool]) -> list["Nearest"]:
