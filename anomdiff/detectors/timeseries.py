@@ -9,11 +9,10 @@ from torch import Tensor
 
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.fitting import fit_denoiser
-from anomdiff.detectors.forecasting import QUANTILES, look_ahead, risks, sample_paths, summary
 from anomdiff.detectors.parallel import map_blocks
 from anomdiff.detectors.segments import alarm_segments
+from anomdiff.detectors.series_answers import SeriesAnswers
 from anomdiff.detectors.streaming import Streams
-from anomdiff.detectors.window_imputation import impute_steps
 from anomdiff.detectors.window_parts import (
     Piece,
     are_held_out,
@@ -25,9 +24,6 @@ from anomdiff.detectors.window_parts import (
     training_windows,
     usable_lengths,
 )
-from anomdiff.detectors.window_reasons import explain_steps
-from anomdiff.detectors.window_repairs import repair_steps
-from anomdiff.detectors.window_samples import sample_windows
 from anomdiff.diffusion.networks import TemporalNet
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.window import WindowEncoder
@@ -47,7 +43,7 @@ MAX_REGRESSION = 50_000
 MAX_TRAINING_NUMBERS = 2**23
 
 
-class TimeSeriesDetector(DiffusionDetector):
+class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     """Anomaly detector for one time series or a panel of many.
 
     Windows of several lengths are compared with remembered normal windows, and restored by a
@@ -225,230 +221,6 @@ class TimeSeriesDetector(DiffusionDetector):
         check_is_fitted(self)
         return alarm_segments(scored, self.layout_.series, self.layout_.time, join)
 
-    def explain(self, X, *, top=None, rows=None) -> pd.DataFrame:
-        """Name the channels and steps to blame for a step's score, and what was expected there.
-
-        Windows blur: steps around an anomaly are flagged too. Of a run of flagged steps, those
-        are to blame that lie far from what is expected when they are hidden, given the steps
-        around and the other channels. Expected is what ``impute`` would fill in.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (row, column)
-            Whole series: a step is judged by the windows around it.
-        top : int, optional
-            Channels per step, the largest contributions first; all by default.
-        rows : array-like, optional
-            Rows to explain, as labels in the index of ``X`` or a mask; all by default. Best
-            those that are flagged, ``scored["is_anomaly"]``. With five channels, a run of
-            flagged steps takes about 0.2 s, however many of it are asked for, another step 1 ms.
-
-        Returns
-        -------
-        reasons : DataFrame
-            Columns ``row`` (label in the index of ``X``), ``column``, ``start`` and ``end`` (of
-            the steps of the channel that are to blame: times, or index labels; the step itself
-            where the channel is not to blame), ``value``, ``expected``, ``low`` and ``high`` (an
-            interval of 90 %, in the units of the channel; missing where a stretch is shorter
-            than all windows) and ``contribution``. The contributions of a step add up to its
-            score; a step that scores less than a typical normal one blames all channels alike.
-
-        Raises
-        ------
-        ValueError
-            If the data cannot be used, ``top`` is below 1, or ``rows`` names no rows of ``X``.
-        """
-        check_is_fitted(self)
-        return explain_steps(self, self._check(X, reset=False, by_name=True), top, rows)
-
-    def forecast(
-        self, X, horizon, *, n_draws=400, quantiles=QUANTILES, random_state=None
-    ) -> pd.DataFrame:
-        """Forecast each series: the steps to come are the missing end of a window.
-
-        What remembered windows and a regression on them expect after the history is weighed by
-        how well both did within training; the spread is that of their misses there.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (row, column)
-            Recent rows of every series, twice the longest window or more: what happened there
-            is remembered too, which keeps up with a drift.
-        horizon : int
-            Steps to forecast. Beyond half of the longest window, draws are continued from
-            where they have got to.
-        n_draws : int, default=400
-            Paths drawn per series.
-        quantiles : sequence of float
-            Quantiles of each step and channel.
-        random_state : int, RandomState or None, default=None
-            Seed of the draws; that of the fit by default.
-
-        Returns
-        -------
-        expected : DataFrame
-            One row per series, step and channel: the series (if there are several), the time
-            (if there is one, a median step apart), ``step`` from 1, ``channel``, ``mean`` and
-            the quantiles, ``q05`` for 0.05. In the units of the channel.
-
-        Raises
-        ------
-        ValueError
-            If a series has too few rows since its last gap in time.
-
-        References
-        ----------
-        Forecasts as imputation: Tashiro et al. (2021), "CSDI", section 4.
-        """
-        aheads = self._look_ahead(X, horizon, n_draws, random_state)
-        return summary(self.layout_, self.encoder_.names, aheads, quantiles)
-
-    def forecast_paths(self, X, horizon, *, n_draws=400, random_state=None) -> pd.DataFrame:
-        """Draw how each series may go on; parameters as of ``forecast``.
-
-        Returns
-        -------
-        paths : DataFrame
-            One row per series, draw and step: the series and the time as of ``forecast``,
-            ``step``, ``draw`` and a column for each channel. The steps and channels of a draw
-            belong together.
-        """
-        aheads = self._look_ahead(X, horizon, n_draws, random_state)
-        return sample_paths(self.layout_, self.encoder_.names, aheads)
-
-    def risk(self, X, event, horizon, *, n_draws=400, random_state=None) -> pd.DataFrame:
-        """Probability that channels leave their bounds within the steps to come.
-
-        Parameters
-        ----------
-        X, horizon, n_draws, random_state
-            As of ``forecast``.
-        event : dict of channel to (low, high)
-            What is harmless, None for no bound: ``{"temperature": (None, 80)}``. The event is
-            that any of these channels is outside.
-
-        Returns
-        -------
-        risks : DataFrame
-            One row per series and step, as of ``forecast``: ``probability`` that the event
-            has happened by then. That of the last step is the risk within the horizon.
-
-        Raises
-        ------
-        ValueError
-            If ``event`` names no channel that is judged, or a series has too few rows.
-        """
-        aheads = self._look_ahead(X, horizon, n_draws, random_state)
-        return risks(self.layout_, self.encoder_.names, aheads, event)
-
-    def impute(self, X, *, n_draws=None, random_state=None) -> pd.DataFrame:
-        """Fill missing cells by what is expected given the steps around, or by draws of that.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (row, column)
-            Series with missing cells, whole ones best: they are learned from too. Rows that
-            are not there are not filled in.
-        n_draws : int, optional
-            Number of draws from the conditional distribution; by default its mean.
-        random_state : int, RandomState or None, default=None
-            Seed of the draws; that of the fit by default.
-
-        Returns
-        -------
-        filled : DataFrame
-            ``X`` without missing cells, but for those of context channels. With ``n_draws``,
-            one frame below the other, the number of the draw first in the index.
-
-        References
-        ----------
-        Tashiro et al. (2021), "CSDI", section 4.
-        """
-        check_is_fitted(self)
-        frame = self._check(X, reset=False, by_name=True)
-        return impute_steps(self, frame, n_draws, random_state)
-
-    def repair(self, X, *, max_channels=None, immutable=()) -> pd.DataFrame:
-        """Make flagged stretches normal by changing as few channels and steps as possible.
-
-        What is to blame is replaced by what the rest of the series lets one expect.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (row, column)
-            Whole series.
-        max_channels : int, optional
-            Most channels to change for a run of flagged steps; any number by default.
-        immutable : sequence of column, default=()
-            Channels that are not to change.
-
-        Returns
-        -------
-        repaired : DataFrame
-            Index, columns and dtypes of ``X``. Untouched cells are as they were, and missing
-            ones stay missing; ``X.compare(repaired)`` shows the changes of a frame.
-
-        Raises
-        ------
-        ValueError
-            If the data cannot be used, ``max_channels`` is below 1, or ``immutable`` names
-            unknown channels or all that are judged.
-
-        Warns
-        -----
-        UserWarning
-            If steps stay above the threshold, the fewest found.
-
-        Notes
-        -----
-        The search is greedy: fewer changes may exist. What is filled in is a mean, smoother than
-        a series is; a draw is what ``impute`` with ``n_draws`` gives where cells are missing.
-        """
-        check_is_fitted(self)
-        frame = self._check(X, reset=False, by_name=True)
-        return repair_steps(self, X, frame, max_channels, immutable)
-
-    def sample(self, n, *, length=None, series=None, random_state=None) -> pd.DataFrame:
-        """Draw new windows like the training data: for tests, and for what needs more data.
-
-        Each is drawn from a Gaussian fitted to the neighbours of a remembered window, with as
-        many neighbours as take it as far from remembered windows as unseen ones are. The trained
-        network takes no part: what it draws is too rough.
-
-        Parameters
-        ----------
-        n : int
-            Number of windows.
-        length : int, optional
-            Steps of each, at most as many as the longest window in ``lengths_`` has; by default
-            those of the network's windows.
-        series : label, optional
-            Series of a panel whose scale the windows have; by default that of one drawn at
-            random for each window. ``score_frame`` knows the scale by this label.
-        random_state : int, RandomState or None, default=None
-            Seed of the draws; that of the fit by default.
-
-        Returns
-        -------
-        drawn : DataFrame
-            A panel of ``n`` series, one below the other, laid out as the detector was fitted: a
-            column of series (``series``, if there was none) with numbers from 0, the column of
-            time, from 0 or 1970 in steps as of training (``step``, if there was none), and the
-            channels as floats within the range of training; those that are not judged are
-            missing.
-
-        Raises
-        ------
-        ValueError
-            If ``n`` or ``length`` is no such number, or training showed no such series.
-
-        References
-        ----------
-        Vincent and Bengio (2003), "Manifold Parzen Windows".
-        """
-        check_is_fitted(self)
-        return sample_windows(self, n, length, series, random_state)
-
     # -- checking ------------------------------------------------------------------------
 
     def _check(self, X, *, reset, by_name=False) -> pd.DataFrame:
@@ -544,11 +316,6 @@ class TimeSeriesDetector(DiffusionDetector):
         p_values = conformal_p_values(self.calibration_scores_, scores)
         extra = {"channel": np.array(channels, dtype=object), **self.layout_.labels(frame)}
         return self._scored(frame, scores, p_values, scores > self.threshold_, extra)
-
-    def _look_ahead(self, X, horizon, n_draws, random_state):
-        check_is_fitted(self)
-        frame = self._check(X, reset=False, by_name=True)
-        return look_ahead(self, frame, horizon, n_draws, random_state)
 
     def _lay_out(self, frame, stretches, judged) -> tuple[np.ndarray, dict]:
         """Put scores and the channel most to blame back into the order of the frame."""

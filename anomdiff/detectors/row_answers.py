@@ -1,0 +1,153 @@
+"""What a detector of tables answers beside scores: reasons, repairs, missing cells, new rows."""
+
+from sklearn.utils.validation import check_is_fitted
+
+from anomdiff.detectors.generation import impute_rows, sample_rows
+from anomdiff.detectors.reasons import explain_rows
+from anomdiff.detectors.repairs import repair_rows
+
+
+class RowAnswers:
+    """Answers of a fitted detector of rows; mixed into ``TabularDetector``."""
+
+    def explain(self, X, *, top=None):
+        """Name the columns to blame for each row's score.
+
+        A column is to blame as far as the score falls when its value is replaced by what
+        the other columns let one expect: the better of what the network expects there and what
+        the row has that is nearest in the other columns.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Rows to explain; best the few with the highest scores, because each costs
+            two scorings per column.
+        top : int, optional
+            Columns per row, the largest contributions first; all by default.
+
+        Returns
+        -------
+        reasons : DataFrame
+            Columns ``row`` (label in the index of ``X``), ``column``, ``value``, ``expected``,
+            ``low`` and ``high`` (range of the 19 remembered rows nearest in the other columns,
+            which holds at least about 90 % of normal values; missing for categories and flags)
+            and ``contribution``. The contributions of a row add up to its anomaly score, 0 for
+            a typical normal row; a row that scores less blames all columns alike.
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be used, or ``top`` is below 1.
+        """
+        check_is_fitted(self)
+        return explain_rows(self, X, self._check(X, reset=False, by_name=True), top)
+
+    def repair(self, X, *, max_columns=None, immutable=()):
+        """Make anomalies normal by changing as few columns as possible.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Rows to repair.
+        max_columns : int, optional
+            Most columns to change in a row; any number by default.
+        immutable : sequence of str, default=()
+            Columns that are not to change.
+
+        Returns
+        -------
+        repaired : DataFrame
+            Index, columns and dtypes of ``X``. Normal rows and untouched cells are as they
+            were; ``X.compare(repaired)`` shows the changes of a frame.
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be used, ``max_columns`` is below 1, or ``immutable`` names
+            unknown columns or all.
+
+        Warns
+        -----
+        UserWarning
+            If rows stay above the threshold, with the lowest score found; ``score_frame``
+            flags these.
+
+        Notes
+        -----
+        The columns are searched greedily, in two ways: fewer changes may exist. A value comes
+        from a remembered row; a present cell becomes missing only where it mostly is.
+
+        References
+        ----------
+        Counterfactual explanations: Wachter et al. (2018), "Counterfactual Explanations
+        without Opening the Black Box". Nearest unlike rows as their source: Keane and Smyth
+        (2020), "Good Counterfactuals and Where to Find Them".
+        """
+        check_is_fitted(self)
+        frame = self._check(X, reset=False, by_name=True)
+        return repair_rows(self, X, frame, max_columns, immutable)
+
+    def impute(self, X, *, n_draws=None, random_state=None):
+        """Fill missing cells by what the other cells of the row let one expect.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (row, column)
+            Rows with missing cells, missing at random: that a cell is missing is not used.
+        n_draws : int, optional
+            Number of times to draw the missing cells from their joint distribution, for
+            multiple imputation and intervals. By default every cell gets one best value: the
+            mean of a number, the likeliest category.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        filled : DataFrame
+            Index, columns and dtypes of ``X``, observed cells unchanged. With ``n_draws``,
+            so many such frames, one below the other, told apart by ``draw``, a further first
+            level of the index: ``filled.xs(0, level="draw")`` is the first.
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be used, or ``n_draws`` is below 1.
+
+        References
+        ----------
+        Multiple imputation: Rubin (1987), "Multiple Imputation for Nonresponse in Surveys".
+        """
+        check_is_fitted(self)
+        frame = self._check(X, reset=False, by_name=True)
+        return impute_rows(self, X, frame, n_draws, random_state)
+
+    def sample(self, n, *, conditions=None, random_state=None):
+        """Draw new rows like the training rows, as far from these as held-out rows are.
+
+        Remembered rows are recombined, noised and denoised. How much of that it takes is found
+        at the first call on a fitted detector, which therefore takes longer than the next.
+
+        Parameters
+        ----------
+        n : int
+            Number of rows.
+        conditions : dict of column to value, optional
+            Columns to fix: to one value, or to one per row. A missing value is a value too. What
+            training never showed is taken for what comes nearest.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        rows : DataFrame of shape (n, used column)
+            In the dtypes and categories of training. Columns that the detector ignores, such
+            as identifiers, are left out.
+
+        Raises
+        ------
+        ValueError
+            If ``n`` is below 1, or ``conditions`` name an unknown column or hold a value that
+            cannot be read.
+        """
+        check_is_fitted(self)
+        return sample_rows(self, n, conditions, random_state)
