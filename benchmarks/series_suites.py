@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.series_alarms import alarms_line, alarms_table, measure_alarms
 from benchmarks.series_files import SkabRun, Source, find_asd, find_skab
 from benchmarks.series_generated import generated, kinds
 from benchmarks.series_results import complete, series_file, summary
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.suite in ("skab", "asd") and options.data is None:
         parser.error(f"need --data for {options.suite}; got none")
     if options.suite not in QUALITY_METHODS:
-        return {"panel": _panel, "stream": _stream}[options.suite](options)
+        return UNLABELLED[options.suite](options)
     if options.out is None:
         parser.error(f"need --out for {options.suite}, which continues it; got none")
     try:
@@ -89,6 +90,17 @@ def _stream(options: argparse.Namespace) -> int:
     return 0
 
 
+def _alarms(options: argparse.Namespace) -> int:
+    rates = measure_alarms(options.seeds, options.processes, options.params)
+    _write(rates, options.out)
+    print(alarms_table(rates))
+    print(alarms_line(rates))
+    return 0
+
+
+UNLABELLED = {"panel": _panel, "stream": _stream, "alarms": _alarms}
+
+
 def _write(figures: pd.DataFrame, path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,9 +113,10 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--suite",
         required=True,
-        choices=[*QUALITY_METHODS, "panel", "stream"],
+        choices=[*QUALITY_METHODS, *UNLABELLED],
         help="skab, asd: public data. generated: spikes and level shifts. panel: time and memory "
-        "for many series and for a long one. stream: row by row, against all at once",
+        "for many series and for a long one. stream: row by row, against all at once. alarms: how "
+        "many of new normal steps, by the length of training",
     )
     add("--data", type=Path, help="skab: folder of valve1, ...; asd: npz file or its folder")
     add("--out", type=Path, help="a CSV; skab, asd and generated continue it")
@@ -115,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         "without anomalies, which was recorded at another operating point (default: first); "
         "each wants its own --out",
     )
-    add("--seeds", type=count, default=5, help="generated: series per shape and kind")
+    add("--seeds", type=count, default=5, help="generated, alarms: series per shape and kind")
     add("--n-series", type=count, default=1_000, help="panel: series")
     add("--n-steps", type=count, help="panel: rows per series (2000); stream: rows (10000)")
     add("--n-channels", type=count, default=5, help="panel: channels")

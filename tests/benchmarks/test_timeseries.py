@@ -6,7 +6,7 @@ import pytest
 
 import anomdiff
 from anomdiff.evaluation.metrics import period, vus_pr
-from benchmarks import series_runs, series_suites, timeseries
+from benchmarks import series_alarms, series_runs, series_suites, timeseries
 from benchmarks.series_files import Series, SkabRun, TsbFile, find_asd, find_skab, find_tsb
 from benchmarks.series_generated import KINDS, N_TRAIN, SHAPES, Generated, kinds
 from benchmarks.series_methods import METHODS, to_points
@@ -474,3 +474,15 @@ def test_a_stream_is_compared_with_the_batch(suite):
     assert results["step"].tolist() == list(range(20))
     assert (results["ms"] > 0).all()
     assert line.startswith("stream: steps 20, scored 20 | largest difference to batch 0.00e+00 |")
+
+
+def test_alarms_are_counted_by_the_length_of_training():
+    params = {"steps": 20, "width": 16, "n_blocks": 1, "lengths": (8, 16)}
+
+    rates = series_alarms.measure_alarms(1, 1, params, lengths=(300, 600), n_new=300)
+
+    assert len(rates) == 3 * 2 * 2
+    assert rates["rate"].between(0, 0.5).all()
+    wide = rates.pivot_table("rate", ["shape", "n_train"], "alpha")
+    assert (wide[0.05] >= wide[0.01]).all()
+    assert series_alarms.alarms_line(rates).endswith("series 6")
