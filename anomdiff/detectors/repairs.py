@@ -28,12 +28,10 @@ from anomdiff.detectors.reasons import (
     score_rows,
     suggest,
 )
+from anomdiff.detectors.recall import seeded
 from anomdiff.scoring.attribution import scores_with_one_replaced
-from anomdiff.scoring.calibration import TIE
+from anomdiff.scoring.calibration import safely_below
 
-# Scores differ by rounding between batches; a repaired row is to be normal in any. The score of the
-# row that sets the threshold still is.
-MARGIN = TIE / 2
 # Nearest remembered rows among which to look for one that is itself normal; and how many, of all,
 # where these are not, because rows repeat.
 N_DONORS, N_FURTHER = 10, 1000
@@ -110,8 +108,7 @@ class Search:
         self.detector, self.rows, self.mutable = detector, rows, mutable
         self.most = min(max_columns or len(mutable), int(mutable.sum()))
         self.parts = column_parts(detector)
-        threshold = detector.threshold_
-        self.goal = threshold - MARGIN * (1 + abs(threshold))
+        self.goal = safely_below(detector.threshold_)
         self.donors = self._find_donors()
 
     def best(self) -> Path:
@@ -135,7 +132,7 @@ class Search:
     def _look_further(self, found: Cells, lost: Tensor) -> None:
         """Replace donors by the nearest normal row of many, if any is normal."""
         rows = remembered(self.detector)
-        some = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:N_FURTHER]
+        some = torch.randperm(len(rows), generator=seeded(0))[:N_FURTHER]
         further = as_cells(self.detector, rows[some])
         normal = self._score(*further) <= self.goal
         if normal.any():

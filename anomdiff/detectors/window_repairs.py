@@ -19,9 +19,8 @@ from anomdiff.detectors.segments import runs
 from anomdiff.detectors.window_culprits import find_culprits, widened
 from anomdiff.detectors.window_expectations import Surroundings
 from anomdiff.detectors.window_parts import Piece
+from anomdiff.scoring.calibration import safely_below
 
-# Scores differ by rounding between pieces; repaired steps are to be normal in any.
-MARGIN = 1e-5
 # How often what is still flagged is looked at anew.
 ROUNDS = 20
 # Row labels that a warning names.
@@ -114,7 +113,7 @@ class Search:
         as_cells: Callable[[Tensor], Tensor],
     ):
         self.detector, self.piece, self.as_cells = detector, piece, as_cells
-        self.goal, self.join = detector.threshold_ - MARGIN, detector.lengths_[0]
+        self.goal, self.join = safely_below(detector.threshold_), detector.lengths_[0]
         self.surroundings = Surroundings(detector, piece.values, piece.observed)
         # Further out, steps may lack windows that they have in the whole series.
         strange = torch.from_numpy(flagged)[:, None]

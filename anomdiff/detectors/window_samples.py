@@ -22,6 +22,7 @@ from torch import Tensor
 
 from anomdiff.detectors.forecasting import seeded, shapes, target_scale
 from anomdiff.detectors.recall import nearest_rows
+from anomdiff.encoding.panel import PanelLayout
 from anomdiff.scoring.window_memory import WindowMemory
 
 # Numbers of neighbours to try; and how far from the remembered windows, in distances of windows
@@ -36,8 +37,6 @@ AT_ONCE = 64
 N_MARGINAL, N_QUANTILES = 300, 1001
 # Neighbouring windows are linked that share this many of their steps.
 LINKED = 0.25
-# Numbered times are seldom as far apart: these are nanoseconds since 1970.
-MILLISECOND = 1e6
 
 
 def sample_windows(detector, n: int, length: int | None, series, random_state) -> pd.DataFrame:
@@ -161,15 +160,16 @@ def _laid_out(detector, values: np.ndarray) -> pd.DataFrame:
     if layout.time is None:
         times = {"step": steps} if "step" not in taken else {}
     else:
-        times = {layout.time: _times(steps, layout.step)}
+        times = {layout.time: _times(steps, layout)}
     nothing = np.full(n * length, np.nan)
     channels = {name: cells.get(name, nothing) for name in layout.channels}
     return pd.DataFrame({series: np.repeat(np.arange(n), length), **times, **channels})
 
 
-def _times(steps: np.ndarray, step: float | None):
+def _times(steps: np.ndarray, layout: PanelLayout):
     """Numbers of steps as times that lie as far apart as those of training."""
-    times = steps * (step or 1)
-    if (step or 1) >= MILLISECOND:
+    step = layout.step or 1
+    times = steps * step
+    if layout.has_dates:
         return pd.to_datetime(times.astype(np.int64))
-    return times.astype(np.int64) if float(step or 1).is_integer() else times
+    return times.astype(np.int64) if float(step).is_integer() else times

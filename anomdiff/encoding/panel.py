@@ -12,6 +12,8 @@ from anomdiff.encoding.cells import read_cells, storage
 
 # Where time jumps by more than this many usual steps, a new stretch begins.
 GAP = 3.0
+# Dates are nanoseconds; steps of numbered times are seldom as large.
+MILLISECOND = 1e6
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class PanelLayout:
     time: Any
     channels: tuple
     step: float | None = None
+
+    @property
+    def has_dates(self) -> bool:
+        """Whether times are dates, as far as the usual step tells."""
+        return self.step is not None and self.step >= MILLISECOND
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, series=None, time=None) -> "PanelLayout":

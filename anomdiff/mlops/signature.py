@@ -31,8 +31,6 @@ PARAMETERS = (
     ParamSpec("top_columns", DataType.long, TOP_COLUMNS),
     ParamSpec("include_expected", DataType.boolean, False),
 )
-# Moments are nanoseconds; steps of numbered times are seldom as large.
-MILLISECOND = 1e6
 
 
 def infer_signature(
@@ -143,7 +141,7 @@ def _series_names(detector) -> list:
 def _has_dates(layout, example) -> bool:
     if example is not None:
         return storage(example[layout.time]) != "number"
-    return layout.step is not None and layout.step >= MILLISECOND
+    return layout.has_dates
 
 
 def _data_type(column: Column) -> DataType:

@@ -153,6 +153,11 @@ def largest_ties(scores: np.ndarray | float) -> np.ndarray | float:
     return scores + TIE * (1 + np.abs(scores))
 
 
+def safely_below(threshold: float) -> float:
+    """Score that is not above a threshold in any batch; that of the row that sets it still is."""
+    return threshold - TIE / 2 * (1 + abs(threshold))
+
+
 def needed_rows(alpha: float) -> int:
     """Fewest held-out rows with which a p-value can reach ``alpha``."""
     return math.ceil(1 / alpha - 1e-9) - 1
