@@ -18,14 +18,14 @@ from sklearn.utils.validation import check_is_fitted
 from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.diffusion.denoiser import Denoiser
+from anomdiff.encoding.channel_scaler import WindowEncoder
 from anomdiff.encoding.schema import Schema
 from anomdiff.encoding.table import TableEncoder
-from anomdiff.encoding.window import WindowEncoder
+from anomdiff.reference.window_bank import LevelMemory, WindowMemory
 from anomdiff.scoring.calibration import ScoreCalibration
-from anomdiff.scoring.dependence import Dependence
-from anomdiff.scoring.linear import StepRegression
-from anomdiff.scoring.window_memory import LevelMemory, WindowMemory
-from anomdiff.scoring.windows import WindowCalibration
+from anomdiff.scoring.cooccurrence import Dependence
+from anomdiff.scoring.step_regression import StepRegression
+from anomdiff.scoring.window_scores import WindowCalibration
 
 FORMAT = 1
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
@@ -134,6 +134,7 @@ def _restore(description: dict, tensors: dict[str, torch.Tensor]):
         detector.feature_names_in_ = np.array(description["feature_names_in"], dtype=object)
     detector.encoder_ = kind.encoder.from_dict(description["encoder"])
     detector.history_ = pd.DataFrame(description["history"])
+    detector.n_iter_ = int(detector.history_["step"].max())
     detector.calibration_scores_ = tensors["calibration_scores"].numpy()
     kind.restore(detector, description, tensors)
     _restore_threshold(detector, tensors)
@@ -149,7 +150,7 @@ class _Tables:
     def describe(detector) -> dict:
         return {
             "n_training_rows": detector.n_training_rows_,
-            "n_held_out_rows": detector.n_held_out_rows_,
+            "n_validation_rows": detector.n_validation_rows_,
             "schema": detector.schema_.to_dict(),
             "voice_std": detector.calibration_.voice_std,
             "voice_weights": detector.calibration_.weights,
@@ -169,7 +170,7 @@ class _Tables:
     @staticmethod
     def restore(detector, description: dict, tensors: dict[str, torch.Tensor]) -> None:
         detector.n_training_rows_ = description["n_training_rows"]
-        detector.n_held_out_rows_ = description["n_held_out_rows"]
+        detector.n_validation_rows_ = description["n_validation_rows"]
         detector.schema_ = Schema.from_dict(description["schema"])
         network = partial(detector._make_network, detector._event_shape())
         detector.denoiser_ = _restore_denoiser(network, tensors)
@@ -200,7 +201,7 @@ class _Series:
             for memory in detector.memories_
         ]
         return {
-            "lengths": detector.lengths_,
+            "window_lengths": detector.window_lengths_,
             "network_length": detector.network_length_,
             "memories": memories,
         }
@@ -216,7 +217,7 @@ class _Series:
     @staticmethod
     def restore(detector, description: dict, tensors: dict[str, torch.Tensor]) -> None:
         detector.layout_ = detector.encoder_.layout
-        detector.lengths_ = description["lengths"]
+        detector.window_lengths_ = description["window_lengths"]
         detector.network_length_ = description["network_length"]
         detector.denoiser_ = _restore_denoiser(detector._make_network, tensors)
         detector.memories_ = [

@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from anomdiff import TabularDetector
-from anomdiff.evaluation.metrics import auroc, average_precision
+from anomdiff.metrics.detection import auroc, average_precision
 from anomdiff.scoring.calibration import ScoreCalibration
 from benchmarks.protocols import cap, shuffled
 from benchmarks.suites import SUFFIXES, Dataset, Split, find_sets

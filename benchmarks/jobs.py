@@ -1,9 +1,9 @@
 """The two jobs on raw files: `python -m benchmarks.jobs --data DIR --out results.csv`.
 
 Each labelled file is cut, line by line and otherwise untouched, into a training file (half of the
-normal rows) and a batch (the other half and all anomalies). `pipelines.train` and
-`pipelines.score` then run on them as a user would run them; kNN and IsolationForest get the same
-rows, prepared as `benchmarks.methods` says.
+normal rows) and a batch (the other half and all anomalies). `anomdiff.jobs.train` and
+`anomdiff.jobs.score` then run on them as a user would run them; kNN and IsolationForest get the
+same rows, prepared as `benchmarks.methods` says.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from anomdiff.evaluation.metrics import auroc, average_precision
+from anomdiff.metrics.detection import auroc, average_precision
 from benchmarks.methods import METHODS
 from benchmarks.protocols import shuffled
 from benchmarks.suites import Dataset, find_sets

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from anomdiff.evaluation.metrics import auroc, average_precision, period, vus_pr, vus_roc
+from anomdiff.metrics.detection import auroc, average_precision, period, vus_pr, vus_roc
 from benchmarks.results import ResultsFile
 from benchmarks.runs import forget_peak, measure_all, peak_memory, timed
 from benchmarks.series_files import Source

@@ -30,7 +30,7 @@ from mlflow.models import infer_signature
 from sklearn.ensemble import IsolationForest
 
 from anomdiff import TabularDetector
-from anomdiff.mlops.flavor import save_model
+from anomdiff.integrations.mlflow.flavor import save_model
 from benchmarks.tabular import count
 
 OURS, OTHER = "anomdiff", "iforest"

@@ -1,9 +1,9 @@
 """Score a large file on Spark and by the batch job: `python -m benchmarks.spark --rows 2_000_000`.
 
 Writes a parquet file of generated payments with a key, trains on 20,000 others, scores the file by
-`pipelines.score` in one process with as many threads as Spark gets cores, then on Spark in local
-mode, from file to file; and compares the two results row by row. Spark's time includes the start of
-its Python workers, which import torch.
+`anomdiff.jobs.score` in one process with as many threads as Spark gets cores, then on Spark in
+local mode, from file to file; and compares the two results row by row. Spark's time includes the
+start of its Python workers, which import torch.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from anomdiff import TabularDetector
-from anomdiff.evaluation.datasets import payments
+from anomdiff.datasets import payments
 
 KEY = "payment_id"
 FIRST_KEY = 2**53  # from here on a float cannot tell neighbours apart
@@ -92,7 +92,7 @@ def write(path: Path, n_rows: int) -> None:
 
 def train(path: Path, steps: int) -> None:
     """Train a detector on other payments and save it as an MLflow model."""
-    from anomdiff.mlops import flavor
+    from anomdiff.integrations.mlflow import flavor
 
     history, _ = payments(20_000, seed=0)
     detector = TabularDetector(alpha=0.01, steps=steps, random_state=0)
@@ -107,7 +107,7 @@ def score_in_one_process(data: Path, model: Path, output: Path, n_threads: int) 
         "MLFLOW_TRACKING_URI": f"sqlite:///{output.parent / 'mlflow.db'}",
     }
     words = {"--data": data, "--model": model, "--output": output, "--keep": KEY}
-    command = [sys.executable, "-m", "pipelines.score"]
+    command = [sys.executable, "-m", "anomdiff.jobs.score"]
     command += [str(word) for pair in words.items() for word in pair]
     subprocess.run(command, check=True, env=environment)
     return pd.read_json(output.with_suffix(".summary.json"), typ="series")["seconds"]
@@ -117,7 +117,7 @@ def score_on_spark(data: Path, model: Path, output: Path, n_cores: int) -> float
     """Score on Spark in local mode, and return the seconds from file to file."""
     from pyspark.sql import SparkSession
 
-    from anomdiff.mlops.spark import score_table
+    from anomdiff.integrations.spark import score_table
 
     os.environ |= {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
     builder = SparkSession.builder.master(f"local[{n_cores}]")

@@ -1,7 +1,7 @@
 """Score a large file through the job: `python -m benchmarks.stream --rows 10_000_000`.
 
 Writes a parquet file of generated payments, trains on 20,000 of them, and runs
-`pipelines.score` on the file in a process of its own, whose peak memory is reported.
+`anomdiff.jobs.score` on the file in a process of its own, whose peak memory is reported.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from anomdiff.evaluation.datasets import payments
+from anomdiff.datasets import payments
 
 CHUNK = 250_000
 

@@ -18,7 +18,9 @@ from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
 # The shapes in the signatures of the tensor rooms are enforced while the tests run.
-install_import_hook(["anomdiff.diffusion", "anomdiff.scoring"], "beartype.beartype")
+install_import_hook(
+    ["anomdiff.diffusion", "anomdiff.reference", "anomdiff.scoring"], "beartype.beartype"
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -65,3 +67,19 @@ def _keep_files_in(folder, database):
     """Move the default experiment, whose files belong where the template was made."""
     with closing(sqlite3.connect(database)) as store, store:
         store.execute("UPDATE experiments SET artifact_location = ?", [str(folder / "0")])
+
+
+@pytest.fixture(scope="session")
+def table():
+    """A table with every kind of column, dependencies and missing cells."""
+    from tests.tables import mixed_table
+
+    return mixed_table(800, seed=0)
+
+
+@pytest.fixture(scope="session")
+def fitted(table):
+    """A detector trained long enough to have learned something; do not change it."""
+    from anomdiff import TabularDetector
+
+    return TabularDetector(max_iter=400, width=64, random_state=0).fit(table)

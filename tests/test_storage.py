@@ -12,7 +12,7 @@ from tests.tables import mixed_table
 
 @pytest.fixture(scope="module")
 def detector():
-    return TabularDetector(steps=30, width=16, random_state=0).fit(mixed_table(200, seed=0))
+    return TabularDetector(max_iter=30, width=16, random_state=0).fit(mixed_table(200, seed=0))
 
 
 def test_scores_reasons_and_threshold_survive_a_round_trip_to_the_last_bit(detector, tmp_path):
@@ -33,7 +33,7 @@ def test_scores_reasons_and_threshold_survive_a_round_trip_to_the_last_bit(detec
 
 def test_arrays_survive_too(tmp_path):
     rows = np.random.default_rng(0).normal(size=(100, 3))
-    detector = TabularDetector(steps=10, random_state=np.random.RandomState(0)).fit(rows)
+    detector = TabularDetector(max_iter=10, random_state=np.random.RandomState(0)).fit(rows)
 
     loaded = anomdiff.load(anomdiff.save(detector, tmp_path))
 
@@ -50,7 +50,13 @@ def test_a_detector_of_series_survives_with_its_streams(tmp_path):
             "on": (steps % 50 < 40) * 1,
         }
     )
-    settings = {"series": "host", "time": "t", "lengths": (4, 8), "steps": 20, "width": 16}
+    settings = {
+        "series": "host",
+        "time": "t",
+        "window_lengths": (4, 8),
+        "max_iter": 20,
+        "width": 16,
+    }
     detector = TimeSeriesDetector(**settings, random_state=0).fit(frame)
 
     loaded = anomdiff.load(anomdiff.save(detector, tmp_path / "model"))

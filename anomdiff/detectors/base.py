@@ -9,11 +9,16 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from anomdiff.detectors.diagnosis import diagnose
-from anomdiff.detectors.drift import shift_weights
+from anomdiff.detectors.covariate_shift import shift_weights
+from anomdiff.detectors.diagnostics import diagnose
 from anomdiff.detectors.parameters import check_parameters
-from anomdiff.scoring.calibration import conformal_p_values, conformal_threshold, largest_ties
-from anomdiff.scoring.thresholds import benjamini_hochberg, weighted_p_values
+from anomdiff.thresholds.conformal import (
+    conformal_p_values,
+    conformal_threshold,
+    largest_ties,
+    weighted_p_values,
+)
+from anomdiff.thresholds.fdr import benjamini_hochberg
 
 
 class DiffusionDetector(OutlierMixin, BaseEstimator):
@@ -232,8 +237,8 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
         Parameters
         ----------
         threshold : float
-            Rows with a larger anomaly score are flagged; see ``anomdiff.scoring.thresholds``
-            and ``anomdiff.scoring.costs``.
+            Rows with a larger anomaly score are flagged; see ``anomdiff.thresholds``
+            and ``anomdiff.thresholds.cost``.
 
         Returns
         -------
@@ -335,8 +340,9 @@ class DiffusionDetector(OutlierMixin, BaseEstimator):
     def _keep(self, result):
         """Keep the trained network and the course of its training."""
         self.denoiser_ = result.denoiser.requires_grad_(False)
-        columns = ["step", "loss", "held_out_loss", "learning_rate"]
+        columns = ["step", "loss", "validation_loss", "learning_rate"]
         self.history_ = pd.DataFrame(result.history, columns=columns)
+        self.n_iter_ = int(self.history_["step"].max())
 
     # -- scores --------------------------------------------------------------------------
 

@@ -5,10 +5,10 @@ from numbers import Integral, Real
 # name: (type, lowest, highest, ends included); None is no bound.
 RANGES = {
     "alpha": (Real, 0, 1, False),
-    "held_out_fraction": (Real, 0, 1, False),
-    "max_held_out": (Integral, 1, None, True),
-    "steps": (Integral, 1, None, True),
-    "batch_rows": (Integral, 1, None, True),
+    "validation_fraction": (Real, 0, 1, False),
+    "max_validation": (Integral, 1, None, True),
+    "max_iter": (Integral, 1, None, True),
+    "batch_size": (Integral, 1, None, True),
     "learning_rate": (Real, 0, None, False),
     "width": (Integral, 1, None, True),
     "n_blocks": (Integral, 1, None, True),
@@ -18,7 +18,7 @@ RANGES = {
     "sigma": (Real, 0, None, False),
     "network_length": (Integral, 1, None, True),
     "max_calibration": (Integral, 1, None, True),
-    "max_memory": (Integral, 2, None, True),
+    "max_reference": (Integral, 2, None, True),
     "trim_fraction": (Real, 0, 0.5, True),
     "max_categories": (Integral, 1, None, True),
 }

@@ -2,9 +2,9 @@
 
 from sklearn.utils.validation import check_is_fitted
 
-from anomdiff.detectors.generation import impute_rows, sample_rows
-from anomdiff.detectors.reasons import explain_rows
-from anomdiff.detectors.repairs import repair_rows
+from anomdiff.conditional.row_sampling import impute_rows, sample_rows
+from anomdiff.explain.row_counterfactuals import repair_rows
+from anomdiff.explain.row_explanation import explain_rows
 
 
 class RowAnswers:

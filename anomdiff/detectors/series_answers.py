@@ -3,11 +3,11 @@
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from anomdiff.detectors.forecasting import QUANTILES, look_ahead, risks, sample_paths, summary
-from anomdiff.detectors.window_imputation import impute_steps
-from anomdiff.detectors.window_reasons import explain_steps
-from anomdiff.detectors.window_repairs import repair_steps
-from anomdiff.detectors.window_samples import sample_windows
+from anomdiff.conditional.forecasts import QUANTILES, look_ahead, risks, sample_paths, summary
+from anomdiff.conditional.step_imputation import impute_steps
+from anomdiff.conditional.window_sampling import sample_windows
+from anomdiff.explain.step_counterfactuals import repair_steps
+from anomdiff.explain.step_explanation import explain_steps
 
 
 class SeriesAnswers:

@@ -8,18 +8,19 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.detectors.fitting import fit_denoiser
-from anomdiff.detectors.parallel import map_blocks
-from anomdiff.detectors.parts import relate, remember, split_rows
 from anomdiff.detectors.row_answers import RowAnswers
-from anomdiff.detectors.trimming import central_rows
 from anomdiff.diffusion.networks import ResidualMLP
 from anomdiff.diffusion.noise import geometric_levels, noise_bank
 from anomdiff.encoding.schema import Schema
 from anomdiff.encoding.table import TableEncoder
-from anomdiff.scoring.calibration import MIN_SPREAD, ScoreCalibration, needed_rows
+from anomdiff.models.parallel import map_blocks
+from anomdiff.models.row_parts import relate, remember, split_rows
+from anomdiff.models.training_run import fit_denoiser
+from anomdiff.reference.nearest import Memory
+from anomdiff.reference.trimming import central_rows
+from anomdiff.scoring.calibration import MIN_SPREAD, ScoreCalibration
 from anomdiff.scoring.ensemble import Ensemble
-from anomdiff.scoring.memory import Memory
+from anomdiff.thresholds.conformal import needed_rows
 
 # Rows scored at once: bounds memory without slowing the matrix products.
 SCORED_AT_ONCE = 2048
@@ -41,13 +42,13 @@ class TabularDetector(RowAnswers, DiffusionDetector):
     kinds : dict of str to str, optional
         Column kinds that differ from the inferred ones: ``"number"``, ``"category"``,
         ``"boolean"``, ``"datetime"`` or ``"ignored"``.
-    held_out_fraction : float, default=0.2
+    validation_fraction : float, default=0.2
         Share of the rows that calibrate instead of train; more where ``alpha`` needs it.
-    max_held_out : int, default=5000
+    max_validation : int, default=5000
         Most rows held out.
-    steps : int, default=3000
+    max_iter : int, default=3000
         Most training steps; training stops early when the held-out loss does.
-    batch_rows : int, default=256
+    batch_size : int, default=256
         Rows per training step.
     learning_rate : float, default=0.004
         Largest learning rate.
@@ -59,7 +60,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         Noise draws per level, even.
     sigma_min, sigma_max : float, default=0.05 and 0.15
         Range of the noise levels, in standard deviations of the encoded data.
-    max_memory : int, default=25000
+    max_reference : int, default=25000
         Most rows remembered.
     trim_fraction : float, default=0.0
         Share of the rows that ``fit`` is not to trust: it neither learns nor remembers the
@@ -79,10 +80,10 @@ class TabularDetector(RowAnswers, DiffusionDetector):
     ----------
     threshold_ : float
         Anomaly score above which a row is an anomaly.
-    calibration_scores_ : ndarray of shape (n_held_out_rows_,)
+    calibration_scores_ : ndarray of shape (n_validation_rows_,)
         Sorted anomaly scores of the held-out rows.
     history_ : DataFrame
-        Columns ``step``, ``loss``, ``held_out_loss`` and ``learning_rate``.
+        Columns ``step``, ``loss``, ``validation_loss`` and ``learning_rate``.
     schema_ : Schema
         The columns, their kinds and types.
 
@@ -96,7 +97,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
     >>> import numpy as np
     >>> from anomdiff import TabularDetector
     >>> normal = np.random.default_rng(0).normal(size=(500, 2))
-    >>> detector = TabularDetector(steps=100, random_state=0).fit(normal)
+    >>> detector = TabularDetector(max_iter=100, random_state=0).fit(normal)
     >>> detector.predict([[0.0, 0.0], [9.0, -9.0]])
     array([ 1, -1])
     """
@@ -106,10 +107,10 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         *,
         alpha=0.05,
         kinds=None,
-        held_out_fraction=0.2,
-        max_held_out=5000,
-        steps=3000,
-        batch_rows=256,
+        validation_fraction=0.2,
+        max_validation=5000,
+        max_iter=3000,
+        batch_size=256,
         learning_rate=0.004,
         width=128,
         n_blocks=3,
@@ -117,7 +118,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         n_draws=2,
         sigma_min=0.05,
         sigma_max=0.15,
-        max_memory=25000,
+        max_reference=25000,
         trim_fraction=0.0,
         max_categories=50,
         device="auto",
@@ -127,10 +128,10 @@ class TabularDetector(RowAnswers, DiffusionDetector):
     ):
         self.alpha = alpha
         self.kinds = kinds
-        self.held_out_fraction = held_out_fraction
-        self.max_held_out = max_held_out
-        self.steps = steps
-        self.batch_rows = batch_rows
+        self.validation_fraction = validation_fraction
+        self.max_validation = max_validation
+        self.max_iter = max_iter
+        self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.width = width
         self.n_blocks = n_blocks
@@ -138,7 +139,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         self.n_draws = n_draws
         self.sigma_min = sigma_min
         self.sigma_max = sigma_max
-        self.max_memory = max_memory
+        self.max_reference = max_reference
         self.trim_fraction = trim_fraction
         self.max_categories = max_categories
         self.device = device
@@ -190,12 +191,12 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         self.seed_ = int(rng.randint(2**31 - 1))
         training, held_out = split_rows(
             len(frame),
-            self.held_out_fraction,
+            self.validation_fraction,
             needed_rows(self.alpha),
-            self.max_held_out,
+            self.max_validation,
             rng,
         )
-        self.n_training_rows_, self.n_held_out_rows_ = len(training), len(held_out)
+        self.n_training_rows_, self.n_validation_rows_ = len(training), len(held_out)
         self.encoder_ = self._make_encoder(frame.iloc[training])
         values, observed = self._encode(frame)
         trusted = self._trusted(values, trim_fraction)
@@ -207,7 +208,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
             values * self._factors(),
             np.flatnonzero(trusted),
             held_out if shy is None else shy,
-            self.max_memory,
+            self.max_reference,
             self._views(),
             rng,
         )

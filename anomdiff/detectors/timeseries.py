@@ -8,12 +8,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.detectors.fitting import fit_denoiser
-from anomdiff.detectors.parallel import map_blocks
-from anomdiff.detectors.segments import alarm_segments
 from anomdiff.detectors.series_answers import SeriesAnswers
-from anomdiff.detectors.streaming import Streams
-from anomdiff.detectors.window_parts import (
+from anomdiff.detectors.stream import Streams
+from anomdiff.diffusion.networks import WindowMLP
+from anomdiff.encoding.channel_scaler import WindowEncoder
+from anomdiff.encoding.panel import PanelLayout
+from anomdiff.explain.alarm_segments import alarm_segments
+from anomdiff.models.parallel import map_blocks
+from anomdiff.models.training_run import fit_denoiser
+from anomdiff.reference.segments import (
     Piece,
     are_held_out,
     check_lengths,
@@ -24,13 +27,10 @@ from anomdiff.detectors.window_parts import (
     training_windows,
     usable_lengths,
 )
-from anomdiff.diffusion.networks import TemporalNet
-from anomdiff.encoding.panel import PanelLayout
-from anomdiff.encoding.window import WindowEncoder
-from anomdiff.scoring.calibration import conformal_p_values
-from anomdiff.scoring.linear import StepRegression
-from anomdiff.scoring.window_memory import LevelMemory, Silence, WindowMemory
-from anomdiff.scoring.windows import WindowCalibration, WindowNetwork, without_optimism
+from anomdiff.reference.window_bank import LevelMemory, Silence, WindowMemory
+from anomdiff.scoring.step_regression import StepRegression
+from anomdiff.scoring.window_scores import WindowCalibration, WindowNetwork, without_optimism
+from anomdiff.thresholds.conformal import conformal_p_values
 
 # Windows whose energies are computed together, by one thread.
 WINDOWS_AT_ONCE = 1024
@@ -60,20 +60,20 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         Column that tells the series of a panel apart.
     time : str, optional
         Column of the time; by default a DatetimeIndex, or the order of the rows.
-    context : list of column, optional
+    covariates : list of column, optional
         Channels that are not judged; by default those that hold only 0 and 1.
-    lengths : tuple of int, default=(8, 16, 32, 64, 128, 256)
+    window_lengths : tuple of int, default=(8, 16, 32, 64, 128, 256)
         Window lengths, in steps; those are used that training shows enough windows of.
-    max_memory : int, default=10000
+    max_reference : int, default=10000
         Most remembered windows of a length, divided by the number of channels.
-    held_out_fraction : float, default=0.2
+    validation_fraction : float, default=0.2
         Share of steps, at the end of each series, that the network does not see in training
         and that set the threshold.
     max_calibration : int, default=20000
         Most steps to calibrate on.
-    steps : int, default=1200
+    max_iter : int, default=1200
         Most training steps; training stops early when the held-out loss does.
-    batch_rows : int, default=256
+    batch_size : int, default=256
         Windows per training step.
     learning_rate : float, default=0.004
         Largest learning rate.
@@ -102,12 +102,12 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         did not see. Neighbouring steps share windows, so that these are worth fewer independent
         ones: the alarm rate is ``alpha`` on average over stationary series if training is at
         least ten times the longest window; a shorter one raises more.
-    lengths_ : list of int
+    window_lengths_ : list of int
         Window lengths in use.
     delay_ : int
         Steps after which the score of a step in a stream is final.
     history_ : DataFrame
-        Columns ``step``, ``loss``, ``held_out_loss`` and ``learning_rate``.
+        Columns ``step``, ``loss``, ``validation_loss`` and ``learning_rate``.
 
     References
     ----------
@@ -119,7 +119,7 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     >>> import numpy as np
     >>> from anomdiff import TimeSeriesDetector
     >>> wave = np.sin(np.arange(1000) / 5)[:, None]
-    >>> detector = TimeSeriesDetector(steps=100, random_state=0).fit(wave[:600])
+    >>> detector = TimeSeriesDetector(max_iter=100, random_state=0).fit(wave[:600])
     >>> wave[800] += 2
     >>> bool(detector.score_frame(wave[600:])["anomaly_score"].idxmax() in range(190, 211))
     True
@@ -131,13 +131,13 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         alpha=0.01,
         series=None,
         time=None,
-        context=None,
-        lengths=(8, 16, 32, 64, 128, 256),
-        max_memory=10000,
-        held_out_fraction=0.2,
+        covariates=None,
+        window_lengths=(8, 16, 32, 64, 128, 256),
+        max_reference=10000,
+        validation_fraction=0.2,
         max_calibration=20000,
-        steps=1200,
-        batch_rows=256,
+        max_iter=1200,
+        batch_size=256,
         learning_rate=0.004,
         width=128,
         n_blocks=3,
@@ -151,13 +151,13 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         self.alpha = alpha
         self.series = series
         self.time = time
-        self.context = context
-        self.lengths = lengths
-        self.max_memory = max_memory
-        self.held_out_fraction = held_out_fraction
+        self.covariates = covariates
+        self.window_lengths = window_lengths
+        self.max_reference = max_reference
+        self.validation_fraction = validation_fraction
         self.max_calibration = max_calibration
-        self.steps = steps
-        self.batch_rows = batch_rows
+        self.max_iter = max_iter
+        self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.width = width
         self.n_blocks = n_blocks
@@ -245,16 +245,16 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         self.__dict__.pop("_streams", None)
         self.__dict__.pop("_futures", None)
         self.__dict__.pop("_expecting", None)
-        lengths = check_lengths(self.lengths)
+        lengths = check_lengths(self.window_lengths)
         stretches = self.layout_.read(frame)
-        context = None if self.context is None else tuple(self.context)
-        self.encoder_ = WindowEncoder.fit(self.layout_, stretches, context)
+        covariates = None if self.covariates is None else tuple(self.covariates)
+        self.encoder_ = WindowEncoder.fit(self.layout_, stretches, covariates)
         encoded = [self.encoder_.encode(part) for part in stretches]
         pieces = lay_out(encoded, apart=max(lengths))
-        self.lengths_ = usable_lengths(pieces, lengths)
-        most = max(2, self.max_memory // len(self.encoder_.names))
-        self.memories_ = [remember_windows(pieces, w, most, rng) for w in self.lengths_]
-        if LEVEL_LENGTH in self.lengths_ and len(self.encoder_.names) > 1:
+        self.window_lengths_ = usable_lengths(pieces, lengths)
+        most = max(2, self.max_reference // len(self.encoder_.names))
+        self.memories_ = [remember_windows(pieces, w, most, rng) for w in self.window_lengths_]
+        if LEVEL_LENGTH in self.window_lengths_ and len(self.encoder_.names) > 1:
             levels = remember_windows(pieces, LEVEL_LENGTH, most, rng, LevelMemory)
             self.memories_.append(levels)
         around = draw_windows(pieces, StepRegression.length, MAX_REGRESSION, rng)[0]
@@ -265,11 +265,11 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
 
     def _train(self, pieces, rng, on_step) -> list[Piece]:
         """Train the network; return the pieces that it did not see."""
-        fitting = [w for w in self.lengths_ if w <= self.network_length]
-        length = max(fitting or self.lengths_[:1])
+        fitting = [w for w in self.window_lengths_ if w <= self.network_length]
+        length = max(fitting or self.window_lengths_[:1])
         most = max(256, MAX_TRAINING_NUMBERS // (length * len(self.encoder_.names)))
         shown, unseen, held_out = training_windows(
-            pieces, self.held_out_fraction, length, most, rng
+            pieces, self.validation_fraction, length, most, rng
         )
         self.network_length_ = length
         result = fit_denoiser(
@@ -285,7 +285,7 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
 
     def _make_network(self):
         shape = len(self.encoder_.names), self.network_length_
-        return TemporalNet(*shape, width=self.width, n_blocks=self.n_blocks)
+        return WindowMLP(*shape, width=self.width, n_blocks=self.n_blocks)
 
     def _calibrate(self, pieces, held_out, rng):
         """Learn what energies of normal steps are like, and set the threshold on these."""

@@ -99,7 +99,7 @@ class ResidualMLP(nn.Module):
         return self.outward(F.silu(self.norm(hidden)))
 
 
-class TemporalNet(nn.Module):
+class WindowMLP(nn.Module):
     """Residual multilayer perceptron over all channels and steps of a window at once.
 
     Windows are short enough for every step to see every other directly: on a CPU that trains

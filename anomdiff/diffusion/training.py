@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from anomdiff.diffusion.denoiser import denoising_loss
+from anomdiff.diffusion.distributed import average_gradients, own_rows, weighted_means
 from anomdiff.diffusion.masks import DrawGiven, entry_masks
 from anomdiff.diffusion.noise import lognormal_levels
-from anomdiff.diffusion.processes import average_gradients, own_rows, weighted_means
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class TrainingConfig:
 
     Attributes
     ----------
-    steps : int
+    max_iter : int
         Optimiser steps at most.
-    batch_rows : int
+    batch_size : int
         Rows per step.
     learning_rate : float
         Largest learning rate, reached after ``warmup`` steps; it then falls to zero
@@ -45,8 +45,8 @@ class TrainingConfig:
         Looks without improvement before training stops.
     """
 
-    steps: int = 3000
-    batch_rows: int = 256
+    max_iter: int = 3000
+    batch_size: int = 256
     learning_rate: float = 4e-3
     warmup: int = 100
     weight_decay: float = 1e-3
@@ -68,7 +68,7 @@ class TrainingState:
         Steps done.
     loss : float
         Training loss of the last step.
-    held_out_loss : float or None
+    validation_loss : float or None
         Held-out loss, where this step measured it.
     learning_rate : float
         Learning rate of the last step.
@@ -77,7 +77,7 @@ class TrainingState:
     stale : int
         Looks at the held-out loss since ``best_loss``.
     history : list of tuple
-        ``(step, loss, held_out_loss, learning_rate)`` at each look.
+        ``(step, loss, validation_loss, learning_rate)`` at each look.
     tensors : dict of str to Tensor
         Weights (``model.``), their moving average (``average.``), the best average
         (``best.``) and the optimiser's moments (``optimizer.``); live, not copies.
@@ -85,7 +85,7 @@ class TrainingState:
 
     step: int = 0
     loss: float = math.nan
-    held_out_loss: float | None = None
+    validation_loss: float | None = None
     learning_rate: float = 0.0
     best_loss: float = math.inf
     stale: int = 0
@@ -118,7 +118,7 @@ def train(
 
     Every step's randomness is a function of ``(seed, step)``, so that a resumed
     run continues exactly as if it had never stopped. Several processes (see
-    ``anomdiff.diffusion.processes``), each called with the same arguments, share the
+    ``anomdiff.diffusion.distributed``), each called with the same arguments, share the
     rows of every batch and end with the same weights.
 
     Parameters
@@ -163,15 +163,15 @@ def train(
     _connect(state, denoiser, average, best, optimizer)
     data = values.to(device, torch.float32), observed.to(device)
     draw_given = draw_given or entry_masks(values.shape[1:])
-    bank = _HeldOutLoss(*held_out, draw_given, config, seed, device)
+    bank = _ValidationLoss(*held_out, draw_given, config, seed, device)
 
-    while state.step < config.steps and state.stale < config.patience:
+    while state.step < config.max_iter and state.stale < config.patience:
         state.learning_rate = _learning_rate(state.step, config)
         state.loss = _step(denoiser, optimizer, data, draw_given, config, seed, state)
         state.step += 1
         _average(average, denoiser, min(config.average, state.step / (state.step + 10)))
-        state.held_out_loss = None
-        if state.step % config.evaluate_every == 0 or state.step == config.steps:
+        state.validation_loss = None
+        if state.step % config.evaluate_every == 0 or state.step == config.max_iter:
             _look(state, average, best, bank)
         if on_step is not None:
             on_step(state)
@@ -182,7 +182,7 @@ def _step(denoiser, optimizer, data, draw_given, config, seed, state) -> float:
     """One optimiser step on a random batch."""
     values, observed = data
     generator = _generator(seed, state.step)
-    rows = torch.randint(len(values), (config.batch_rows,), generator=generator)
+    rows = torch.randint(len(values), (config.batch_size,), generator=generator)
     batch = len(rows), *values.shape[1:]
     sigma, noise, given = _corruption(batch, draw_given, config, generator, values.device)
     rows = own_rows(rows).to(values.device)
@@ -209,7 +209,7 @@ def _corruption(shape, draw_given, config, generator, device) -> Iterator[Tensor
     return (own_rows(tensor).to(device) for tensor in (sigma, noise, given))
 
 
-class _HeldOutLoss:
+class _ValidationLoss:
     """Denoising loss on fixed rows, levels and noise: only the weights change between two looks."""
 
     def __init__(self, values, observed, draw_given, config, seed, device, n_events=4096):
@@ -232,21 +232,21 @@ class _HeldOutLoss:
         return mean.item()
 
 
-def _look(state: TrainingState, average: nn.Module, best: nn.Module, bank: _HeldOutLoss) -> None:
+def _look(state: TrainingState, average: nn.Module, best: nn.Module, bank: _ValidationLoss) -> None:
     """Measure the averaged weights and keep them if they are the best so far."""
-    state.held_out_loss = bank(average)
-    if state.held_out_loss < state.best_loss:
-        state.best_loss, state.stale = state.held_out_loss, 0
+    state.validation_loss = bank(average)
+    if state.validation_loss < state.best_loss:
+        state.best_loss, state.stale = state.validation_loss, 0
         best.load_state_dict(average.state_dict())
     else:
         state.stale += 1
-    state.history.append((state.step, state.loss, state.held_out_loss, state.learning_rate))
+    state.history.append((state.step, state.loss, state.validation_loss, state.learning_rate))
 
 
 def _learning_rate(step: int, config: TrainingConfig) -> float:
     """Linear warm-up, then half a cosine down to zero."""
     rise = (step + 1) / max(config.warmup, 1)
-    fall = (1 + math.cos(math.pi * step / config.steps)) / 2
+    fall = (1 + math.cos(math.pi * step / config.max_iter)) / 2
     return config.learning_rate * min(rise, fall)
 
 

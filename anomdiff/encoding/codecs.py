@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from anomdiff.encoding.ranked_numbers import MAX_Z, N_QUANTILES, RankedNumbers
+from anomdiff.encoding.quantile_transform import MAX_Z, N_QUANTILES, RankedNumbers
 
 # Distance, in standard deviations, of what training never showed.
 UNSEEN = 4.0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.cells import read_cells, storage
+from anomdiff.encoding.parsing import read_cells, storage
 
 # Where time jumps by more than this many usual steps, a new stretch begins.
 GAP = 3.0

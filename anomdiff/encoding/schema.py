@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.cells import infer_date_format, infer_kind, read_cells, storage
+from anomdiff.encoding.parsing import infer_date_format, infer_kind, read_cells, storage
 
 KINDS = ("number", "category", "boolean", "datetime", "ignored")
 MIN_IDENTIFIER_ROWS = 50

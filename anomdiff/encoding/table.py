@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from anomdiff.encoding.casting import restore_cells
 from anomdiff.encoding.codecs import CategoryCodec, DatetimeCodec, NumberCodec
-from anomdiff.encoding.ranked_numbers import RankedNumbers
-from anomdiff.encoding.restore import restore_cells
+from anomdiff.encoding.quantile_transform import RankedNumbers
 from anomdiff.encoding.schema import Schema, plain_frame
 
 # Rows whose ranks are looked up together: their cells fit into the processor's cache.

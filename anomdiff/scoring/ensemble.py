@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from anomdiff.scoring.memory import Memory
+from anomdiff.reference.nearest import Memory
 from anomdiff.scoring.reconstruction import Channel, reconstruction_errors, row_misses
 
 

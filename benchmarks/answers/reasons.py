@@ -28,7 +28,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 
 from anomdiff import TabularDetector
-from anomdiff.evaluation.datasets import medical, payments
+from anomdiff.datasets import medical, payments
 from benchmarks.protocols import cap, shuffled
 from benchmarks.suites import Rows, Split, Table, find_sets
 

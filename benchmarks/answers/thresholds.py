@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 
 from anomdiff import TabularDetector
-from anomdiff.evaluation.datasets import medical, payments
-from anomdiff.scoring.calibration import conformal_p_values, conformal_threshold, needed_rows
-from anomdiff.scoring.thresholds import benjamini_hochberg
+from anomdiff.datasets import medical, payments
+from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, needed_rows
+from anomdiff.thresholds.fdr import benjamini_hochberg
 from benchmarks.protocols import take
 from benchmarks.suites import Table, find_sets
 
@@ -33,7 +33,7 @@ ADBENCH = ("22_magic.gamma", "28_pendigits", "30_satellite", "32_shuttle", "41_W
 MAX_ROWS = 4000  # trained on, or in the pool
 LEAST_ROWS = 240  # of which half make a pool of 99 calibration rows and some to test
 ANOMALOUS = 0.1  # share of a batch with anomalies
-QUICK = {"steps": 500, "progress": False}  # the thresholds do not need the last of the training
+QUICK = {"max_iter": 500, "progress": False}  # the thresholds do not need the last of the training
 COLUMNS = ["table", "check", "level", "rate", "standard_error", "n", "n_calibration", "power"]
 
 

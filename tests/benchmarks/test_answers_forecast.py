@@ -15,7 +15,7 @@ from benchmarks.answers.forecast import (
     summary,
 )
 
-QUICK = {"steps": 2, "width": 8, "n_blocks": 1, "lengths": (32, 64)}
+QUICK = {"max_iter": 2, "width": 8, "n_blocks": 1, "window_lengths": (32, 64)}
 
 
 def write(folder, name, values, label=None):

@@ -4,7 +4,7 @@ import pytest
 from benchmarks.answers import imputation, samples
 from benchmarks.suites import Table
 
-TINY = {"steps": 60, "width": 16, "n_blocks": 1}
+TINY = {"max_iter": 60, "width": 16, "n_blocks": 1}
 
 
 @pytest.fixture(scope="module")

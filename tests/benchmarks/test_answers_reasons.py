@@ -8,7 +8,7 @@ from benchmarks.protocols import shuffled
 from benchmarks.suites import Table
 from tests.tables import mixed_table
 
-TINY = {"steps": 20, "width": 16, "n_blocks": 1}
+TINY = {"max_iter": 20, "width": 16, "n_blocks": 1}
 
 
 @pytest.fixture(scope="module")

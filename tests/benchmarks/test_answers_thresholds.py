@@ -14,7 +14,7 @@ from benchmarks.answers.thresholds import (
 )
 from benchmarks.suites import Table
 
-TINY = {"steps": 10, "width": 16, "n_blocks": 1, "progress": False}
+TINY = {"max_iter": 10, "width": 16, "n_blocks": 1, "progress": False}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import serving
 
-TINY = {"steps": 10, "width": 16, "n_blocks": 1}
+TINY = {"max_iter": 10, "width": 16, "n_blocks": 1}
 
 
 class Slow(http.server.BaseHTTPRequestHandler):

@@ -250,12 +250,12 @@ def test_means_count_only_sets_with_all_methods():
 
 
 def test_other_parameters_never_pass_for_the_default(run):
-    tiny = '{"steps": 2, "width": 8, "n_blocks": 1}'
+    tiny = '{"max_iter": 2, "width": 8, "n_blocks": 1}'
 
     _, _, results = run("--params", tiny, "--sets", "alpha", methods="anomdiff")
     _, _, labelled_results = run("--params", tiny, "--label", "mine", methods="anomdiff")
 
-    assert set(results["method"]) == {"anomdiff[steps=2,width=8,n_blocks=1]"}
+    assert set(results["method"]) == {"anomdiff[max_iter=2,width=8,n_blocks=1]"}
     assert "mine" in set(labelled_results["method"])
 
 

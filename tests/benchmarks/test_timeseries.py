@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import anomdiff
-from anomdiff.evaluation.metrics import period, vus_pr
+from anomdiff.metrics.detection import period, vus_pr
 from benchmarks import series_alarms, series_runs, series_suites, timeseries
 from benchmarks.series_files import Series, SkabRun, TsbFile, find_asd, find_skab, find_tsb
 from benchmarks.series_generated import KINDS, N_TRAIN, SHAPES, Generated, kinds
@@ -477,7 +477,7 @@ def test_a_stream_is_compared_with_the_batch(suite):
 
 
 def test_alarms_are_counted_by_the_length_of_training():
-    params = {"steps": 20, "width": 16, "n_blocks": 1, "lengths": (8, 16)}
+    params = {"max_iter": 20, "width": 16, "n_blocks": 1, "window_lengths": (8, 16)}
 
     rates = series_alarms.measure_alarms(1, 1, params, lengths=(300, 600), n_new=300)
 

@@ -5,6 +5,6 @@ from anomdiff import TabularDetector
 
 
 @pytest.mark.filterwarnings("ignore:column")
-@parametrize_with_checks([TabularDetector(steps=20, width=16, n_blocks=1, batch_rows=64)])
+@parametrize_with_checks([TabularDetector(max_iter=20, width=16, n_blocks=1, batch_size=64)])
 def test_the_detector_is_a_scikit_learn_estimator(estimator, check):
     check(estimator)

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from anomdiff import TabularDetector
 from tests.tables import mixed_table
 
-QUICK = {"steps": 20, "width": 16, "n_blocks": 1, "random_state": 0}
+QUICK = {"max_iter": 20, "width": 16, "n_blocks": 1, "random_state": 0}
 
 
 def scores(detector, frame):
@@ -31,7 +31,7 @@ def test_scored_frame_keeps_the_index_and_agrees_with_itself(fitted, table):
 def test_rows_that_repeat_are_judged_alike_alone_and_among_others():
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({name: rng.random(1_000) < 0.4 for name in "uvw"})
-    detector = TabularDetector(steps=50, width=16, random_state=0, progress=False).fit(rows)
+    detector = TabularDetector(max_iter=50, width=16, random_state=0, progress=False).fit(rows)
     kinds = rows.drop_duplicates()
 
     for alpha in (0.05, 0.3, 0.5):
@@ -178,7 +178,7 @@ def test_contaminated_training_rows_are_not_learned():
 
 
 def test_a_resumed_fit_equals_an_uninterrupted_one(table, tmp_path):
-    settings = {**QUICK, "steps": 250}
+    settings = {**QUICK, "max_iter": 250}
     path = tmp_path / "training.safetensors"
 
     class Stop(Exception):
@@ -239,9 +239,9 @@ def test_bad_batches_are_refused_in_one_sentence(fitted, table, change, message)
     [
         ("alpha", 0.0),
         ("alpha", 1.0),
-        ("steps", 0),
+        ("max_iter", 0),
         ("n_draws", 3),
-        ("held_out_fraction", 1.5),
+        ("validation_fraction", 1.5),
         ("trim_fraction", 0.5),
     ],
 )

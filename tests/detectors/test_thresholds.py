@@ -5,18 +5,19 @@ from sklearn.exceptions import NotFittedError
 
 import anomdiff
 from anomdiff import TabularDetector, TimeSeriesDetector, storage
-from anomdiff.scoring.thresholds import benjamini_hochberg, tail_threshold
+from anomdiff.thresholds.extreme_value import tail_threshold
+from anomdiff.thresholds.fdr import benjamini_hochberg
 from tests.series import waves
 from tests.tables import mixed_table
 
-QUICK = {"steps": 20, "width": 16, "n_blocks": 1, "random_state": 0, "progress": False}
+QUICK = {"max_iter": 20, "width": 16, "n_blocks": 1, "random_state": 0, "progress": False}
 
 
 @pytest.fixture(scope="module")
 def states():
     """A detector of each kind with normal rows it has not seen."""
     table = TabularDetector(alpha=0.1, **QUICK).fit(mixed_table(400, seed=0))
-    series = TimeSeriesDetector(alpha=0.1, lengths=(4, 8), **QUICK).fit(waves(600, seed=0))
+    series = TimeSeriesDetector(alpha=0.1, window_lengths=(4, 8), **QUICK).fit(waves(600, seed=0))
     return {"table": (table, mixed_table(200, seed=1)), "series": (series, waves(200, 1, 600))}
 
 

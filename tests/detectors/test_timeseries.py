@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from anomdiff import TimeSeriesDetector
 from tests.series import autoregression, panel, waves
 
-QUICK = {"steps": 20, "width": 16, "n_blocks": 1, "lengths": (4, 8), "random_state": 0}
+QUICK = {"max_iter": 20, "width": 16, "n_blocks": 1, "window_lengths": (4, 8), "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,9 @@ def test_a_series_never_seen_is_scored(long):
 @pytest.fixture(scope="module")
 def level():
     """A detector of a panel whose joint levels are judged; do not change it."""
-    detector = TimeSeriesDetector(series="host", time="time", **{**QUICK, "lengths": (8, 16)})
+    detector = TimeSeriesDetector(
+        series="host", time="time", **{**QUICK, "window_lengths": (8, 16)}
+    )
     return detector.fit(panel(300, seed=0))
 
 
@@ -287,14 +289,14 @@ def test_bad_training_frames_are_refused_in_one_sentence(change, message):
     ("parameter", "value"),
     [
         ("alpha", 0.0),
-        ("steps", 0),
+        ("max_iter", 0),
         ("sigma", 0.0),
-        ("lengths", ()),
-        ("lengths", (1, 8)),
-        ("lengths", (8.5,)),
+        ("window_lengths", ()),
+        ("window_lengths", (1, 8)),
+        ("window_lengths", (8.5,)),
         ("max_calibration", 0),
         ("series", "pump"),
-        ("context", ["pump"]),
+        ("covariates", ["pump"]),
     ],
 )
 def test_parameters_out_of_range_are_refused(parameter, value):
@@ -321,7 +323,7 @@ EXPECTED_FAILURES = {
 
 @pytest.mark.filterwarnings("ignore:alpha")
 @parametrize_with_checks(
-    [TimeSeriesDetector(**{**QUICK, "lengths": (2,), "random_state": None})],
+    [TimeSeriesDetector(**{**QUICK, "window_lengths": (2,), "random_state": None})],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
 def test_the_detector_is_a_scikit_learn_estimator(estimator, check):

@@ -9,7 +9,7 @@ from anomdiff.diffusion.networks import ResidualMLP
 from anomdiff.diffusion.training import TrainingConfig, train
 from tests.oracles import GaussianDenoiser, correlated_gaussian
 
-SHORT = TrainingConfig(steps=40, batch_rows=64, warmup=5, evaluate_every=10)
+SHORT = TrainingConfig(max_iter=40, batch_size=64, warmup=5, evaluate_every=10)
 
 
 class Stop(Exception):
@@ -43,7 +43,7 @@ def weights(result):
 def test_the_trained_denoiser_approaches_the_exact_gaussian_one():
     values, covariance = correlated_gaussian(6000)
     observed = torch.ones_like(values, dtype=torch.bool)
-    config = TrainingConfig(steps=400, batch_rows=256)
+    config = TrainingConfig(max_iter=400, batch_size=256)
 
     result = train(
         untrained(64), values[:5000], observed[:5000], (values[5000:], observed[5000:]), config, 0
@@ -99,14 +99,14 @@ def test_training_stops_when_the_held_out_loss_does():
     values, _ = correlated_gaussian(40)
     observed = torch.ones_like(values, dtype=torch.bool)
     config = TrainingConfig(
-        steps=5000, batch_rows=64, evaluate_every=10, patience=3, learning_rate=0.01
+        max_iter=5000, batch_size=64, evaluate_every=10, patience=3, learning_rate=0.01
     )
 
     result = train(
         untrained(64), values[:20], observed[:20], (values[20:], observed[20:]), config, 0
     )
 
-    losses = [held_out_loss for _, _, held_out_loss, _ in result.history]
+    losses = [validation_loss for _, _, validation_loss, _ in result.history]
     assert result.history[-1][0] < 5000
     assert min(losses) == losses[-4]
 

@@ -2,12 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from anomdiff.scoring.calibration import (
-    ScoreCalibration,
-    conformal_p_values,
-    conformal_threshold,
-    needed_rows,
-)
+from anomdiff.scoring.calibration import ScoreCalibration
+from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, needed_rows
 
 ALPHAS = pytest.mark.parametrize("alpha", [0.001, 0.01, 0.05, 0.1, 0.5, 0.9])
 

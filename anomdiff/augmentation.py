@@ -1,0 +1,62 @@
+"""Balance a labelled table with generated rows."""
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+
+from anomdiff.detectors.tabular import TabularDetector
+
+
+def augment(X, y, *, detector=None, random_state=None) -> tuple[pd.DataFrame, pd.Series]:
+    """Balance a labelled table: add generated rows until all labels are as frequent.
+
+    One detector is fitted to the rows of every label but the most frequent, and draws what
+    it is short of. Fit a classifier to the result, but judge it on real rows only.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (row, column)
+        Rows, without the label.
+    y : array-like of shape (row,)
+        Labels.
+    detector : TabularDetector, optional
+        How to fit; it is cloned, not changed. By default one with default parameters.
+    random_state : int, RandomState or None, default=None
+        Seed of fits and draws.
+
+    Returns
+    -------
+    frame : DataFrame
+        The rows of ``X``, then the generated ones, numbered from 0. Columns that the detector
+        ignores, such as identifiers, are missing in generated rows.
+    labels : Series
+        Their labels.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or a label to be added to has fewer than 4 rows.
+    """
+    labels = pd.Series(np.asarray(y), name=getattr(y, "name", None))
+    if len(labels) != len(X):
+        raise ValueError(f"need one label per row; got {len(labels)} labels for {len(X)} rows.")
+    counts = labels.value_counts()
+    if counts.min() < 4 and counts.nunique() > 1:
+        raise ValueError(
+            f"need at least 4 rows of every label; got {counts.min()} of {counts.idxmin()!r}."
+        )
+    rng = check_random_state(random_state)
+    frames, added = [X.reset_index(drop=True)], [labels]
+    for label, count in counts[counts < counts.max()].items():
+        n = int(counts.max() - count)
+        model = _unfitted(detector).set_params(random_state=rng.randint(2**31 - 1))
+        frames.append(model.fit(X[(labels == label).to_numpy()]).sample(n, random_state=rng))
+        added.append(pd.Series([label] * n, dtype=labels.dtype))
+    frame = pd.concat(frames, ignore_index=True)[X.columns]
+    return frame, pd.concat(added, ignore_index=True).rename(labels.name)
+
+
+def _unfitted(detector: TabularDetector | None) -> TabularDetector:
+    """A detector to fit, with the parameters of another one."""
+    return TabularDetector(progress=False) if detector is None else clone(detector)

@@ -1,0 +1,128 @@
+"""Stretches of series to scaled channels, and which of the channels are judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anomdiff.encoding.panel import PanelLayout, Stretch
+
+# Standard deviations from the mean at which a value is cut: one glitch must not drown a window.
+MAX_Z = 50.0
+
+
+@dataclass(frozen=True)
+class WindowEncoder:
+    """Scales the channels of each series and tells targets from covariates.
+
+    A channel that holds only 0 and 1 is a command or a state, not a measurement: a covariate,
+    and not scored, unless there is nothing else.
+
+    Parameters
+    ----------
+    layout : PanelLayout
+        The columns.
+    targets : tuple of bool
+        Which channels are judged.
+    scales : dict
+        Mean and standard deviation of every channel, by series; under None those of all series
+        together, for a series that training did not show.
+    """
+
+    layout: PanelLayout
+    targets: tuple[bool, ...]
+    scales: dict[Any, tuple[np.ndarray, np.ndarray]]
+
+    @classmethod
+    def fit(
+        cls, layout: PanelLayout, stretches: list[Stretch], covariates: tuple | None = None
+    ) -> "WindowEncoder":
+        """Learn scales and targets.
+
+        Parameters
+        ----------
+        layout : PanelLayout
+            The columns.
+        stretches : list of Stretch
+            Training data.
+        covariates : tuple of column, optional
+            Channels that are not judged; found by their values by default.
+
+        Raises
+        ------
+        ValueError
+            If a covariate is no channel, or a channel has no value at all.
+        """
+        values = np.concatenate([part.values for part in stretches])
+        for name, empty in zip(layout.channels, np.isnan(values).all(0), strict=True):
+            if empty:
+                raise ValueError(f"need values in column {name!r}; it has none.")
+        if covariates is None:
+            targets = ~(np.isnan(values) | (values == 0) | (values == 1)).all(0)
+            targets = targets if targets.any() else ~targets
+        else:
+            if unknown := [name for name in covariates if name not in layout.channels]:
+                raise ValueError(f"need covariates among {list(layout.channels)}; got {unknown}.")
+            targets = np.array([name not in covariates for name in layout.channels])
+        if not targets.any():
+            raise ValueError("need at least one channel that is not a covariate; got none.")
+        groups = {None: [values]}
+        for part in stretches:
+            if part.series is not None:
+                groups.setdefault(part.series, []).append(part.values)
+        pooled = np.nanmean(values, 0), np.nanstd(values, 0)
+        scales = {label: _scale(np.concatenate(parts), *pooled) for label, parts in groups.items()}
+        return cls(layout, tuple(targets.tolist()), scales)
+
+    @property
+    def names(self) -> list:
+        """Names of the judged channels."""
+        return [n for n, t in zip(self.layout.channels, self.targets, strict=True) if t]
+
+    def is_familiar(self, stretch: Stretch) -> bool:
+        """Tell whether training showed the series of a stretch."""
+        return stretch.series in self.scales
+
+    def encode(self, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
+        """Scale the judged channels of a stretch.
+
+        Returns
+        -------
+        values : float64 array of shape (step, target)
+            In standard deviations of training; 0 where not observed.
+        observed : bool array of shape (step, target)
+            False where missing.
+        """
+        mean, std = self.scales.get(stretch.series, self.scales[None])
+        scaled = ((stretch.values - mean) / std)[:, list(self.targets)]
+        observed = ~np.isnan(scaled)
+        return np.clip(np.where(observed, scaled, 0.0), -MAX_Z, MAX_Z), observed
+
+    def to_dict(self) -> dict:
+        """Return the encoder as JSON values."""
+        return {
+            "layout": self.layout.to_dict(),
+            "targets": list(self.targets),
+            "scales": [
+                [label, mean.tolist(), std.tolist()] for label, (mean, std) in self.scales.items()
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping) -> "WindowEncoder":
+        """Rebuild an encoder from `to_dict`, before or after a trip through JSON."""
+        scales = {label: (np.array(mean), np.array(std)) for label, mean, std in state["scales"]}
+        return cls(PanelLayout.from_dict(state["layout"]), tuple(state["targets"]), scales)
+
+
+def _scale(
+    values: np.ndarray, pooled_mean: np.ndarray, pooled_std: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation; of all series where this one is constant, 1 where all are."""
+    empty = np.isnan(values).all(0)
+    own = np.where(empty, 0.0, values)  # a channel that this series lacks scales as in the others
+    mean = np.where(empty, pooled_mean, np.nanmean(own, 0))
+    std = np.nanstd(own, 0)
+    tiny = 1e-9 * np.maximum(np.abs(mean), 1e-300)
+    return mean, np.where(std > tiny, std, np.where(pooled_std > tiny, pooled_std, 1.0))

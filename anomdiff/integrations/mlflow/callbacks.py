@@ -1,0 +1,59 @@
+"""Losses of a training run, sent to MLflow while it goes on."""
+
+import logging
+import time
+
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+
+GROUP = 1000  # points that MLflow takes at once
+
+logger = logging.getLogger(__name__)
+
+
+class LossCurve:
+    """Collect losses step by step and send them in groups, so that one sees them meanwhile.
+
+    Parameters
+    ----------
+    run_id : str
+        Run to log to.
+    every : int, default=10
+        Steps between two points of the training loss; each is the mean since the last.
+    seconds : float, default=5.0
+        Time between two groups: one group costs some 10 ms, whatever its size.
+    """
+
+    def __init__(self, run_id: str, *, every: int = 10, seconds: float = 5.0):
+        self.run_id, self.every, self.seconds = run_id, every, seconds
+        self._client = MlflowClient()
+        self._points: list[Metric] = []
+        self._losses: list[float] = []
+        self._sent = time.monotonic()
+
+    def __call__(self, record) -> None:
+        """Take note of one step: `record` has step, loss, validation_loss and learning_rate."""
+        self._losses.append(record.loss)
+        if record.step % self.every == 0:
+            self._add("loss", float(np.mean(self._losses)), record.step)
+            self._add("learning_rate", record.learning_rate, record.step)
+            self._losses.clear()
+        if record.validation_loss is not None:
+            self._add("validation_loss", record.validation_loss, record.step)
+        if time.monotonic() - self._sent > self.seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what has not been sent yet; a store that is away for a while costs no training."""
+        try:
+            while self._points:
+                self._client.log_batch(self.run_id, metrics=self._points[:GROUP])
+                del self._points[:GROUP]
+        except Exception as error:  # each kind of store has its own errors
+            logger.warning("the losses cannot be logged now and are kept for later: %s", error)
+            self.seconds *= 2
+        self._sent = time.monotonic()
+
+    def _add(self, key: str, value: float, step: int) -> None:
+        self._points.append(Metric(key, value, int(time.time() * 1000), step))

@@ -1,0 +1,266 @@
+"""One training run as MLflow keeps it: what went in, how it went, what came out."""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from mlflow.data.dataset import Dataset
+from mlflow.models.model import ModelInfo
+
+import anomdiff
+from anomdiff import plots
+from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.detectors.timeseries import TimeSeriesDetector
+from anomdiff.integrations.mlflow.callbacks import LossCurve
+from anomdiff.integrations.mlflow.flavor import log_model
+from anomdiff.integrations.mlflow.tracking_store import ensure_experiment
+from anomdiff.monitoring.drift import profile
+from anomdiff.selection.level_losses import level_losses, remembered_events, remembered_rows
+
+EXAMPLE_ROWS = 5
+DRAWN_ROWS = 500
+DIGEST_TAG = "anomdiff.data_digest"
+REFERENCE = "reference.json"
+
+logger = logging.getLogger(__name__)
+
+
+def log_training(
+    detector: DiffusionDetector,
+    frame: pd.DataFrame,
+    *,
+    experiment: str,
+    model_name: str = "model",
+    run_name: str | None = None,
+    source: str | None = None,
+    parameters: Mapping[str, object] | None = None,
+    system_metrics: bool | None = None,
+) -> ModelInfo:
+    """Fit a detector inside an MLflow run that records everything needed to understand it.
+
+    Parameters
+    ----------
+    detector : TabularDetector or TimeSeriesDetector
+        Detector to fit, in place: if the store fails afterwards, the fit is not lost.
+    frame : DataFrame
+        Training rows.
+    experiment : str
+        Experiment of the run, made if there is none.
+    model_name : str, default="model"
+        Name of the logged model.
+    run_name : str, optional
+        By default MLflow invents one.
+    source : str, optional
+        Where the rows came from.
+    parameters : mapping, optional
+        Further parameters to log beside the detector's own.
+    system_metrics : bool, optional
+        Whether MLflow is to log the load of the machine; by default as
+        ``mlflow.enable_system_metrics_logging`` or its variable of the environment say.
+
+    Returns
+    -------
+    info : ModelInfo
+        The logged model; its `run_id` is the run.
+    """
+    with mlflow.start_run(
+        experiment_id=ensure_experiment(experiment),
+        run_name=run_name,
+        log_system_metrics=system_metrics,
+    ) as run:
+        dataset = log_inputs(detector, frame, source=source, parameters=parameters)
+        fit_and_log(detector, frame, run.info.run_id)
+        log_fitted(detector, frame)
+        model = log_model(
+            detector,
+            model_name,
+            input_example=example_rows(detector, frame),
+            metadata={"data_digest": data_digest(frame), "alpha": detector.alpha},
+        )
+        mlflow.log_metrics(summary(detector), model_id=model.model_id, dataset=dataset)
+        return model
+
+
+def log_inputs(
+    detector: DiffusionDetector,
+    frame: pd.DataFrame,
+    *,
+    source: str | None = None,
+    parameters: Mapping[str, object] | None = None,
+) -> Dataset:
+    """Log to the active run what goes into a fit: parameters, environment, and the data's digest.
+
+    Returns
+    -------
+    dataset : Dataset
+        MLflow's description of the rows, now an input of the run.
+    """
+    digest = data_digest(frame)
+    mlflow.set_tags(
+        {**environment(), DIGEST_TAG: digest, "anomdiff.estimator": type(detector).__name__}
+    )
+    mlflow.log_params(_as_text({**detector.get_params(), **(parameters or {})}))
+    with warnings.catch_warnings():
+        # MLflow advises doubles for integers; the model's own signature has them.
+        warnings.simplefilter("ignore", UserWarning)
+        # MLflow keeps 36 characters of a digest.
+        dataset = mlflow.data.from_pandas(frame, source=source, name="training", digest=digest[:36])
+        mlflow.log_input(dataset, context="training")
+    return dataset
+
+
+def fit_and_log(detector: DiffusionDetector, frame: pd.DataFrame, run_id: str) -> None:
+    """Fit, and log the losses meanwhile and the time it took."""
+    curve = LossCurve(run_id)
+    start = time.perf_counter()
+    detector.fit(frame, on_step=curve)
+    curve.flush()
+    mlflow.log_metric("fit_seconds", time.perf_counter() - start)
+
+
+def log_fitted(detector: DiffusionDetector, frame: pd.DataFrame) -> None:
+    """Log to the active run what a detector has learnt from a frame.
+
+    Schema, calibration, the profile that later batches are compared with, and pictures: losses,
+    held-out scores, what another alpha would mean, the denoising loss at each noise level and,
+    for tables, columns of training rows beside those of drawn ones.
+    """
+    scores, threshold = detector.calibration_scores_, float(detector.threshold_)
+    mlflow.log_dict(schema(detector), "schema.json")
+    mlflow.log_dict(calibration(scores, threshold, detector.alpha), "calibration.json")
+    mlflow.log_dict(profile(plain_rows(detector, frame)), REFERENCE)
+    losses = level_losses(detector, remembered_events(detector))
+    mlflow.log_table(losses, "levels.json")
+    _log_picture("loss.png", lambda: plots.loss_figure(detector.history_))
+    _log_picture("scores.png", lambda: plots.score_figure(scores, threshold, detector.alpha))
+    _log_picture("calibration.png", lambda: plots.calibration_figure(scores, detector.alpha))
+    _log_picture("levels.png", lambda: plots.level_figure(losses))
+    if hasattr(detector, "sample"):
+        _log_picture("sample.png", lambda: _sample_picture(detector))
+
+
+def summary(detector: DiffusionDetector) -> dict[str, float]:
+    """Figures that say in short what a fitted detector is like."""
+    found = {
+        "threshold": float(detector.threshold_),
+        "validation_loss": float(detector.history_["validation_loss"].min()),
+        "n_held_out_rows": len(detector.calibration_scores_),
+    }
+    if hasattr(detector, "n_training_rows_"):
+        found["n_training_rows"] = detector.n_training_rows_
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def schema(detector: DiffusionDetector) -> dict[str, Any]:
+    """Columns and their kinds; for series the layout, what is judged, and the window lengths."""
+    if not isinstance(detector, TimeSeriesDetector):
+        return detector.schema_.to_dict()
+    judged = detector.encoder_.names
+    covariates = [name for name in detector.layout_.channels if name not in judged]
+    lengths = {
+        "window_lengths": detector.window_lengths_,
+        "network_length": detector.network_length_,
+    }
+    return {**detector.layout_.to_dict(), "judged": judged, "covariates": covariates, **lengths}
+
+
+def plain_rows(detector: DiffusionDetector, frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns that the detector looks at, in the types in which it reads them."""
+    if not isinstance(detector, TimeSeriesDetector):
+        return detector.schema_.check(frame)
+    rows = np.concatenate([part.values for part in detector.layout_.read(frame)])
+    return pd.DataFrame(rows, columns=list(detector.layout_.channels))
+
+
+def example_rows(detector: DiffusionDetector, frame: pd.DataFrame) -> pd.DataFrame:
+    """First rows of training; of series as many as the longest window has."""
+    series = isinstance(detector, TimeSeriesDetector)
+    return frame.head(max(detector.window_lengths_) if series else EXAMPLE_ROWS)
+
+
+def calibration(scores: np.ndarray, threshold: float, alpha: float) -> dict[str, object]:
+    """Describe the held-out scores by their hundredths; JSON has no infinity, so that is None."""
+    shares = [percent / 100 for percent in range(101)]
+    quantiles = np.quantile(scores, shares).tolist()
+    low, high = plots.alarm_rates(len(scores), alpha)
+    return {
+        "alpha": alpha,
+        "alarm_rate_range": [float(low), float(high)],
+        "threshold": threshold if np.isfinite(threshold) else None,
+        "n_held_out_rows": len(scores),
+        "smallest_p_value": 1 / (1 + len(scores)),
+        "quantiles": {f"{share:.2f}": q for share, q in zip(shares, quantiles, strict=True)},
+    }
+
+
+def data_digest(frame: pd.DataFrame) -> str:
+    """SHA-256 of all rows, in their order, and of the column names and dtypes.
+
+    MLflow's own digest reads the first 10,000 rows only.
+    """
+    digest = hashlib.sha256(repr([(str(n), str(t)) for n, t in frame.dtypes.items()]).encode())
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def environment() -> dict[str, str]:
+    """Versions, machine and code that a run depends on."""
+    found = {
+        "anomdiff.version": anomdiff.__version__,
+        "anomdiff.python": platform.python_version(),
+        "anomdiff.torch": torch.__version__,
+        "anomdiff.platform": platform.platform(),
+        "anomdiff.cpu_count": str(os.cpu_count()),
+        "anomdiff.torch_threads": str(torch.get_num_threads()),
+    }
+    commit = _git_commit()
+    return {**found, "anomdiff.git_commit": commit} if commit else found
+
+
+def _log_picture(name: str, draw: Callable[[], Figure]) -> None:
+    """Log a picture; one that cannot be drawn is no reason to lose a run."""
+    try:
+        mlflow.log_figure(draw(), name)
+    except Exception as error:
+        logger.warning("the picture %s is left out: %s", name, error)
+
+
+def _sample_picture(detector: DiffusionDetector) -> Figure:
+    """Training rows beside drawn ones, the same at every call."""
+    return plots.sample_figure(
+        remembered_rows(detector), detector.sample(DRAWN_ROWS, random_state=detector.seed_)
+    )
+
+
+def _as_text(parameters: Mapping[str, object]) -> dict[str, str]:
+    """Parameters as MLflow shows them; nested ones as JSON, cut where MLflow would refuse."""
+    nested = (dict, list, tuple)
+    return {
+        key: (json.dumps(value, default=str) if isinstance(value, nested) else str(value))[:6000]
+        for key, value in parameters.items()
+    }
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout this package lies in, if it lies in one."""
+    folder = Path(anomdiff.__file__).parent
+    try:
+        command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=5
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,227 @@
+"""Scoring on Spark: the same model and the same numbers, as columns beside the input.
+
+Rows travel as Arrow batches (`mapInArrow`, `applyInArrow`). The columns that the model reads become
+pandas; every other column comes back as the very bytes it was, where `mapInPandas` would turn an
+integer key with nulls into floats, and `spark_udf` would take the columns one by one and return a
+struct. The model travels inside the function that Spark sends out, so that workers need this
+package but no MLflow server, and an alias that moves meanwhile changes nothing; each Python worker
+loads it once. Moments are read in UTC, whatever the session's time zone is.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+
+from anomdiff.detectors.tabular import TabularDetector
+from anomdiff.detectors.timeseries import TimeSeriesDetector
+from anomdiff.storage import load, save
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Detector = TabularDetector | TimeSeriesDetector
+
+RESULTS = {"anomaly_score": pa.float64(), "p_value": pa.float64(), "is_anomaly": pa.bool_()}
+SERIES_RESULTS = {**RESULTS, "channel": pa.string()}
+SPARK_TYPES = {pa.float64(): "double", pa.bool_(): "boolean", pa.string(): "string"}
+
+
+def score_table(frame: "DataFrame", model: str | TabularDetector) -> "DataFrame":
+    """Score the rows of a Spark frame.
+
+    Parameters
+    ----------
+    frame : pyspark.sql.DataFrame
+        Rows with the columns of the model, found by name; further columns come along.
+    model : str or TabularDetector
+        MLflow URI, such as `models:/NAME@champion`, or a fitted detector. It is fetched now, by
+        this process, and only once.
+
+    Returns
+    -------
+    scored : pyspark.sql.DataFrame
+        All rows and columns of `frame`, in their partitions and order, and `anomaly_score`
+        (larger is more anomalous), `p_value` and `is_anomaly`. Computed when Spark needs it.
+
+    Raises
+    ------
+    TypeError
+        If the model is one for series.
+    ValueError
+        If the frame lacks a column of the model, or has one with the name of a result.
+    """
+    detector = _fetch(model, TabularDetector)
+    names = {str(column.name): column.name for column in detector.schema_.used}
+    schema = _schema(frame, names, RESULTS)
+    parcel = Parcel.of(detector)
+
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return _score_batches(parcel, names, batches)
+
+    return frame.mapInArrow(score, schema)
+
+
+def score_panel(
+    frame: "DataFrame",
+    model: str | TimeSeriesDetector,
+    *,
+    series: str | None = None,
+    time: str | None = None,
+) -> "DataFrame":
+    """Score a panel of series, each by one worker, which holds all steps of the series at once.
+
+    Parameters
+    ----------
+    frame : pyspark.sql.DataFrame
+        Steps in any order, whole series; further columns come along.
+    model : str or TimeSeriesDetector
+        MLflow URI, or a fitted detector.
+    series : str, optional
+        Column that tells the series apart; by default the one the model was fitted with. A model
+        of a single series scores every series by itself.
+    time : str, optional
+        Column of the time, by default the one the model was fitted with. Spark keeps no order of
+        rows, so that there has to be one.
+
+    Returns
+    -------
+    scored : pyspark.sql.DataFrame
+        All rows and columns of `frame`, series by series, and `anomaly_score`, `p_value`,
+        `is_anomaly` and `channel`, the one most to blame.
+
+    Raises
+    ------
+    TypeError
+        If the model is one for tables.
+    ValueError
+        If there is no column of series or time, the frame lacks a column of the model, or has
+        one with the name of a result.
+    """
+    detector = _fetch(model, TimeSeriesDetector)
+    layout = detector.layout_
+    series, time = series or layout.series, time or layout.time
+    for role, name in (("series", series), ("time", time)):
+        if name is None:
+            raise ValueError(f"need {role}=, a column of the Spark frame; got None.")
+    names = {str(name): name for name in layout.channels}
+    names |= {time: layout.time or time, series: layout.series or series}
+    schema = _schema(frame, names, SERIES_RESULTS)
+    parcel = Parcel.of(detector)
+
+    def score(steps: pa.Table) -> pa.Table:
+        return _score_series(parcel, names, time, steps)
+
+    return frame.groupBy(series).applyInArrow(score, schema)
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A fitted detector on its way to the workers; the same if the digest is.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of the files.
+    files : dict of str to bytes
+        Name and content of the files that `anomdiff.save` writes.
+    """
+
+    digest: str
+    files: dict[str, bytes] = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, detector: Detector) -> "Parcel":
+        """Pack a detector."""
+        with TemporaryDirectory() as folder:
+            files = {path.name: path.read_bytes() for path in save(detector, folder).iterdir()}
+        digest = hashlib.sha256(b"".join(files[name] for name in sorted(files)))
+        return cls(digest.hexdigest(), files)
+
+
+@lru_cache(maxsize=2)
+def unpack(parcel: Parcel) -> Detector:
+    """Load the detector, once in every Python worker, which is one of many on its machine.
+
+    Parameters
+    ----------
+    parcel : Parcel
+        The packed detector.
+
+    Returns
+    -------
+    detector : TabularDetector or TimeSeriesDetector
+        It scores with one thread from now on, as all torch in this process.
+    """
+    torch.set_num_threads(1)  # Spark runs as many workers as there are cores
+    with TemporaryDirectory() as folder:
+        for name, content in parcel.files.items():
+            (Path(folder) / name).write_bytes(content)
+        return load(folder)
+
+
+def _score_batches(parcel, names, batches) -> Iterator[pa.RecordBatch]:
+    detector = unpack(parcel)
+    for batch in batches:
+        if batch.num_rows:
+            scored = detector.score_frame(_to_pandas(batch, names))
+            yield _beside(batch, scored, RESULTS, pa.RecordBatch.from_arrays)
+
+
+def _score_series(parcel, names, time, steps: pa.Table) -> pa.Table:
+    detector = unpack(parcel)
+    frame = _to_pandas(steps, names)
+    layout = detector.layout_
+    order = np.arange(len(frame))
+    if layout.time is None:
+        order = np.argsort(frame[time].to_numpy(), kind="stable")
+        # A model with a usual step has known a DatetimeIndex, and looks for gaps.
+        frame = frame.set_index(time) if layout.step else frame.drop(columns=time)
+    read = [name for name in (layout.series, layout.time, *layout.channels) if name is not None]
+    scored = detector.score_frame(frame[read].iloc[order])
+    return _beside(steps, scored.iloc[np.argsort(order)], SERIES_RESULTS, pa.Table.from_arrays)
+
+
+def _fetch(model: str | Detector, kind: type) -> Detector:
+    """Load a model by its address, and check what it is for."""
+    from anomdiff.integrations.mlflow import flavor  # MLflow takes seconds, and workers do without
+
+    detector = flavor.load_model(model) if isinstance(model, str) else model
+    if not isinstance(detector, kind):
+        raise TypeError(f"need a {kind.__name__}; got a {type(detector).__name__}.")
+    return detector
+
+
+def _schema(frame: "DataFrame", names: dict[str, Any], results: dict) -> Any:
+    """Spark's types of the scored frame; raise if it cannot be made."""
+    from pyspark.sql.types import StructType
+
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise ValueError(f"need columns {missing}; the Spark frame has {frame.columns}.")
+    taken = [name for name in results if name in frame.columns]
+    if taken:
+        raise ValueError(f"need other names for the columns {taken}; the results have them.")
+    schema = StructType(list(frame.schema.fields))
+    for name, kind in results.items():
+        schema = schema.add(name, SPARK_TYPES[kind])
+    return schema
+
+
+def _to_pandas(rows: pa.RecordBatch | pa.Table, names: dict[str, Any]) -> pd.DataFrame:
+    """Columns of the model, by their names in training."""
+    return rows.select(list(names)).to_pandas(date_as_object=False).rename(columns=names)
+
+
+def _beside(rows, scored: pd.DataFrame, results: dict, build: Callable):
+    """Put the results beside the columns as they came."""
+    arrays = [pa.array(scored[name].to_numpy(), kind) for name, kind in results.items()]
+    return build([*rows.columns, *arrays], names=[*rows.schema.names, *results])

@@ -1,0 +1,176 @@
+"""Tell whether a scored batch is still like training: its alarms, its scores, its columns.
+
+The exit code is 0 if nothing has drifted, 3 if something has, and 1 if the job failed.
+"""
+
+import json
+import math
+import re
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+from anomdiff.jobs.errors import command_line
+from anomdiff.jobs.promote import recent_rows
+from anomdiff.jobs.readers import read_table
+from anomdiff.jobs.settings import MonitorSettings
+from anomdiff.jobs.writers import atomic_path
+from anomdiff.monitoring.drift import (
+    alarm_drift,
+    column_drift,
+    drift_alarms,
+    profile,
+    score_drift,
+)
+
+DRIFTED = 3  # exit code
+AT_ONCE = 1000  # metrics that MLflow takes together
+LOGGED = ("psi", "ks", "missing", "unseen")
+
+
+def monitor(settings: MonitorSettings) -> dict[str, Any]:
+    """Compare a batch with training, write what was found as JSON, and log it to MLflow.
+
+    Raises
+    ------
+    ValueError
+        If the data or the settings cannot be used, or training has left no profile.
+    OSError
+        If the data is not there or the store does not answer.
+    """
+    import mlflow
+
+    from anomdiff.integrations.mlflow import flavor, runs, tracking_store
+
+    tracking_store.ensure_store()
+    model = mlflow.models.get_model_info(settings.model)  # an alias may move meanwhile
+    detector = flavor.load_model(model.model_uri)
+    rows, _ = recent_rows(settings, detector)
+    scored = _scored(settings, detector, rows)
+    columns = column_drift(
+        _reference(settings, detector, model.run_id), runs.plain_rows(detector, rows)
+    )
+    scores = score_drift(detector.calibration_scores_, scored["anomaly_score"])
+    alarms = alarm_drift(int(scored["is_anomaly"].sum()), len(scored), detector.alpha)
+    reasons = drift_alarms(columns, scores, alarms, settings.limits)
+    report = {
+        "monitored_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": {"uri": settings.model, "id": model.model_id, "run_id": model.run_id},
+        "data": str(settings.data),
+        "rows": len(scored),
+        "drifted": bool(reasons),
+        "reasons": reasons,
+        "alarms": alarms,
+        "scores": scores,
+        "columns": columns.to_dict("index"),
+        "limits": asdict(settings.limits),
+    }
+    report = {**_finite(report), "run_id": _log(settings, report, columns)}
+    with atomic_path(settings.output) as path:
+        path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return report
+
+
+def _scored(settings: MonitorSettings, detector: Any, rows: pd.DataFrame) -> pd.DataFrame:
+    """Scores of the batch, from the file if there is one."""
+    if settings.scored is None:
+        return detector.score_frame(rows)
+    scored = read_table(settings.scored)
+    missing = [name for name in ("anomaly_score", "is_anomaly") if name not in scored]
+    if missing or len(scored) != len(rows):
+        raise ValueError(
+            f"need the scored rows of {settings.data}, {len(rows)} of them; got {len(scored)} in "
+            f"{settings.scored}" + (f" without {missing}." if missing else ".")
+        )
+    return scored
+
+
+def _reference(settings: MonitorSettings, detector: Any, run_id: str | None) -> dict[str, Any]:
+    """Profile of the training rows: of a file, or as the run of the model has logged it."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    from anomdiff.integrations.mlflow import runs
+
+    if settings.reference is not None:
+        training = settings.model_copy(update={"data": settings.reference, "label": None})
+        return profile(runs.plain_rows(detector, recent_rows(training, detector)[0]))
+    try:
+        return mlflow.artifacts.load_dict(f"runs:/{run_id}/{runs.REFERENCE}")
+    except (MlflowException, OSError):
+        raise ValueError(
+            f"need a profile of the training rows; run {run_id} of {settings.model} has logged "
+            "none. Give the rows themselves as `reference`."
+        ) from None
+
+
+def _log(settings: MonitorSettings, report: dict[str, Any], columns: pd.DataFrame) -> str:
+    """Keep the figures of a batch as a run, so that batches can be compared over time."""
+    import mlflow
+
+    from anomdiff.integrations.mlflow import tracking_store
+
+    metrics = {
+        "rows": report["rows"],
+        "alarm_rate": report["alarms"]["alarm_rate"],
+        "score_ks": report["scores"]["ks"],
+        "score_higher": report["scores"]["higher"],
+        "psi_max": columns["psi"].max(),
+    }
+    for key in LOGGED:
+        metrics |= {f"{key}.{_metric_name(name)}": columns.at[name, key] for name in columns.index}
+    numbers = [(key, float(value)) for key, value in metrics.items() if math.isfinite(value)]
+    with mlflow.start_run(
+        experiment_id=tracking_store.ensure_experiment(settings.experiment),
+        run_name=settings.data.name,
+    ) as run:
+        mlflow.set_tags({"anomdiff.drifted": report["drifted"], "anomdiff.model": settings.model})
+        for start in range(0, len(numbers), AT_ONCE):
+            mlflow.log_metrics(dict(numbers[start : start + AT_ONCE]))
+        mlflow.log_dict(_finite(report), "drift.json")
+        return run.info.run_id
+
+
+def _metric_name(column: str) -> str:
+    """Column as MLflow takes it within the name of a metric."""
+    return re.sub(r"[^\w\-. /:]", "_", column)[:200]
+
+
+def _finite(value: Any) -> Any:
+    """Values as JSON has them: without infinity and NaN."""
+    if isinstance(value, dict):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="The batch.")
+@click.option("--scored", type=click.Path(path_type=Path), help="The batch as it was scored.")
+@click.option("--reference", type=click.Path(path_type=Path), help="Training rows.")
+@click.option("--output", type=click.Path(path_type=Path), help="JSON file to write.")
+@click.option("--model", help="MLflow URI, such as models:/NAME@champion.")
+@click.option("--header/--no-header", default=None, help="Does a CSV file name its columns?")
+def main(config: Path | None, **options: Any) -> None:
+    """Look for drift as the settings file CONFIG says; options override it."""
+    with command_line():
+        settings = MonitorSettings.load(config, options)
+        report = monitor(settings)
+    rate, alpha = report["alarms"]["alarm_rate"], report["alarms"]["alpha"]
+    click.echo(f"{report['rows']:,} rows, alarm rate {rate:.2%} at alpha {alpha:.2%}")
+    for reason in report["reasons"]:
+        click.echo(f"  drift    {reason}")
+    click.echo(f"  written  {settings.output}")
+    if report["drifted"]:
+        sys.exit(DRIFTED)
+
+
+if __name__ == "__main__":
+    main()

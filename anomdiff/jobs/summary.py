@@ -1,0 +1,60 @@
+"""What the summary of a scored file tells, counted batch by batch."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anomdiff.metrics.detection import auroc, average_precision
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
+
+
+class Tally:
+    """Counts of all batches; for quantiles and quality, 5 bytes per row.
+
+    Parameters
+    ----------
+    columns : list of str
+        Columns of the model.
+    """
+
+    def __init__(self, columns: list[str]):
+        self.rows = self.alarms = 0
+        self.missing = pd.Series(0, index=columns)
+        self.scores: list[np.ndarray] = []
+        self.labels: list[np.ndarray] = []
+
+    def add(self, scored: pd.DataFrame, missing: pd.Series, labels: np.ndarray) -> None:
+        """Count a batch: its scored frame, missing cells by column, and known labels."""
+        self.rows += len(scored)
+        self.alarms += int(scored["is_anomaly"].sum())
+        self.missing += missing
+        self.scores.append(scored["anomaly_score"].to_numpy(np.float32))
+        self.labels.append(labels)
+
+    def summary(self) -> dict[str, Any]:
+        """Sum up, as JSON values."""
+        scores = np.concatenate(self.scores)
+        quantiles = np.quantile(scores, QUANTILES)
+        return {
+            "rows": self.rows,
+            "alarms": self.alarms,
+            "alarm_rate": self.alarms / self.rows,
+            "score_quantiles": dict(zip(map(str, QUANTILES), quantiles.tolist(), strict=True)),
+            "missing_rates": (self.missing / self.rows).to_dict(),
+            "quality": _quality(np.concatenate(self.labels), scores),
+        }
+
+
+def _quality(labels: np.ndarray, scores: np.ndarray) -> dict[str, Any] | None:
+    """Compare with the labels; None where they are missing or all the same."""
+    labels, scores = labels[labels >= 0], scores[labels >= 0]
+    if len(np.unique(labels)) < 2:
+        return None
+    return {
+        "labelled_rows": len(labels),
+        "anomalies": int(labels.sum()),
+        "auroc": auroc(labels, scores),
+        "average_precision": average_precision(labels, scores),
+    }

@@ -1,0 +1,236 @@
+"""Train a detector on a table or on series: read, fit, log, register, and say where it all is.
+
+`torchrun --nproc-per-node 4 -m anomdiff.jobs.train CONFIG` shares the training among processes;
+only the first of them logs, registers and prints.
+"""
+
+import sys
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import pandas as pd
+
+from anomdiff import TabularDetector, TimeSeriesDetector, save
+from anomdiff.diffusion import distributed
+from anomdiff.jobs.errors import command_line
+from anomdiff.jobs.panels import plain_labels
+from anomdiff.jobs.readers import Name, column_names, match_columns, read_table
+from anomdiff.jobs.settings import TrainSettings, is_normal
+
+Detector = TabularDetector | TimeSeriesDetector
+ESTIMATORS = {"tabular": TabularDetector, "timeseries": TimeSeriesDetector}
+
+
+class TrainReport(NamedTuple):
+    """Where a trained model is.
+
+    Attributes
+    ----------
+    store : str
+        Tracking store, as it may be printed.
+    experiment_id, run_id : str
+        The run.
+    name, version, alias : str
+        The registered version, and what it is for: `champion` or `challenger`.
+    model_uri : str
+        Address of exactly this version.
+    n_rows : int
+        Rows that the detector was given.
+    threshold : float
+        Anomaly score above which a row is an alarm.
+    """
+
+    store: str
+    experiment_id: str
+    run_id: str
+    name: str
+    version: str
+    alias: str
+    model_uri: str
+    n_rows: int
+    threshold: float
+
+
+def train(settings: TrainSettings) -> TrainReport | None:
+    """Fit a detector as the settings say, log the run and register the model.
+
+    Of several processes, the first one does so and gets the report; the others only help it fit.
+
+    Raises
+    ------
+    ValueError
+        If the data or the settings cannot be used.
+    OSError
+        If the data is not there or the store does not answer. A detector that was fitted before
+        the store failed is saved in the working folder.
+    """
+    from anomdiff.integrations.mlflow import registry, runs, tracking_store
+
+    frame = training_rows(settings)
+    detector = make_detector(settings, frame)
+    if distributed.rank():
+        _help_to_fit(detector, frame)
+        return None
+    uri = tracking_store.ensure_store()
+    try:
+        model = runs.log_training(
+            detector,
+            frame,
+            experiment=settings.experiment,
+            model_name=settings.model_name,
+            source=str(settings.data),
+            parameters=_job_parameters(settings),
+        )
+        tags = {"data_digest": model.metadata["data_digest"], "alpha": detector.alpha}
+        version = registry.register(model, settings.registered_name, tags)
+    except Exception as error:
+        _rescue(detector, settings.registered_name, error)
+        raise
+    return TrainReport(
+        store=tracking_store.without_password(uri),
+        experiment_id=tracking_store.ensure_experiment(settings.experiment),
+        run_id=model.run_id,
+        name=version.name,
+        version=version.version,
+        alias=version.alias,
+        model_uri=version.uri,
+        n_rows=len(frame),
+        threshold=float(detector.threshold_),
+    )
+
+
+def training_rows(settings: TrainSettings) -> pd.DataFrame:
+    """Read the table without its anomalies, its label and the columns to drop."""
+    names = column_names(settings.data, header=settings.header)
+    series = _panel(settings, names)["series"]
+    text = [] if series is None else [series]
+    frame = read_table(settings.data, header=settings.header, text=text)
+    if series is not None:
+        frame[series] = plain_labels(frame[series])
+    if settings.label is not None:
+        label = match_columns([settings.label], names)[settings.label]
+        frame = _normal_rows(frame, label, settings)
+    if settings.max_rows is not None and len(frame) > settings.max_rows:
+        seed = settings.detector.get("random_state")
+        frame = frame.sample(settings.max_rows, random_state=seed)
+    drop = match_columns(settings.drop, frame.columns)
+    return frame.drop(columns=list(drop.values())).reset_index(drop=True)
+
+
+def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
+    """Build the detector; a parameter that it does not have is an error."""
+    estimator = ESTIMATORS[settings.estimator]
+    known = estimator().get_params()
+    unknown = sorted(settings.detector.keys() - known.keys())
+    if unknown:
+        raise ValueError(f"detector has no parameters {unknown}; it has {', '.join(known)}.")
+    if estimator is TimeSeriesDetector:
+        return estimator(**(_panel(settings, list(frame)) | settings.detector))
+    named = match_columns(list(settings.kinds), frame.columns)
+    kinds = {named[name]: kind for name, kind in settings.kinds.items()}
+    return estimator(**({"kinds": kinds or None} | settings.detector))
+
+
+def _panel(settings: TrainSettings, names: list[Name]) -> dict[str, Name | None]:
+    """Columns of series and time, as the table names them."""
+    found: dict[str, Name | None] = {}
+    for role, wanted in (("series", settings.series), ("time", settings.time)):
+        matching = [name for name in names if str(name) == str(wanted)]
+        if wanted is not None and not matching:
+            raise ValueError(f"need the column {wanted!r} of {role}; the table has {names}.")
+        found[role] = None if wanted is None else matching[0]
+    return found
+
+
+def _normal_rows(frame: pd.DataFrame, label: Name, settings: TrainSettings) -> pd.DataFrame:
+    """Leave out rows that are not normal; of series they stay, without what was measured."""
+    normal = is_normal(frame[label], settings.normal)
+    if not normal.any():
+        found = frame[label].drop_duplicates().head(5).tolist()
+        raise ValueError(
+            f"need rows whose {label!r} is one of {list(settings.normal)}; got values {found}."
+        )
+    rows = frame.drop(columns=[label])
+    if settings.estimator == "tabular":
+        return rows[normal]
+    # Without these steps their neighbours would become neighbours of each other.
+    keys = [name for name in _panel(settings, list(rows)).values() if name is not None]
+    channels = [name for name in rows if name not in keys]
+    rows[channels] = rows[channels].where(normal)
+    return rows
+
+
+def _help_to_fit(detector: Detector, frame: pd.DataFrame) -> None:
+    """Take part in the training; the first process has the fit, and says what there is to warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        detector.fit(frame)
+
+
+def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
+    """List the settings of the job itself; the detector's own are logged by name."""
+    found = settings.model_dump(mode="json", exclude={"detector", "kinds"})
+    return {f"job.{key}": value for key, value in found.items()}
+
+
+def _rescue(detector: Detector, name: str, error: Exception) -> None:
+    """Save what was fitted before the store failed."""
+    if not hasattr(detector, "threshold_"):
+        return
+    folder = Path(f"unlogged-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    save(detector, folder)
+    sentence = str(error).strip().split("\n")[0]
+    raise OSError(
+        f"the detector is fitted and saved in {folder}, but MLflow could not take it: {sentence}"
+    ) from error
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="Table to train on.")
+@click.option("--name", "registered_name", help="Registered model to make a version of.")
+@click.option("--experiment", help="MLflow experiment of the run.")
+@click.option("--estimator", help="'tabular', or 'timeseries' for steps of series.")
+@click.option("--series", help="Column that tells the series apart.")
+@click.option("--time", help="Column of the time of a step.")
+@click.option("--header/--no-header", default=None, help="Does a CSV file name its columns?")
+@click.option("--label", help="Column that says what a row is; it never reaches the model.")
+@click.option("--normal", multiple=True, help="Value of the label that means normal.")
+@click.option("--drop", multiple=True, help="Column to leave out.")
+@click.option("--max-rows", type=int, help="Train on a random sample of this many rows.")
+def main(config: Path | None, **options: Any) -> None:
+    """Train a detector as the settings file CONFIG says; options override it."""
+    with command_line(), distributed.joined():
+        overrides = {key: value for key, value in options.items() if value not in (None, ())}
+        report = train(TrainSettings.load(config, overrides))
+        if report is not None:
+            click.echo(f"{describe(report)}\nto look   {how_to_look(report.store)}")
+
+
+def describe(report: TrainReport) -> str:
+    """Say where the run and the model are."""
+    return "\n".join(
+        [
+            f"model     {report.name} version {report.version} ({report.alias}), "
+            f"fitted on {report.n_rows:,} rows: {report.model_uri}",
+            f"threshold {report.threshold:.4g}",
+            f"run       {report.run_id} in {report.store}",
+        ]
+    )
+
+
+def how_to_look(store: str) -> str:
+    """Tell what to type, or which page to open, to see the runs of a store."""
+    if store.startswith("http"):
+        return f"open {store}"
+    program = Path(sys.executable).with_name("mlflow")
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    return f"{program} ui --backend-store-uri {store}"
+
+
+if __name__ == "__main__":
+    main()

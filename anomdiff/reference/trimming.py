@@ -1,0 +1,62 @@
+"""Training rows that cannot all be trusted: keep the most central ones."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from anomdiff.reference.local_scales import neighbour_distances
+
+# A clump of anomalies has to be larger than this to vouch for itself.
+CLUMP = 128
+# Rows that all others are compared with; centrality needs no more.
+MAX_REFERENCE = 5000
+# Rounds of choosing the central rows by their distance to the central rows.
+ROUNDS = 2
+
+
+def central_rows(
+    views: list[Float[Tensor, "row _"]], share: float, generator: torch.Generator
+) -> Bool[Tensor, "row"]:
+    """Tell the most central rows from the others.
+
+    A row is central if its ``CLUMP``-th nearest neighbour is near; the ranks by this distance are
+    added over the views. In the later rounds only rows that were central count as neighbours.
+
+    Parameters
+    ----------
+    views : list of float Tensor of shape (row, coord)
+        The same encoded rows, seen in several ways.
+    share : float
+        Share of rows to call central, in (0, 1].
+    generator : torch.Generator
+        Draws the rows that all are compared with, where there are many.
+
+    Returns
+    -------
+    central : bool Tensor of shape (row,)
+        True for ``ceil(share * row)`` rows.
+
+    References
+    ----------
+    Concentration steps: Rousseeuw and Van Driessen (1999), "A Fast Algorithm for the Minimum
+    Covariance Determinant Estimator", theorem 1.
+    """
+    n_rows = len(views[0])
+    n_central = -int(-share * n_rows // 1)
+    central = torch.ones(n_rows, dtype=torch.bool)
+    if n_central == n_rows:
+        return central
+    for _ in range(ROUNDS):
+        candidates = central.nonzero()[:, 0]
+        order = torch.randperm(len(candidates), generator=generator)
+        reference = candidates[order[:MAX_REFERENCE]]
+        own = torch.zeros(n_rows, dtype=torch.bool)
+        own[reference] = True
+        k = max(1, min(CLUMP, len(reference) // 4))
+        ranks = [
+            neighbour_distances(view[reference], view, k, own).argsort(stable=True).argsort()
+            for view in views
+        ]
+        central = torch.zeros(n_rows, dtype=torch.bool)
+        central[torch.stack(ranks).sum(0).argsort(stable=True)[:n_central]] = True
+    return central

@@ -1,0 +1,77 @@
+"""The closed form for single steps: what a Gaussian process would put between the neighbours."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from anomdiff.reference.sliding_windows import NOISE, cut_windows
+
+# Neighbours looked at on either side.
+REACH = 8
+# Ridge, in variances of the channel: neighbours may be copies of each other.
+RIDGE = 1e-2
+
+
+@dataclass(frozen=True)
+class StepRegression:
+    r"""Each step from the steps around it, channel by channel.
+
+    For Gaussian data this is the posterior mean of the step given its neighbours, and the limit
+    of the denoiser for a step whose noise grows while its neighbours are given. It sees what
+    windows blur: a single step that is off.
+
+    Parameters
+    ----------
+    weights : float Tensor of shape (channel, 2 * REACH + 1)
+        Of the neighbours; 0 in the middle.
+    """
+
+    weights: Tensor
+
+    length = 2 * REACH + 1
+    # Windows that count for a step, counted from it: the one in whose middle it is.
+    offsets = (-REACH, -REACH + 1)
+    noise = NOISE * REACH
+
+    @classmethod
+    def fit(cls, windows: Float[Tensor, "window channel time"]) -> "StepRegression":
+        """Fit by ridge regression to windows of ``length`` steps, without their means."""
+        if not len(windows):  # nothing is that long: no step will have such a window either
+            return cls(torch.zeros(windows.shape[1], cls.length, dtype=windows.dtype))
+        around = torch.arange(cls.length) != REACH
+        x, y = windows[:, :, around].transpose(0, 1), windows[:, :, REACH].T[:, :, None]
+        gram = x.mT @ x / len(windows) + RIDGE * torch.eye(2 * REACH, dtype=x.dtype)
+        solved = torch.linalg.solve(gram, x.mT @ y / len(windows))[:, :, 0]
+        weights = torch.zeros(len(solved), cls.length, dtype=x.dtype)
+        weights[:, around] = solved
+        return cls(weights)
+
+    @torch.inference_mode()
+    def energies(
+        self, values: Float[Tensor, "step channel"], observed: Bool[Tensor, "step channel"]
+    ) -> Float[Tensor, "window channel"]:
+        """Squared miss of the middle step of each window, over the number of channels.
+
+        Parameters
+        ----------
+        values : float Tensor of shape (step, channel)
+            Scaled steps; at least ``length`` of them.
+        observed : bool Tensor of shape (step, channel)
+            False where missing.
+
+        Returns
+        -------
+        energies : float Tensor of shape (window, channel)
+            NaN where an entry of the window is missing.
+        """
+        x, seen = cut_windows(values, observed, self.length)
+        known = seen.all(2)
+        miss = (x[:, :, REACH] - (x * self.weights).sum(2)).square() / values.shape[1]
+        return torch.where(known, miss, torch.nan)
+
+    def fold(self, energies: Float[Tensor, "window channel"]) -> Float[Tensor, "step channel"]:
+        """Energy of each step; NaN at both ends."""
+        return F.pad(energies, (0, 0, REACH, REACH), value=torch.nan)

@@ -1,0 +1,137 @@
+"""Conformal p-values of scores, and the threshold that flags the same rows."""
+
+import math
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from anomdiff.thresholds.checks import check_scores, check_weights
+
+# Scores this near, relative to 1 + their size, are equal: the same row scores a little otherwise in
+# another batch, and where rows repeat it would at times be flagged for that.
+TIE = 1e-5
+
+
+def conformal_p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Split-conformal p-value of each score.
+
+    Parameters
+    ----------
+    calibration : ndarray of shape (n,)
+        Scores of held-out normal rows, sorted ascending.
+    scores : ndarray of shape (row,)
+        Scores to judge; larger is more anomalous.
+
+    Returns
+    -------
+    p_values : ndarray of shape (row,)
+        ``(1 + #{c >= s}) / (1 + n)``, in ``(0, 1]``, where a score that is larger by rounding
+        alone counts as equal; under exchangeability a normal row has ``p <= alpha`` with
+        probability at most ``alpha``.
+
+    References
+    ----------
+    Vovk et al. (2005), "Algorithmic Learning in a Random World", eq. 2.20; Bates et
+    al. (2023), "Testing for Outliers with Conformal p-values", eq. 3.
+    """
+    n = len(calibration)
+    return (1 + n - np.searchsorted(largest_ties(calibration), scores, side="left")) / (1 + n)
+
+
+def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
+    """Threshold with ``score > threshold`` exactly where the p-value is at most ``alpha``.
+
+    Parameters
+    ----------
+    calibration : ndarray of shape (n,)
+        Scores of held-out normal rows, sorted ascending.
+    alpha : float
+        Share of alarms among normal rows, in ``(0, 1)``.
+
+    Returns
+    -------
+    threshold : float
+        The largest score equal to one of the calibration scores, or infinity where ``n`` is
+        too small for any p-value to reach ``alpha``.
+
+    Warns
+    -----
+    UserWarning
+        If no row can be flagged.
+    """
+    n = len(calibration)
+    # The same division as in the p-values: threshold and p-value then agree to the last bit.
+    allowed = np.searchsorted(np.arange(1, n + 2) / (1 + n), alpha, side="right") - 1
+    if allowed < 0:
+        warnings.warn(
+            f"alpha={alpha} needs at least {needed_rows(alpha)} held-out rows; "
+            f"there are {n}, so no row will be flagged.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return math.inf
+    return float(largest_ties(calibration[n - 1 - allowed]))
+
+
+def largest_ties(scores: np.ndarray | float) -> np.ndarray | float:
+    """Largest scores that differ from these by rounding alone."""
+    return scores + TIE * (1 + np.abs(scores))
+
+
+def safely_below(threshold: float) -> float:
+    """Score that is not above a threshold in any batch; that of the row that sets it still is."""
+    return threshold - TIE / 2 * (1 + abs(threshold))
+
+
+def needed_rows(alpha: float) -> int:
+    """Fewest held-out rows with which a p-value can reach ``alpha``."""
+    return math.ceil(1 / alpha - 1e-9) - 1
+
+
+def weighted_p_values(
+    calibration: ArrayLike, scores: ArrayLike, calibration_weights: ArrayLike, weights: ArrayLike
+) -> np.ndarray:
+    """Conformal p-values where normal rows are distributed otherwise than calibration rows.
+
+    Parameters
+    ----------
+    calibration : array-like of shape (n,)
+        Scores of normal rows, in any order.
+    scores : array-like of shape (row,)
+        Scores to judge.
+    calibration_weights, weights : array-like of shape (n,) and (row,)
+        How much more often a normal row like this one occurs where the scores come from than
+        where the calibration comes from; a common factor does not matter.
+
+    Returns
+    -------
+    p_values : ndarray of shape (row,)
+        ``(w + sum of w_i with c_i >= s) / (w + sum of w_i)``, in ``(0, 1]``, where a score that
+        is larger by rounding alone counts as equal. With the true weights a normal row has
+        ``p <= alpha`` with probability at most ``alpha``.
+
+    Raises
+    ------
+    ValueError
+        If scores and weights differ in number, or a weight is not positive and finite.
+
+    Notes
+    -----
+    These p-values need not be positively dependent; Benjamini and Hochberg's flags then keep
+    their level approximately, as do weights that are estimated.
+
+    References
+    ----------
+    Tibshirani et al. (2019), "Conformal Prediction Under Covariate Shift", lemma 3; Jin and
+    Candès (2023), "Model-free Selective Inference Under Covariate Shift via Weighted Conformal
+    p-values", https://arxiv.org/abs/2307.09291.
+    """
+    calibration, scores = check_scores("calibration", calibration), check_scores("scores", scores)
+    calibration_weights = check_weights("calibration_weights", calibration_weights, calibration)
+    weights = check_weights("weights", weights, scores)
+    order = np.argsort(calibration)
+    # Entry i is the weight of the calibration scores from the i-th smallest on.
+    above = np.append(np.cumsum(calibration_weights[order][::-1])[::-1], 0.0)
+    reached = above[np.searchsorted(largest_ties(calibration[order]), scores, side="left")]
+    return (weights + reached) / (weights + above[0])

@@ -1,0 +1,135 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anomdiff.encoding.channel_scaler import MAX_Z, WindowEncoder
+from anomdiff.encoding.panel import PanelLayout, Stretch
+from tests.series import panel, waves
+
+
+def fit(frame, covariates=None, **columns):
+    layout = PanelLayout.infer(frame, **columns)
+    parts = layout.read(frame)
+    return WindowEncoder.fit(layout, parts, covariates), parts
+
+
+def test_each_series_has_its_own_scale():
+    encoder, parts = fit(panel(200, seed=0), series="host", time="time")
+
+    for part in parts:
+        values, observed = encoder.encode(part)
+        np.testing.assert_allclose(values.mean(0), 0, atol=1e-12)
+        np.testing.assert_allclose(values.std(0), 1)
+        assert observed.all()
+
+
+def test_series_of_different_lengths_and_gaps_are_scaled_by_all_their_steps():
+    frame = panel(60, seed=0).drop(index=[*range(20, 40), *range(90, 120)])
+
+    encoder, _ = fit(frame, series="host", time="time")
+
+    for label, rows in frame.groupby("host"):
+        values = rows[["slow", "echo", "fast"]]
+        np.testing.assert_allclose(encoder.scales[label][0], values.mean())
+        np.testing.assert_allclose(encoder.scales[label][1], values.std(ddof=0))
+
+
+def test_an_unknown_series_has_the_scale_of_all_together():
+    frame = panel(200, seed=0)
+    encoder, (first, _) = fit(frame, series="host", time="time")
+
+    values, _ = encoder.encode(Stretch("new", first.rows, first.values))
+
+    everything = frame[["slow", "echo", "fast"]].to_numpy()
+    expected = (first.values - everything.mean(0)) / everything.std(0)
+    np.testing.assert_allclose(values, expected)
+
+
+def test_a_channel_that_a_series_lacks_has_the_scale_of_the_others():
+    frame = panel(50, seed=0)
+    frame.loc[frame["host"] == "b", "fast"] = np.nan
+
+    encoder, _ = fit(frame, series="host", time="time")
+
+    assert encoder.scales["b"][0][2] == encoder.scales[None][0][2]
+    assert encoder.scales["b"][1][2] == encoder.scales[None][1][2]
+
+
+def test_a_constant_channel_is_scaled_by_all_series_and_else_by_one():
+    frame = panel(50, seed=0).assign(echo=7.0)
+    frame.loc[frame["host"] == "b", "fast"] = 3.0
+
+    encoder, _ = fit(frame, series="host", time="time")
+
+    np.testing.assert_array_equal(encoder.scales["b"][1][1:], [1.0, encoder.scales[None][1][2]])
+
+
+def test_states_are_covariates_unless_there_is_nothing_else():
+    frame = waves(20, seed=0).assign(on=np.arange(20) % 2, off=False)
+
+    assert fit(frame)[0].names == ["slow", "echo", "fast"]
+    assert fit(frame[["on", "off"]])[0].names == ["on", "off"]
+
+
+def test_covariates_can_be_declared():
+    frame = waves(20, seed=0).assign(on=np.arange(20) % 2)
+
+    assert fit(frame, covariates=("slow",))[0].names == ["echo", "fast", "on"]
+    assert fit(frame, covariates=())[0].names == ["slow", "echo", "fast", "on"]
+
+
+@pytest.mark.parametrize(
+    ("covariates", "change", "message"),
+    [
+        (("speed",), {}, "speed"),
+        (("slow", "echo", "fast"), {}, "not a covariate"),
+        (None, {"echo": np.nan}, "'echo'"),
+    ],
+)
+def test_what_leaves_nothing_to_judge_is_refused(covariates, change, message):
+    with pytest.raises(ValueError, match=message):
+        fit(waves(20, seed=0).assign(**change), covariates)
+
+
+def test_missing_cells_are_zero_and_not_observed():
+    frame = waves(20, seed=0)
+    frame.iloc[3, 1] = np.nan
+    encoder, (part,) = fit(frame)
+
+    values, observed = encoder.encode(part)
+
+    assert values[3, 1] == 0
+    np.testing.assert_array_equal(observed, frame.notna())
+
+
+def test_glitches_are_cut():
+    frame = waves(20, seed=0)
+    encoder, (part,) = fit(frame)
+
+    values, _ = encoder.encode(Stretch(None, part.rows, part.values * 1e9))
+
+    assert np.abs(values).max() == MAX_Z
+
+
+@pytest.mark.parametrize("labels", [("a", "b"), (1, 2), (0.5, 1.5), (True, False)])
+def test_an_encoder_survives_json_to_the_bit(labels):
+    frame = panel(30, seed=0, labels=labels).astype({"host": object})
+    encoder, parts = fit(frame, series="host", time="time")
+
+    again = WindowEncoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
+
+    assert again.layout == encoder.layout
+    assert list(again.scales) == list(encoder.scales)
+    for part in parts:
+        np.testing.assert_array_equal(again.encode(part), encoder.encode(part))
+
+
+def test_nullable_and_boolean_channels_are_numbers():
+    frame = pd.DataFrame({"a": pd.array([1, None, 3], dtype="Int64"), "b": [True, False, True]})
+
+    encoder, (part,) = fit(frame)
+
+    assert encoder.names == ["a"]
+    np.testing.assert_array_equal(encoder.encode(part)[1][:, 0], [True, False, True])

@@ -1,0 +1,122 @@
+import json
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from anomdiff import TabularDetector, TimeSeriesDetector
+from anomdiff.integrations.mlflow import flavor, runs
+from anomdiff.integrations.mlflow.runs import log_training
+from anomdiff.jobs.monitor import main, monitor
+from anomdiff.jobs.settings import MonitorSettings
+from tests.series import panel
+from tests.tables import mixed_table
+
+QUICK = {"max_iter": 20, "width": 16, "n_blocks": 1, "random_state": 0}
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch):
+    """Pictures take seconds, and are tested elsewhere."""
+    monkeypatch.setattr(runs, "_log_picture", lambda name, draw: None)
+
+
+@pytest.fixture
+def model(mlflow_store):
+    """URI of a model whose training has left its profile."""
+    return log_training(
+        TabularDetector(**QUICK), mixed_table(400, seed=0), experiment="e"
+    ).model_uri
+
+
+@pytest.fixture
+def batch(tmp_path):
+    path = tmp_path / "batch.parquet"
+    mixed_table(300, seed=1).to_parquet(path, index=False)
+    return path
+
+
+def _settings(model, batch, **more):
+    return MonitorSettings(model=model, data=batch, output=batch.with_suffix(".json"), **more)
+
+
+def test_a_batch_like_training_raises_no_alarm(model, batch):
+    report = monitor(_settings(model, batch))
+
+    assert not report["drifted"], report["reasons"]
+    assert json.loads(batch.with_suffix(".json").read_text()) == report
+    metrics = mlflow.get_run(report["run_id"]).data.metrics
+    assert metrics["alarm_rate"] == report["alarms"]["alarm_rate"]
+    assert metrics["psi.price"] == pytest.approx(report["columns"]["price"]["psi"])
+    assert {"score_ks", "missing.weight", "unseen.kind"} <= metrics.keys()
+
+
+def test_a_batch_that_has_drifted_is_told_by_the_exit_code_and_column_by_column(model, batch):
+    frame = pd.read_parquet(batch)
+    drifted = frame.assign(price=2 * frame["price"], kind="toy", weight=None)
+    drifted.to_csv(batch.with_suffix(".csv"), index=False)
+    output = batch.with_name("drift.json")
+
+    result = CliRunner().invoke(
+        main, ["--data", str(batch.with_suffix(".csv")), "--model", model, "--output", str(output)]
+    )
+
+    assert result.exit_code == 3, result.output
+    reasons = " ".join(json.loads(output.read_text())["reasons"])
+    for part in ("alarm rate", "scores have risen", "'price'", "'kind'", "'weight'"):
+        assert part in reasons
+    assert "'size'" not in reasons
+
+
+def test_scores_of_a_file_count_as_those_of_the_model(model, batch, tmp_path):
+    detector = flavor.load_model(model)
+    detector.score_frame(pd.read_parquet(batch)).to_parquet(tmp_path / "scored.parquet")
+
+    now = monitor(_settings(model, batch))
+    before = monitor(_settings(model, batch, scored=tmp_path / "scored.parquet"))
+
+    assert before["scores"] == pytest.approx(now["scores"])
+    assert before["alarms"] == now["alarms"]
+
+
+def test_training_rows_can_be_given_instead_of_their_profile(mlflow_store, batch, tmp_path):
+    training = mixed_table(400, seed=0)
+    training.to_parquet(tmp_path / "training.parquet", index=False)
+    with mlflow.start_run():
+        model = flavor.log_model(TabularDetector(**QUICK).fit(training)).model_uri
+
+    report = monitor(_settings(model, batch, reference=tmp_path / "training.parquet"))
+
+    assert not report["drifted"], report["reasons"]
+    with pytest.raises(ValueError, match="need a profile of the training rows; run .* has logged"):
+        monitor(_settings(model, batch))
+
+
+def test_scores_of_other_rows_are_refused(model, batch, tmp_path):
+    pd.DataFrame({"anomaly_score": [1.0]}).to_parquet(tmp_path / "scored.parquet")
+
+    with pytest.raises(ValueError, match=r"300 of them; got 1 in .* without \['is_anomaly'\]"):
+        monitor(_settings(model, batch, scored=tmp_path / "scored.parquet"))
+
+
+def test_channels_of_series_are_watched(mlflow_store, tmp_path):
+    detector = TimeSeriesDetector(
+        series="host", time="time", window_lengths=(4, 8), alpha=0.05, **QUICK
+    )
+    model = log_training(detector, panel(300, seed=0), experiment="e").model_uri
+    later = panel(300, seed=5)
+    later.assign(fast=later["fast"] + 3000).to_parquet(tmp_path / "batch.parquet")
+
+    report = monitor(_settings(model, tmp_path / "batch.parquet"))
+
+    told = {reason.split("'")[1] for reason in report["reasons"] if "column" in reason}
+    assert told == {"fast"}
+
+
+def test_the_example_settings_are_the_defaults():
+    path = Path(__file__).parents[2] / "pipelines" / "configs" / "monitor.toml"
+
+    expected = MonitorSettings(data="batch.parquet", output="monitored/batch.json")
+    assert MonitorSettings.load(path) == expected

@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+
+from anomdiff import load
+from anomdiff.integrations.mlflow import flavor, registry
+from anomdiff.jobs.settings import TrainSettings
+from anomdiff.jobs.train import main, train, training_rows
+from tests.tables import mixed_table
+
+SMALL = {"max_iter": 20, "width": 16, "n_blocks": 1, "n_levels": 3, "random_state": 0}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A table whose last 20 of 200 rows are labelled as something else than normal."""
+    path = tmp_path / "sales.csv"
+    table = mixed_table(200, seed=0).assign(fault=np.repeat(["no", "yes"], [180, 20]), note="x")
+    table.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def settings(data):
+    return TrainSettings(
+        data=data, label="fault", normal="no", drop="note", detector=SMALL, registered_name="sales"
+    )
+
+
+@pytest.fixture
+def config(data, tmp_path):
+    path = tmp_path / "train.toml"
+    detector = "\n".join(f"{key} = {value}" for key, value in SMALL.items())
+    path.write_text(f'data = "{data}"\nregistered_name = "sales"\n[detector]\n{detector}\n')
+    return path
+
+
+def test_a_trained_model_is_registered_and_found_by_its_alias(mlflow_store, settings, data):
+    report = train(settings)
+
+    detector = flavor.load_model("models:/sales@champion")
+    assert (report.version, report.alias, report.n_rows) == ("1", "champion", 180)
+    assert detector.threshold_ == report.threshold
+    assert len(detector.score_frame(pd.read_csv(data).drop(columns=["fault", "note"]))) == 200
+    assert mlflow.get_run(report.run_id).info.status == "FINISHED"
+    tags = MlflowClient().get_model_version("sales", "1").tags
+    assert {"run_id", "data_digest", "alpha"} <= tags.keys()
+
+
+def test_label_and_dropped_columns_never_reach_the_model(settings):
+    assert list(training_rows(settings)) == list(mixed_table(1, seed=0))
+
+
+def test_the_sample_is_as_large_as_told_and_the_same_again(settings):
+    few = settings.model_copy(update={"max_rows": 30})
+
+    assert len(training_rows(few)) == 30
+    pd.testing.assert_frame_equal(training_rows(few), training_rows(few))
+
+
+def test_kinds_of_the_settings_reach_the_detector(mlflow_store, settings):
+    train(settings.model_copy(update={"kinds": {"count": "category"}}))
+
+    schema = flavor.load_model("models:/sales@champion").schema_
+    assert {c.name: c.kind for c in schema.columns}["count"] == "category"
+
+
+def test_what_was_fitted_survives_a_store_that_fails(mlflow_store, settings, monkeypatch, tmp_path):
+    def fail(*_):
+        raise ConnectionError("the store is gone")
+
+    monkeypatch.setattr(registry, "register", fail)
+
+    with pytest.raises(OSError, match="saved in unlogged-sales.*: the store is gone"):
+        train(settings)
+
+    (folder,) = tmp_path.glob("unlogged-sales-*")
+    assert load(folder).n_training_rows_ > 0
+
+
+def test_the_command_says_where_the_model_is(mlflow_store, config):
+    result = CliRunner().invoke(main, [str(config), "--drop", "note", "--name", "shop"])
+
+    assert result.exit_code == 0, result.output
+    assert "models:/shop/1" in result.output
+    assert "mlflow ui --backend-store-uri sqlite:///" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--data", "none.csv"], "need a table at none.csv"),
+        (["--drop", "colour"], "need columns ['colour']"),
+        (["--label", "fault", "--normal", "maybe"], "whose 'fault' is one of ['maybe']"),
+        (["--label", "fault"], "need `normal`"),
+        (["--data", "infinite.csv"], "'size'"),
+        (["--data", "empty.csv"], "need at least one row"),
+        (["--data", "picture.parquet"], "need a parquet file"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(mlflow_store, config, tmp_path, options, sentence):
+    mixed_table(60, seed=0).assign(size=np.inf).to_csv(tmp_path / "infinite.csv", index=False)
+    mixed_table(60, seed=0)[:0].to_csv(tmp_path / "empty.csv", index=False)
+    (tmp_path / "picture.parquet").write_bytes(b"\x89PNG" * 100)
+
+    result = CliRunner().invoke(main, [str(config), *options])
+
+    assert result.exit_code == 1
+    assert sentence in result.output
+    assert "Traceback" not in result.output
+
+
+def test_an_unknown_parameter_of_the_detector_is_told(mlflow_store, settings):
+    wrong = settings.model_copy(update={"detector": {"stepps": 3}})
+
+    with pytest.raises(ValueError, match="no parameters \\['stepps'\\]"):
+        train(wrong)
+
+
+def test_a_store_that_does_not_answer_is_told_before_training(data, monkeypatch):
+    mlflow.set_tracking_uri("http://127.0.0.1:1")
+
+    result = CliRunner().invoke(main, ["--data", str(data)])
+
+    mlflow.set_tracking_uri(None)
+    assert result.exit_code == 1
+    assert "need an MLflow store that answers" in result.output
+
+
+def test_the_example_settings_are_settings():
+    settings = TrainSettings.load(
+        Path(__file__).parents[2] / "pipelines" / "configs" / "train.toml"
+    )
+
+    assert settings.detector["alpha"] == 0.01

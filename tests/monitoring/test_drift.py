@@ -1,0 +1,136 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anomdiff.monitoring.drift import (
+    DriftLimits,
+    alarm_drift,
+    column_drift,
+    drift_alarms,
+    population_stability,
+    profile,
+    psi_by_chance,
+    score_drift,
+)
+
+QUIET = {"ks": 0.0, "p_value": 1.0, "higher": 0.0}
+
+
+def _draw(n, seed, shift=0.0, zeros=0.95):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "amount": rng.normal(shift, 1, n),
+            "mostly zero": np.where(rng.random(n) < zeros, 0.0, rng.gamma(2.0, 1.0, n)),
+            "flag": rng.random(n) < 0.03,
+            "kind": rng.choice(["a", "b", "c"], n, p=[0.6, 0.39, 0.01]),
+            "day": pd.Timestamp("2025-01-01") + pd.to_timedelta(rng.integers(0, 99, n), "D"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return json.loads(json.dumps(profile(_draw(5000, seed=0)), allow_nan=False))
+
+
+@pytest.mark.parametrize("n", [30, 300, 30_000])
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_of_the_same_distribution_do_not_alarm(reference, n, seed):
+    drift = column_drift(reference, _draw(n, seed=seed + 1))
+
+    assert drift_alarms(drift, QUIET, alarm_drift(n // 20, n, 0.05)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "column", "word"),
+    [
+        ({"amount": lambda f: f["amount"] + 1}, "amount", "distribution"),
+        ({"amount": lambda f: f["amount"].where(f.index % 3 > 0)}, "amount", "missing"),
+        ({"amount": lambda f: f["amount"] * 100}, "amount", "beyond"),
+        ({"amount": lambda f: "x"}, "amount", "beyond"),
+        ({"mostly zero": lambda f: _draw(500, 3, zeros=0.5)["mostly zero"]}, "mostly zero", "dist"),
+        ({"flag": lambda f: f.index % 2 == 0}, "flag", "distribution"),
+        ({"kind": lambda f: f["kind"].replace("a", "z")}, "kind", "beyond"),
+        ({"kind": lambda f: f["kind"].replace("a", "b")}, "kind", "distribution"),
+        ({"day": lambda f: f["day"] + pd.Timedelta("60D")}, "day", "beyond"),
+    ],
+)
+def test_what_has_drifted_is_named_and_nothing_else(reference, changed, column, word):
+    batch = _draw(500, seed=9).assign(**changed)
+
+    sentences = drift_alarms(column_drift(reference, batch), QUIET, alarm_drift(25, 500, 0.05))
+
+    assert any(word in sentence for sentence in sentences)
+    assert {sentence.split("'")[1] for sentence in sentences} == {column}
+
+
+def test_a_column_that_is_gone_is_missing_in_every_row(reference):
+    drift = column_drift(reference, _draw(100, seed=1).drop(columns="kind"))
+
+    assert drift.loc["kind", "missing"] == 1.0
+    assert drift.loc["kind", "missing_before"] == 0.0
+
+
+def test_a_column_without_any_value_in_training_takes_nothing_as_seen():
+    empty = profile(pd.DataFrame({"x": [None, None]}))
+
+    assert column_drift(empty, pd.DataFrame({"x": [None]})).loc["x", "unseen"] == 0.0
+    assert column_drift(empty, pd.DataFrame({"x": [1.0]})).loc["x", "unseen"] == 1.0
+
+
+def test_too_many_categories_to_remember_are_not_called_unseen():
+    names = pd.DataFrame({"name": [f"n{i}" for i in range(1000)]})
+
+    assert np.isnan(column_drift(profile(names), names).loc["name", "unseen"])
+
+
+def test_stability_index_is_zero_for_equal_shares_symmetric_and_ignores_scale():
+    expected, actual = [50, 30, 20], [20, 30, 50]
+
+    assert population_stability(expected, [5, 3, 2]) == pytest.approx(0)
+    assert population_stability(expected, actual) == pytest.approx(0.6 * np.log(2.5))
+    assert population_stability(actual, expected) == population_stability(expected, actual)
+
+
+@pytest.mark.parametrize("other", [[1, 2], [0, 0, 0]])
+def test_stability_index_needs_the_same_bins(other):
+    with pytest.raises(ValueError, match="need two distributions over the same bins; got shapes"):
+        population_stability([1, 1, 1], other)
+
+
+def test_chance_explains_as_many_indices_as_told():
+    rng = np.random.default_rng(0)
+    counts = [rng.multinomial(n, np.full(10, 0.1), 4000) for n in (400, 900)]
+
+    indices = [population_stability(*pair) for pair in zip(*counts, strict=True)]
+
+    share = np.mean(np.array(indices) > psi_by_chance(10, 400, 900, level=0.05))
+    assert share == pytest.approx(0.05, abs=0.015)
+
+
+@pytest.mark.parametrize(("shift", "way"), [(1.0, "risen"), (-1.0, "fallen")])
+def test_scores_that_move_are_told_with_their_direction(reference, shift, way):
+    rng = np.random.default_rng(0)
+    drift = column_drift(reference, _draw(300, seed=1))
+
+    scores = score_drift(rng.normal(size=500), rng.normal(size=500) + shift)
+
+    (sentence,) = drift_alarms(drift, scores, alarm_drift(15, 300, 0.05))
+    assert way in sentence
+    assert np.sign(scores["higher"]) == np.sign(shift)
+    assert scores["ks"] == pytest.approx(0.38, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("alarms", "rows", "told"),
+    [(3, 20, False), (15, 1000, False), (40, 1000, True), (0, 1000, True), (1, 5, False)],
+)
+def test_an_alarm_rate_is_told_if_it_is_far_off_and_no_accident(reference, alarms, rows, told):
+    drift = column_drift(reference, _draw(300, seed=1))
+
+    sentences = drift_alarms(drift, QUIET, alarm_drift(alarms, rows, 0.01), DriftLimits())
+
+    assert bool(sentences) == told

@@ -1,0 +1,3 @@
+from tests.integrations.conftest import detector, small, table
+
+__all__ = ["detector", "small", "table"]
