@@ -1,7 +1,7 @@
 # One image for both jobs: the nightly batch (the default) and the endpoint.
 #   docker build -t anomdiff .
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" -e MLFLOW_TRACKING_URI=... anomdiff \
-#       python -m pipelines.score /data/score.toml
+#       anomdiff score /data/score.toml
 #   docker run --rm --init -p 5000:5000 -e MLFLOW_TRACKING_URI=... anomdiff \
 #       mlflow models serve -m models:/NAME@champion --env-manager local --host 0.0.0.0 --port 5000
 FROM python:3.11-slim
@@ -27,10 +27,8 @@ COPY anomdiff anomdiff
 # Only the installed copy stays, so that there is one place to import from.
 RUN python -m pip install -c constraints.txt . && rm -r anomdiff
 
-COPY pipelines pipelines
 RUN useradd --create-home --uid 10001 anomdiff && mkdir /data && chown anomdiff /data
 USER anomdiff
-ENV PYTHONPATH=/app
 WORKDIR /data
 EXPOSE 5000
-CMD ["python", "-m", "pipelines.score", "--help"]
+CMD ["anomdiff", "score", "--help"]

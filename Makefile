@@ -1,4 +1,4 @@
-# make demo | test | test-slow | lint | lock | clean; every target first sets up what it needs.
+# make demo | test | test-slow | cases | lint | lock | clean; every target first sets up what it needs.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # Idle OpenMP threads sleep instead of spinning: on a busy machine this is worth a factor of ten.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: setup demo test test-slow lint lock clean
+.PHONY: setup demo test test-slow cases lint lock clean
 
 setup: $(VENV)/.ready
 
@@ -22,7 +22,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt .ci/install-torch
 	@touch $@
 
 demo: setup
-	$(BIN)/python -m pipelines.demo $(if $(DATA),--data "$(DATA)")
+	$(BIN)/anomdiff demo $(if $(DATA),--data "$(DATA)")
 
 test: setup
 	$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-auto} --dist loadgroup
@@ -30,10 +30,14 @@ test: setup
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
+cases: setup
+	$(BIN)/python -m tests.cases
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 lock: setup
 	$(BIN)/python -m pip install --quiet --group lock
@@ -42,4 +46,4 @@ lock: setup
 		| sed 's/+cpu//' > constraints.txt
 
 clean:
-	rm -rf $(VENV) demo-output .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) demo-output .pytest_cache .ruff_cache .import_linter_cache .mypy_cache

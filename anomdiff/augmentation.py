@@ -2,13 +2,22 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from anomdiff.detectors.tabular import TabularDetector
 
+__all__ = ["augment"]
 
-def augment(X, y, *, detector=None, random_state=None) -> tuple[pd.DataFrame, pd.Series]:
+
+def augment(
+    X: pd.DataFrame,
+    y: ArrayLike,
+    *,
+    detector: TabularDetector | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[pd.DataFrame, pd.Series]:
     """Balance a labelled table: add generated rows until all labels are as frequent.
 
     One detector is fitted to the rows of every label but the most frequent, and draws what
@@ -50,13 +59,10 @@ def augment(X, y, *, detector=None, random_state=None) -> tuple[pd.DataFrame, pd
     frames, added = [X.reset_index(drop=True)], [labels]
     for label, count in counts[counts < counts.max()].items():
         n = int(counts.max() - count)
-        model = _unfitted(detector).set_params(random_state=rng.randint(2**31 - 1))
-        frames.append(model.fit(X[(labels == label).to_numpy()]).sample(n, random_state=rng))
+        unfitted = TabularDetector(progress=False) if detector is None else clone(detector)
+        seeded = unfitted.set_params(random_state=rng.randint(2**31 - 1))
+        fitted = seeded.fit(X[(labels == label).to_numpy()])
+        frames.append(fitted.sample(n, random_state=rng))
         added.append(pd.Series([label] * n, dtype=labels.dtype))
     frame = pd.concat(frames, ignore_index=True)[X.columns]
     return frame, pd.concat(added, ignore_index=True).rename(labels.name)
-
-
-def _unfitted(detector: TabularDetector | None) -> TabularDetector:
-    """A detector to fit, with the parameters of another one."""
-    return TabularDetector(progress=False) if detector is None else clone(detector)

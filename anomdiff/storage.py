@@ -3,35 +3,31 @@
 import hashlib
 import json
 import os
-import warnings
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from sklearn.utils.validation import check_is_fitted
 
+from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
-from anomdiff.diffusion.denoiser import Denoiser
-from anomdiff.encoding.channel_scaler import WindowEncoder
-from anomdiff.encoding.schema import Schema
-from anomdiff.encoding.table import TableEncoder
-from anomdiff.reference.window_bank import LevelMemory, WindowMemory
-from anomdiff.scoring.calibration import ScoreCalibration
-from anomdiff.scoring.cooccurrence import Dependence
-from anomdiff.scoring.step_regression import StepRegression
-from anomdiff.scoring.window_scores import WindowCalibration
+from anomdiff.storage_format_1 import upgraded
 
-FORMAT = 1
+__all__ = ["load", "save"]
+
+FORMAT = 2
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
+# Where the description has a tensor, it has this key and the tensor's name among the weights.
+TENSOR = "$tensor"
+DETECTORS = {"TabularDetector": TabularDetector, "TimeSeriesDetector": TimeSeriesDetector}
 
 
-def save(detector, folder) -> Path:
+def save(detector: DiffusionDetector, folder: str | os.PathLike) -> Path:
     """Write a fitted detector to a folder.
 
     Parameters
@@ -54,21 +50,23 @@ def save(detector, folder) -> Path:
     check_is_fitted(detector)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save_tensors(_tensors(detector))
-    description = _description(detector)
+    tensors: dict[str, torch.Tensor] = {}
+    description = _without_tensors(detector.to_dict(), "", tensors)
+    weights = save_tensors({name: each.contiguous().clone() for name, each in tensors.items()})
+    description = {"format": FORMAT, "class": type(detector).__name__, **description}
     description["checksum"] = _checksum(description, weights)
     _write(folder / WEIGHTS, weights)
     _write(folder / MODEL, json.dumps(description, indent=1).encode())
     return folder
 
 
-def load(folder):
+def load(folder: str | os.PathLike) -> TabularDetector | TimeSeriesDetector:
     """Read a detector written by ``save``; its scores are the same to the last bit.
 
     Parameters
     ----------
     folder : path-like
-        Folder with ``model.json`` and ``weights.safetensors``.
+        Folder with ``model.json`` and ``weights.safetensors``, of this format or an older one.
 
     Returns
     -------
@@ -82,184 +80,45 @@ def load(folder):
     """
     folder = Path(folder)
     description, weights = _read(folder)
-    if description.get("format") != FORMAT:
+    if description.get("format") not in (1, FORMAT):
         raise ValueError(
-            f"need a model of format {FORMAT}; got format {description.get('format')!r} "
+            f"need a model of format {FORMAT} or 1; got format {description.get('format')!r} "
             f"in '{folder / MODEL}'."
         )
     if description.pop("checksum", None) != _checksum(description, weights):
         raise ValueError(f"need an unchanged model; the checksum of '{folder}' does not match.")
-    if description["class"] not in _KINDS:
-        raise ValueError(f"need one of {sorted(_KINDS)}; got {description['class']!r}.")
-    return _restore(description, load_tensors(weights))
+    if description["class"] not in DETECTORS:
+        raise ValueError(f"need one of {sorted(DETECTORS)}; got {description['class']!r}.")
+    tensors = load_tensors(weights)
+    if description["format"] == 1:
+        state = upgraded(description, tensors)
+    else:
+        state = _with_tensors(description, tensors)
+    return DETECTORS[description["class"]].from_dict(state)
 
 
-def _description(detector) -> dict:
-    """Everything about a detector that is not a tensor."""
-    parameters = detector.get_params(deep=False)
-    if not isinstance(parameters["random_state"], int | None):
-        parameters["random_state"] = detector.seed_
-    common = {
-        "format": FORMAT,
-        "class": type(detector).__name__,
-        "parameters": parameters,
-        "seed": detector.seed_,
-        "n_features_in": detector.n_features_in_,
-        "feature_names_in": getattr(detector, "feature_names_in_", np.array([])).tolist(),
-        "encoder": detector.encoder_.to_dict(),
-        "history": detector.history_.to_dict("list"),
-    }
-    return common | _KINDS[type(detector).__name__].describe(detector)
+def _without_tensors(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
+    """Nested JSON values; tensors are moved to ``tensors`` under their dotted names."""
+    if isinstance(value, torch.Tensor):
+        tensors[name] = value
+        return {TENSOR: name}
+    prefix = f"{name}." if name else ""
+    if isinstance(value, dict):
+        return {k: _without_tensors(each, f"{prefix}{k}", tensors) for k, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_tensors(each, f"{prefix}{i}", tensors) for i, each in enumerate(value)]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
-def _tensors(detector) -> dict[str, torch.Tensor]:
-    """All tensors of a detector, by name."""
-    tensors = {f"network.{k}": v for k, v in detector.denoiser_.network.state_dict().items()}
-    tensors["calibration_scores"] = torch.from_numpy(detector.calibration_scores_)
-    # A tensor, because JSON has no infinity: no row is flagged.
-    tensors["threshold"] = torch.tensor(detector.threshold_, dtype=torch.float64)
-    tensors |= _KINDS[type(detector).__name__].tensors(detector)
-    return {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-
-
-def _restore(description: dict, tensors: dict[str, torch.Tensor]):
-    """Build a detector from its description and tensors."""
-    kind = _KINDS[description["class"]]
-    given = description["parameters"].items()
-    parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in given}
-    detector = kind.detector(**parameters)
-    detector.seed_ = description["seed"]
-    detector.n_features_in_ = description["n_features_in"]
-    if description["feature_names_in"]:
-        detector.feature_names_in_ = np.array(description["feature_names_in"], dtype=object)
-    detector.encoder_ = kind.encoder.from_dict(description["encoder"])
-    detector.history_ = pd.DataFrame(description["history"])
-    detector.n_iter_ = int(detector.history_["step"].max())
-    detector.calibration_scores_ = tensors["calibration_scores"].numpy()
-    kind.restore(detector, description, tensors)
-    _restore_threshold(detector, tensors)
-    return detector
-
-
-class _Tables:
-    """What only a detector for tables has."""
-
-    detector, encoder = TabularDetector, TableEncoder
-
-    @staticmethod
-    def describe(detector) -> dict:
-        return {
-            "n_training_rows": detector.n_training_rows_,
-            "n_validation_rows": detector.n_validation_rows_,
-            "schema": detector.schema_.to_dict(),
-            "voice_std": detector.calibration_.voice_std,
-            "voice_weights": detector.calibration_.weights,
-        }
-
-    @staticmethod
-    def tensors(detector) -> dict[str, torch.Tensor]:
-        calibration = detector.calibration_
-        tensors = {f"memory.{name}": tensor for name, tensor in detector.memory_.items()}
-        levels = zip(calibration.level_mean, calibration.level_std, strict=True)
-        for index, pair in enumerate(levels):
-            tensors[f"level_mean.{index}"], tensors[f"level_std.{index}"] = pair
-        if detector.dependence_ is not None:
-            tensors |= {f"dependence.{k}": v for k, v in vars(detector.dependence_).items()}
-        return tensors | {"noise": detector.noise_}
-
-    @staticmethod
-    def restore(detector, description: dict, tensors: dict[str, torch.Tensor]) -> None:
-        detector.n_training_rows_ = description["n_training_rows"]
-        detector.n_validation_rows_ = description["n_validation_rows"]
-        detector.schema_ = Schema.from_dict(description["schema"])
-        network = partial(detector._make_network, detector._event_shape())
-        detector.denoiser_ = _restore_denoiser(network, tensors)
-        detector.memory_, detector.noise_ = _group(tensors, "memory"), tensors["noise"]
-        related = _group(tensors, "dependence")
-        detector.dependence_ = Dependence(**related) if related else None
-        detector._make_ensemble()
-        detector.calibration_ = ScoreCalibration(
-            _in_order(tensors, "level_mean"),
-            _in_order(tensors, "level_std"),
-            description["voice_std"],
-            description["voice_weights"],
-        )
-
-
-_MEMORIES = {"WindowMemory": WindowMemory, "LevelMemory": LevelMemory}
-
-
-class _Series:
-    """What only a detector for series has."""
-
-    detector, encoder = TimeSeriesDetector, WindowEncoder
-
-    @staticmethod
-    def describe(detector) -> dict:
-        memories = [
-            {"kind": type(memory).__name__, "length": memory.length}
-            for memory in detector.memories_
-        ]
-        return {
-            "window_lengths": detector.window_lengths_,
-            "network_length": detector.network_length_,
-            "memories": memories,
-        }
-
-    @staticmethod
-    def tensors(detector) -> dict[str, torch.Tensor]:
-        tensors = {f"energy.{k}": v for k, v in vars(detector.calibration_).items()}
-        tensors["regression"] = detector.regression_.weights
-        for i, memory in enumerate(detector.memories_):
-            tensors |= {f"rows.{i}": memory.rows, f"places.{i}": memory.places}
-        return tensors
-
-    @staticmethod
-    def restore(detector, description: dict, tensors: dict[str, torch.Tensor]) -> None:
-        detector.layout_ = detector.encoder_.layout
-        detector.window_lengths_ = description["window_lengths"]
-        detector.network_length_ = description["network_length"]
-        detector.denoiser_ = _restore_denoiser(detector._make_network, tensors)
-        detector.memories_ = [
-            _MEMORIES[memory["kind"]](
-                memory["length"], tensors[f"rows.{i}"], tensors[f"places.{i}"]
-            )
-            for i, memory in enumerate(description["memories"])
-        ]
-        detector.regression_ = StepRegression(tensors["regression"])
-        detector.calibration_ = WindowCalibration(**_group(tensors, "energy"))
-
-
-_KINDS = {"TabularDetector": _Tables, "TimeSeriesDetector": _Series}
-
-
-def _restore_threshold(detector, tensors) -> None:
-    """Restore the threshold; earlier models have none stored, and it was that of ``alpha``."""
-    if "threshold" in tensors:
-        detector.set_threshold(tensors["threshold"].item())
-        return
-    with warnings.catch_warnings():  # fit has said it: too few held-out rows
-        warnings.simplefilter("ignore")
-        detector._set_threshold()
-
-
-def _restore_denoiser(make_network, tensors) -> Denoiser:
-    """Build the network and fill it with the stored weights."""
-    with torch.random.fork_rng(devices=[]):  # layers draw numbers that are overwritten at once
-        denoiser = Denoiser(make_network())
-    denoiser.network.load_state_dict(_group(tensors, "network"))
-    return denoiser.eval().requires_grad_(False)
-
-
-def _group(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """Tensors whose dotted name begins with the prefix, by the rest of their name."""
-    parts = ((*key.partition("."), tensor) for key, tensor in tensors.items())
-    return {rest: tensor for head, _, rest, tensor in parts if head == prefix and rest}
-
-
-def _in_order(tensors: dict[str, torch.Tensor], name: str) -> list[torch.Tensor]:
-    """Tensors ``name.0``, ``name.1``, ... as a list."""
-    return [tensors[f"{name}.{i}"] for i in range(sum(k.startswith(f"{name}.") for k in tensors))]
+def _with_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Undo ``_without_tensors``."""
+    if isinstance(value, dict):
+        if value.keys() == {TENSOR}:
+            return tensors[value[TENSOR]]
+        return {key: _with_tensors(each, tensors) for key, each in value.items()}
+    return [_with_tensors(each, tensors) for each in value] if isinstance(value, list) else value
 
 
 def _checksum(description: dict, weights: bytes) -> str:

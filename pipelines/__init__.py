@@ -1,19 +1,5 @@
-"""Scheduled jobs: read a config, read data, call the library, log, return.
+"""Recipes for schedulers: one file per job, and example settings in `configs/`.
 
-In: a TOML file (`settings.py`) and tables (`tables.py`) of rows or of whole series (`panels.py`).
-Out: an MLflow run (`train.py`) or a scored parquet file (`score.py`).
-May import anything of ours; nothing imports the jobs.
-Separate because a job knows paths, options and progress bars, and the library must not.
+In: a settings file (TOML) and options; out: what the job writes. The jobs themselves are
+`anomdiff.jobs`, and `anomdiff NAME` runs them too. May import only `anomdiff.cli`.
 """
-
-import os
-
-# What torch and MLflow read when they are imported; the user's own settings win.
-for _name, _value in {
-    "OMP_WAIT_POLICY": "PASSIVE",  # idle threads sleep: worth a factor of ten on a busy machine
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "GIT_PYTHON_REFRESH": "quiet",  # a machine without git is no reason for 45 lines of warning
-}.items():
-    os.environ.setdefault(_name, _value)

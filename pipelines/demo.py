@@ -1,6 +1,6 @@
-"""Run the job `anomdiff.jobs.demo`: `python -m pipelines.demo --help`."""
+"""Run `anomdiff demo`: `python -m pipelines.demo --help`."""
 
-from anomdiff.jobs.demo import main
+from anomdiff.cli import job
 
 if __name__ == "__main__":
-    main()
+    job("demo")()

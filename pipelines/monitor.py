@@ -1,6 +1,6 @@
-"""Run the job `anomdiff.jobs.monitor`: `python -m pipelines.monitor --help`."""
+"""Run `anomdiff monitor`: `python -m pipelines.monitor --help`."""
 
-from anomdiff.jobs.monitor import main
+from anomdiff.cli import job
 
 if __name__ == "__main__":
-    main()
+    job("monitor")()

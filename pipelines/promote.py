@@ -1,6 +1,6 @@
-"""Run the job `anomdiff.jobs.promote`: `python -m pipelines.promote --help`."""
+"""Run `anomdiff promote`: `python -m pipelines.promote --help`."""
 
-from anomdiff.jobs.promote import main
+from anomdiff.cli import job
 
 if __name__ == "__main__":
-    main()
+    job("promote")()

@@ -1,6 +1,6 @@
-"""Run the job `anomdiff.jobs.score`: `python -m pipelines.score --help`."""
+"""Run `anomdiff score`: `python -m pipelines.score --help`."""
 
-from anomdiff.jobs.score import main
+from anomdiff.cli import job
 
 if __name__ == "__main__":
-    main()
+    job("score")()

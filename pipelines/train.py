@@ -1,6 +1,6 @@
-"""Run the job `anomdiff.jobs.train`: `python -m pipelines.train --help`."""
+"""Run `anomdiff train`: `python -m pipelines.train --help`."""
 
-from anomdiff.jobs.train import main
+from anomdiff.cli import job
 
 if __name__ == "__main__":
-    main()
+    job("train")()

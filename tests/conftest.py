@@ -16,6 +16,10 @@ import torch
 from filelock import FileLock
 from jaxtyping import install_import_hook
 
+from tests.series import panel, waves
+from tests.settings import SMALL, TINY, TINY_LONG
+from tests.tables import mixed_table
+
 torch.set_num_threads(1)
 # The shapes in the signatures of the tensor rooms are enforced while the tests run.
 install_import_hook(
@@ -69,11 +73,15 @@ def _keep_files_in(folder, database):
         store.execute("UPDATE experiments SET artifact_location = ?", [str(folder / "0")])
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Let a test draw the same numbers wherever and in whatever order it runs."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def table():
     """A table with every kind of column, dependencies and missing cells."""
-    from tests.tables import mixed_table
-
     return mixed_table(800, seed=0)
 
 
@@ -82,4 +90,28 @@ def fitted(table):
     """A detector trained long enough to have learned something; do not change it."""
     from anomdiff import TabularDetector
 
-    return TabularDetector(max_iter=400, width=64, random_state=0).fit(table)
+    return TabularDetector(**SMALL).fit(table)
+
+
+@pytest.fixture(scope="session")
+def tiny(table):
+    """A detector of the table that has learned next to nothing; do not change it."""
+    from anomdiff import TabularDetector
+
+    return TabularDetector(**TINY).fit(table)
+
+
+@pytest.fixture(scope="session")
+def wide():
+    """A detector of one series; do not change it."""
+    from anomdiff import TimeSeriesDetector
+
+    return TimeSeriesDetector(**TINY_LONG).fit(waves(800, seed=0))
+
+
+@pytest.fixture(scope="session")
+def long():
+    """A detector of a panel of two series; do not change it."""
+    from anomdiff import TimeSeriesDetector
+
+    return TimeSeriesDetector(series="host", time="time", **TINY_LONG).fit(panel(400, seed=0))

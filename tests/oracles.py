@@ -11,6 +11,23 @@ class Zero(nn.Module):
         return torch.zeros_like(x)
 
 
+class ExactDenoiser(nn.Module):
+    """Exact posterior mean when the data distribution is some rows themselves.
+
+    Karras et al. (2022), appendix B.3, eq. 57.
+    """
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows = rows
+
+    def forward(self, noisy, sigma, given):
+        rows = self.rows.to(noisy).flatten(1)
+        squares = (noisy.flatten(1)[:, None] - rows).square().sum(2)
+        weights = (-squares / (2 * sigma.to(noisy)[:, None] ** 2)).softmax(1)
+        return (weights @ rows).reshape(noisy.shape)
+
+
 class GaussianDenoiser(nn.Module):
     """Exact posterior mean for Gaussian data, also when some entries are given without noise."""
 
@@ -19,13 +36,9 @@ class GaussianDenoiser(nn.Module):
         self.mean, self.covariance = mean, covariance
 
     def forward(self, noisy, sigma, given):
-        rows = zip(noisy, sigma, given, strict=True)
-        return torch.stack([self._row(x, s, g) for x, s, g in rows])
-
-    def _row(self, x, sigma, given):
-        noise = torch.diag(torch.where(given, 0.0, sigma**2).to(x))
-        gain = self.covariance @ torch.linalg.inv(self.covariance + noise)
-        return self.mean + gain @ (x - self.mean)
+        noise = torch.where(given, 0.0, sigma[:, None] ** 2).to(noisy)
+        gain = self.covariance @ torch.linalg.inv(self.covariance + torch.diag_embed(noise))
+        return self.mean + (gain @ (noisy - self.mean)[:, :, None])[:, :, 0]
 
 
 def correlated_gaussian(n, correlation=0.8, seed=0):

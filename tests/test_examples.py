@@ -14,7 +14,8 @@ import anomdiff
 
 ROOT = Path(__file__).parent.parent
 MODULES = [module.name for module in pkgutil.walk_packages(anomdiff.__path__, "anomdiff.")]
-NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+# Finding what is wrong needs training; running it does not.
+SHORT = "Detector(max_iter=30, width=16, n_blocks=1, "
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -24,19 +25,23 @@ def test_docstring_examples_give_what_they_show(name):
     assert results.failed == 0
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("name", ["TabularDetector", "TimeSeriesDetector"])
+def test_a_detector_shows_an_example(name):
+    assert ">>> " in getattr(anomdiff, name).__doc__
+
+
 def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block.replace("Detector(", SHORT), "README.md", "exec"), {})
 
-    assert blocks
+    assert len(blocks) == 3
     assert (tmp_path / "model" / "model.json").exists()
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda path: path.stem)
 def test_notebooks_run_from_top_to_bottom(path, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(path, as_version=4)

@@ -1,57 +1,45 @@
-"""What follows a stretch: two exact denoisers complete the window, and their misses are kept."""
+"""What follows a segment: two exact denoisers complete the window, and their residuals are kept."""
 
 import itertools
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import nnls
 from torch import Tensor
 
-# Remembered windows whose ends are forecast to learn weights and misses, at most.
-ORIGINS = 400
-# They lie in this last part of the memory, and only what lies before them forecasts them.
-LATE = 0.6
-# The regression is refitted that often on the way.
-REFITS = 4
-# Regressions look back this many steps, and at all of the window's past.
-SHORT = 64
-# Variance, in variances of the past, that the regressions take for noise.
-RIDGES = (1e-4, 1e-2)
-# Squared noise level of the remembered windows, in squared distances to the nearest of them.
-BANDWIDTHS = (0.1, 0.5)
-# The horizon is cut into so many parts, each with its own weights.
-PARTS = 4
+from anomdiff.conditional import constants as tuned
+from anomdiff.conditional.stacking import convex_weights
+
+__all__ = ["Forecaster"]
 
 
 @dataclass(frozen=True)
-class Futures:
+class Forecaster:
     r"""Completes windows of which only the first part is given.
 
     Two denoisers know in closed form what the noise-free past of a window says about the rest:
 
     - for Gaussian data :math:`\Sigma_{fp} (\Sigma_{pp} + \lambda I)^{-1} x_p`, a regression of
       the future on the past, channel by channel;
-    - for data that are the remembered windows themselves, :math:`\sum_i w_i x_{i,f}` with
+    - for data that are the reference windows themselves, :math:`\sum_i w_i x_{i,f}` with
       :math:`w = \mathrm{softmax}_i(-|x_p - x_{i,p}|^2 / 2 \sigma^2)`, where :math:`\sigma^2`
       is a multiple of the distance to the nearest window.
 
-    Their weighted mean is the centre of the forecast. The weights minimise the squared misses
-    on remembered windows, each forecast from what lies before it alone. A draw is the centre
-    plus the misses of one of these windows, so that steps and channels keep belonging together.
+    Their weighted mean is the mean of the forecast. The weights minimise the squared errors on
+    reference windows, each forecast from what lies before it alone. A draw is the mean plus the
+    residuals of one of these windows, so that steps and channels keep belonging together.
 
     Parameters
     ----------
-    windows : float Tensor of shape (memory, channel, time)
-        Remembered windows, less the mean of the past of each channel.
+    windows : float Tensor of shape (reference, channel, time)
+        Reference windows, less the mean of the past of each channel.
     regressions : list of float Tensor of shape (channel, past, horizon)
         Weights of the past; those of one target add up to 1, so that a forecast moves with
         the level.
-    shares : float Tensor of shape (completion, channel, horizon)
-        Weight of each completion, at least 0; they add up to 1.
-    misses : float Tensor of shape (origin, channel, horizon)
-        What the centre missed.
+    weights : float Tensor of shape (guess, channel, horizon)
+        Weight of each denoiser's guess, at least 0; they add up to 1.
+    residuals : float Tensor of shape (origin, channel, horizon)
+        Truth less the mean.
 
     References
     ----------
@@ -61,43 +49,43 @@ class Futures:
 
     windows: Tensor
     regressions: list[Tensor]
-    shares: Tensor
-    misses: Tensor
+    weights: Tensor
+    residuals: Tensor
 
     @classmethod
     def fit(
         cls,
-        windows: Float[Tensor, "memory channel time"],
-        places: Int[Tensor, "memory"],
+        windows: Float[Tensor, "reference channel time"],
+        starts: Int[Tensor, "reference"],
         horizon: int,
-    ) -> "Futures":
-        """Learn to complete remembered windows.
+    ) -> "Forecaster":
+        """Learn to complete reference windows.
 
         Parameters
         ----------
-        windows : float Tensor of shape (memory, channel, time)
-            Remembered windows, whatever their level.
-        places : int Tensor of shape (memory,)
+        windows : float Tensor of shape (reference, channel, time)
+            Reference windows, whatever their level.
+        starts : int Tensor of shape (reference,)
             Where each begins, in ascending order.
         horizon : int
             Steps at the end of a window to forecast.
         """
         past = windows.shape[2] - horizon
         windows = windows - windows[:, :, :past].mean(2, keepdim=True)
-        first = round((1 - LATE) * len(windows))
-        origins = torch.linspace(first, len(windows) - 1, ORIGINS).long().unique()
+        first = round((1 - tuned.LATE) * len(windows))
+        origins = torch.linspace(first, len(windows) - 1, tuned.ORIGINS).long().unique()
         parts = []
-        for part in origins.tensor_split(REFITS):
-            known = int((places <= places[part[0]] - horizon).sum())
+        for part in origins.tensor_split(tuned.REFITS):
+            known = int((starts <= starts[part[0]] - horizon).sum())
             regressions = _regressions(windows[:known], horizon)
-            later = places > places[part][:, None] - horizon
-            parts.append(_completions(windows[part, :, :past], windows, later, regressions))
-        completions, future = torch.cat(parts, dim=1), windows[origins, :, past:]
-        shares = _shares(future - completions)
-        misses = future - (shares[:, None] * completions).sum(0)
-        return cls(windows, _regressions(windows, horizon), shares, misses)
+            later = starts > starts[part][:, None] - horizon
+            parts.append(_guesses(windows[part, :, :past], windows, later, regressions))
+        guesses, future = torch.cat(parts, dim=1), windows[origins, :, past:]
+        weights = _weights(future - guesses)
+        residuals = future - (weights[:, None] * guesses).sum(0)
+        return cls(windows, _regressions(windows, horizon), weights, residuals)
 
-    def centre(
+    def mean(
         self, past: Float[Tensor, "row channel past"], history: Float[Tensor, "step channel"]
     ) -> Float[Tensor, "row channel horizon"]:
         """Forecast what follows each past.
@@ -107,7 +95,7 @@ class Futures:
         past : float Tensor of shape (row, channel, past)
             Last steps before each forecast.
         history : float Tensor of shape (step, channel)
-            Recent steps; their windows are remembered too, for this forecast.
+            Recent steps; their windows are reference windows too, for this forecast.
         """
         n_past = past.shape[2]
         level = past.mean(2, keepdim=True)
@@ -117,44 +105,59 @@ class Futures:
             recent = recent - recent[:, :, :n_past].mean(2, keepdim=True)
             windows = torch.cat([windows, recent])
         nothing = torch.zeros(len(past), len(windows), dtype=torch.bool)
-        completions = _completions(past - level, windows, nothing, self.regressions)
-        return (self.shares[:, None] * completions).sum(0) + level
+        guesses = _guesses(past - level, windows, nothing, self.regressions)
+        return (self.weights[:, None] * guesses).sum(0) + level
 
     def draw(self, n: int, generator: torch.Generator) -> Float[Tensor, "draw channel horizon"]:
-        """Draw misses; none comes twice before all came once."""
-        rounds = -(-n // len(self.misses))
-        order = [torch.randperm(len(self.misses), generator=generator) for _ in range(rounds)]
-        return self.misses[torch.cat(order)[:n]]
+        """Draw residuals; none comes twice before all came once."""
+        rounds = -(-n // len(self.residuals))
+        order = [torch.randperm(len(self.residuals), generator=generator) for _ in range(rounds)]
+        return self.residuals[torch.cat(order)[:n]]
+
+    def paths(
+        self,
+        history: Float[Tensor, "step channel"],
+        horizon: int,
+        n_draws: int,
+        generator: torch.Generator,
+    ) -> Float[Tensor, "draw horizon channel"]:
+        """Draw paths block by block; a block further on starts from what each path has reached."""
+        n_past = self.regressions[0].shape[1]
+        paths = history[-n_past:].T[None]
+        while paths.shape[2] < n_past + horizon:
+            block = self.mean(paths[:, :, -n_past:], history) + self.draw(n_draws, generator)
+            paths = torch.cat([paths.expand(n_draws, -1, -1), block], dim=2)
+        return paths[:, :, n_past : n_past + horizon].mT
 
 
-def _completions(
+def _guesses(
     past: Float[Tensor, "row channel past"],
-    windows: Float[Tensor, "memory channel time"],
-    unknown: Bool[Tensor, "row memory"],
+    windows: Float[Tensor, "reference channel time"],
+    unknown: Bool[Tensor, "row reference"],
     regressions: list[Tensor],
-) -> Float[Tensor, "completion row channel horizon"]:
-    """All completions of each past, whose mean is 0."""
+) -> Float[Tensor, "guess row channel horizon"]:
+    """Guesses of what follows each past, whose mean is 0."""
     linear = [torch.einsum("rcp,cph->rch", past, weights) for weights in regressions]
-    return torch.stack([*linear, *_remembered(past, windows, unknown)])
+    return torch.stack([*linear, *_window_means(past, windows, unknown)])
 
 
-def _remembered(past: Tensor, windows: Tensor, unknown: Tensor) -> list[Tensor]:
-    """Posterior means of the futures of remembered windows, for each bandwidth."""
+def _window_means(past: Tensor, windows: Tensor, unknown: Tensor) -> list[Tensor]:
+    """Posterior means of what follows in the reference windows, for each bandwidth."""
     known, future = windows[:, :, : past.shape[2]].flatten(1), windows[:, :, past.shape[2] :]
     squares = torch.cdist(past.flatten(1), known).square().masked_fill(unknown, torch.inf)
     nearest = squares.amin(1, keepdim=True).clamp(min=torch.finfo(squares.dtype).tiny)
-    weights = [(-squares / (2 * b * nearest)).softmax(1) for b in BANDWIDTHS]
+    weights = [(-squares / (2 * b * nearest)).softmax(1) for b in tuned.BANDWIDTHS]
     # Where no window is known, nothing but the level is.
     return [torch.einsum("rm,mch->rch", w.nan_to_num(0.0), future) for w in weights]
 
 
-def _regressions(windows: Float[Tensor, "memory channel time"], horizon: int) -> list[Tensor]:
+def _regressions(windows: Float[Tensor, "reference channel time"], horizon: int) -> list[Tensor]:
     """Weights of the past for each reach and ridge."""
     past = windows.shape[2] - horizon
     gram = windows.transpose(0, 1)
     gram = gram.mT @ gram / max(1, len(windows))
-    reaches = sorted({min(SHORT, past), past})
-    return [_regression(gram, past, *pair) for pair in itertools.product(reaches, RIDGES)]
+    reaches = sorted({min(tuned.SHORT_REACH, past), past})
+    return [_regression(gram, past, *pair) for pair in itertools.product(reaches, tuned.RIDGES)]
 
 
 def _regression(gram: Tensor, past: int, reach: int, ridge: float) -> Tensor:
@@ -172,20 +175,14 @@ def _regression(gram: Tensor, past: int, reach: int, ridge: float) -> Tensor:
     return weights + (1 - weights.sum(1, keepdim=True)) * mean[:past, None]
 
 
-def _shares(misses: Float[Tensor, "completion origin channel horizon"]) -> Tensor:
-    """Weights of the completions that together miss least, by channel and part of the horizon."""
-    n_completions, _, n_channels, horizon = misses.shape
-    shares = misses.new_zeros(n_completions, n_channels, horizon)
+def _weights(
+    errors: Float[Tensor, "guess origin channel horizon"],
+) -> Float[Tensor, "guess channel horizon"]:
+    """Weights of the guesses that together err least, by channel and part of the horizon."""
+    n_guesses, _, n_channels, horizon = errors.shape
+    weights = errors.new_zeros(n_guesses, n_channels, horizon)
     for channel in range(n_channels):
-        for part in np.array_split(np.arange(horizon), min(PARTS, horizon)):
-            found = mixture(misses[:, :, channel, part].flatten(1).T.numpy())
-            shares[:, channel, part] = torch.from_numpy(found)[:, None]
-    return shares
-
-
-def mixture(misses: np.ndarray) -> np.ndarray:
-    """Non-negative weights that add up to 1, of the columns whose mixture is smallest."""
-    scale = np.sqrt(np.square(misses).mean() * len(misses)) or 1.0
-    ones = np.full((1, misses.shape[1]), 1e3)
-    weights, _ = nnls(np.concatenate([misses / scale, ones]), np.append(np.zeros(len(misses)), 1e3))
-    return weights / weights.sum()
+        for part in torch.arange(horizon).tensor_split(min(tuned.HORIZON_PARTS, horizon)):
+            found = convex_weights(errors[:, :, channel, part].flatten(1))
+            weights[:, channel, part] = found[:, None]
+    return weights

@@ -7,15 +7,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from anomdiff.conditional.forecasts import shapes, without_gaps
-from anomdiff.conditional.window_imputer import MAX_JOINT, MAX_LENGTH, Completer, fill_spans
+from anomdiff.conditional import constants as tuned
+from anomdiff.conditional.window_imputer import Stack, WindowImputer, interpolated, spans_to_fill
+from anomdiff.models.window_model import WindowModel
 
-# A further value falls below the interval with this probability, and above it.
-TAIL = 0.05
-# Windows to look at and to weigh guesses on: every mask costs a few milliseconds.
-MAX_WINDOWS, MAX_TRIALS = 800, 100
-# A window of fewer steps tells too little, even if it is all that a regression can hold.
-LEAST_LENGTH = 16
+__all__ = ["ConditionalIntervals", "Expected"]
+
 # Masks whose weights are kept: most of those asked for are single steps in the middle.
 MASKS_KEPT = 1024
 
@@ -41,30 +38,30 @@ class Expected(NamedTuple):
         return (values - self.mean).abs() / half.clamp(min=1e-6)
 
 
-class Surroundings:
-    """Tells what cells of a stretch could be, if they were hidden, from the cells around.
+class ConditionalIntervals:
+    """What cells of a segment could be, if they were hidden, given the cells around.
 
-    The windows come from the memory alone: what else is wrong in the series does not vouch for
-    what is asked about.
+    Only windows of training are compared with: what else is wrong in the segment does not make
+    an anomaly look normal.
 
     Parameters
     ----------
-    detector : TimeSeriesDetector
-        Fitted.
+    model : WindowModel
+        Fitted model.
     values : float Tensor of shape (step, channel)
-        Scaled steps of a stretch, 0 where not observed.
+        Scaled steps of a segment, 0 where not observed.
     observed : bool Tensor of shape (step, channel)
         False where missing.
     """
 
     def __init__(
         self,
-        detector,
+        model: WindowModel,
         values: Float[Tensor, "step channel"],
         observed: Bool[Tensor, "step channel"],
     ):
         self.values, self.observed = values, observed
-        self.windows = _windows(detector, len(values))
+        self.windows = _WindowIntervals.of(model, len(values))
 
     def hidden(self, hidden: Bool[Tensor, "step channel"]) -> Expected:
         """Expect all hidden cells, given the cells that are not.
@@ -76,88 +73,82 @@ class Surroundings:
         -------
         expected : Expected
             Of shape (step, channel); the other cells are as they are. The interval is missing
-            where the stretch is shorter than all windows.
+            where the segment is shorter than all windows.
         """
         known = self.observed & ~hidden
-        seen = torch.where(known, self.values, 0.0).numpy()
-        mean = torch.from_numpy(without_gaps(seen, known.numpy()))
-        unsure = torch.where(known, mean, torch.nan)
+        mean = interpolated(torch.where(known, self.values, 0.0), known)
+        low = torch.where(known, mean, torch.nan)
         if self.windows is None:
-            return Expected(mean, unsure, unsure)
-        low, high = unsure.clone(), unsure.clone()
-        length = self.windows.length
-        for start, stop in fill_spans(~hidden.any(1).numpy(), length):
-            steps, n_filled = slice(start, start + length), stop - start
+            return Expected(mean, low, low)
+        expected, length = Expected(mean, low, low.clone()), self.windows.length
+        for start, stop in spans_to_fill(~hidden.any(1).numpy(), length):
+            steps = slice(start, start + length)
             found = self.windows.expect(mean[steps].T[None], known[steps].T)
             new = ~known[start:stop]
-            for whole, part in zip((mean, low, high), found, strict=True):
-                whole[start:stop][new] = part[0].T[:n_filled][new]
-            known = known.clone()
+            for whole, part in zip(expected, found, strict=True):
+                whole[start:stop][new] = part[0].T[: stop - start][new]
             known[start:stop] = True
-        return Expected(mean, low, high)
+        return expected
 
     def alone(self, steps: np.ndarray, channel: int) -> Expected:
         """Expect single cells of a channel, each as if it alone were hidden; of shape (step,)."""
-        steps = torch.from_numpy(steps)
+        rows = torch.arange(len(steps))
+        found = Expected(*(self.values.new_full((len(steps),), torch.nan) for _ in range(3)))
         if self.windows is None:
-            empty = torch.full(steps.shape, torch.nan, dtype=self.values.dtype)
-            return Expected(empty, empty, empty)
-        length, rows = self.windows.length, torch.arange(len(steps))
-        starts = (steps - length // 2).clamp(0, len(self.values) - length)
-        places = steps - starts
+            return found
+        length = self.windows.length
+        starts = (torch.from_numpy(steps) - length // 2).clamp(0, len(self.values) - length)
+        positions = torch.from_numpy(steps) - starts
         values, given = (
             each.unfold(0, length, 1)[starts].clone() for each in (self.values, self.observed)
         )
-        values[rows, channel, places], given[rows, channel, places] = 0.0, False
-        found = Expected(*(values.new_empty(len(steps)) for _ in Expected._fields))
+        values[rows, channel, positions], given[rows, channel, positions] = 0.0, False
         masks, which = given.unique(dim=0, return_inverse=True)
         for number, mask in enumerate(masks):
             own = rows[which == number]
             for whole, part in zip(found, self.windows.expect(values[own], mask), strict=True):
-                whole[own] = part[torch.arange(len(own)), channel, places[own]]
+                whole[own] = part[torch.arange(len(own)), channel, positions[own]]
         return found
 
 
-class _Windows:
-    """A completer that keeps what it has learned of masks."""
+class _WindowIntervals:
+    """Expectations of windows of one length, with what was learned of the masks seen before."""
 
-    def __init__(self, completer: Completer):
-        self.completer, self.length = completer, completer.length
-        self.learned: dict[bytes, tuple[Tensor, Tensor, Tensor]] = {}
+    def __init__(self, imputer: WindowImputer):
+        self.imputer, self.length = imputer, imputer.length
+        self.learned: dict[bytes, tuple[Stack, Tensor, Tensor]] = {}
+
+    @classmethod
+    def of(cls, model: WindowModel, n_steps: int) -> "_WindowIntervals | None":
+        """Windows as long as the segment and a regression across channels allow, None if none."""
+        n_channels = len(model.names)
+        most = min(tuned.MAX_LENGTH, max(tuned.LEAST_LENGTH, tuned.MAX_GAUSSIAN // n_channels))
+        fitting = [bank for bank in model.shape_banks if bank.length <= n_steps]
+        if not fitting:
+            return None
+        bank = ([bank for bank in fitting if bank.length <= most] or fitting[:1])[-1]
+        size = n_channels, tuned.INTERVAL_WINDOWS, tuned.INTERVAL_TRIALS
+        return model.derived(("intervals", bank.length), lambda: cls(WindowImputer(bank, *size)))
 
     def expect(
-        self, values: Float[Tensor, "row channel time"], given: Bool[Tensor, "channel time"]
+        self, values: Float[Tensor, "window channel time"], given: Bool[Tensor, "channel time"]
     ) -> Expected:
-        shares, low, high = self._learn(given)
-        mean = self.completer.mean(values, given, shares, self.completer.windows)
+        stack, low, high = self._learn(given)
+        mean = self.imputer.mean(values, given, stack)
         return Expected(mean, mean + low, mean + high)
 
-    def _learn(self, given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _learn(self, given: Tensor) -> tuple[Stack, Tensor, Tensor]:
         """Weights of the guesses, and how far the value may lie below and above their mean."""
         mask = given.numpy().tobytes()
-        if mask not in self.learned:
-            shares, misses = self.completer.weigh(given)
-            # A further value falls below the k-th of n with probability k / (n + 1).
-            tail = max(0.0, (TAIL * (len(misses) + 1) - 1) / max(1, len(misses) - 1))
-            low, high = misses.quantile(torch.tensor([tail, 1 - tail]).to(misses), dim=0)
-            if len(self.learned) >= MASKS_KEPT:
-                self.learned = {}
-            self.learned[mask] = shares, low.clamp(max=0), high.clamp(min=0)
-        return self.learned[mask]
-
-
-def _windows(detector, n_steps: int) -> _Windows | None:
-    """Windows as long as the stretch and a regression across channels allow, None if none fits.
-
-    What they have learned is kept with the detector until it is fitted again.
-    """
-    n_channels, kept = len(detector.encoder_.names), detector.__dict__.setdefault("_expecting", {})
-    most = min(MAX_LENGTH, max(LEAST_LENGTH, MAX_JOINT // n_channels))
-    fitting = [memory for memory in shapes(detector) if memory.length <= n_steps]
-    short = [memory for memory in fitting if memory.length <= most] or fitting[:1]
-    if not short:
-        return None
-    memory = short[-1]
-    if memory.length not in kept:
-        kept[memory.length] = _Windows(Completer(memory, n_channels, MAX_WINDOWS, MAX_TRIALS))
-    return kept[memory.length]
+        if (known := self.learned.get(mask)) is not None:
+            return known
+        stack = self.imputer.weigh(given)
+        n = len(stack.residuals)
+        # A further value falls below the k-th of n with probability k / (n + 1).
+        tail = max(0.0, (tuned.TAIL * (n + 1) - 1) / max(1, n - 1))
+        ends = torch.tensor([tail, 1 - tail]).to(stack.residuals)
+        low, high = stack.residuals.quantile(ends, dim=0)
+        if len(self.learned) >= MASKS_KEPT:
+            self.learned = {}
+        self.learned[mask] = found = stack, low.clamp(max=0), high.clamp(min=0)
+        return found

@@ -1,149 +1,149 @@
-"""Filling the missing cells of encoded rows: means, and draws as wide as their misses."""
+"""Missing cells of encoded rows: their means, and draws that spread as far as the means err."""
 
 from functools import cached_property
 
-import numpy as np
 import torch
-from scipy.optimize import nnls
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from anomdiff.conditional.reference_rows import LEAST_LEVEL, N_STEPS, Recall, seeded
-from anomdiff.diffusion.noise import karras_levels
-from anomdiff.diffusion.sampling import gaussian_means, neighbour_means, pick, sample
+from anomdiff.conditional import constants as tuned
+from anomdiff.conditional.reference_rows import ReferenceRows
+from anomdiff.conditional.stacking import ridge_weights
+from anomdiff.diffusion.noise import karras_levels, seeded
+from anomdiff.diffusion.sampling import sample
+from anomdiff.models.tabular_model import TabularModel
+from anomdiff.reference.conditional_means import gaussian_means, neighbour_means, pick
 
-# Noise level, in standard deviations, at which missing entries say nothing of themselves.
-REDRAWN = 2.5
-# How many neighbours are averaged: one guess each.
-NEIGHBOURS = (5, 20, 60)
-# Remembered rows nearest in what is given, one of which a draw starts from, and its noise.
-DONORS, DONOR_LEVEL = 20, 0.3
-# Held-out rows, with cells removed, on which guesses are weighed and spreads are set.
-N_TRIALS, TRIAL_DRAWS, LEAST_TRIALS = 1000, 36, 20
-# Most columns removed from a trial, as a share; the fewer the commoner, as in real tables.
-MOST_GAPS = 0.7
-# Share of rows that intervals are to hold; what factors that may take; and the least standard
-# deviation of draws, as a share of the typical miss.
-COVERED, SPREADS, LEAST_NOISE = 0.9, (0.5, 3.0), 0.5
-# Weight that all columns together have in the weights of one, as a share of the trials.
-POOLED = 0.02
-# Coords beyond which a covariance matrix takes too long to solve for every pattern of gaps.
-MAX_GAUSSIAN = 256
+__all__ = ["RowImputer"]
+
 # Rows completed by draws at once: bounds memory.
 DRAWN_AT_ONCE = 2048
 
+Rows = Float[Tensor, "row coord"]
+RowMask = Bool[Tensor, "row coord"]
+Draws = Float[Tensor, "draw row coord"]
 
-class Completion:
-    """Means and draws of missing cells, put right on held-out rows.
+
+class RowImputer:
+    r"""Means and draws of missing cells.
+
+    The mean is a stack of guesses, each the posterior mean under another model: the averages of
+    the nearest reference rows, Gaussian data, and the network at a noise level at which nothing is
+    left of the missing entries. A draw of a number is the mean plus the deviation of a reference
+    row that is noised and denoised; other cells are drawn as that row has them. Weights and the
+    width of draws are learned from held-out rows with cells removed.
 
     Parameters
     ----------
-    recall : Recall
-        Network and remembered rows.
+    reference : ReferenceRows
+        Network and reference rows.
     """
 
-    def __init__(self, recall: Recall):
-        self.recall = recall
-        self.center = recall.rows.mean(0)
-        self.everyone = torch.arange(len(recall.rows))
+    def __init__(self, reference: ReferenceRows):
+        self.reference = reference
+        self.center = reference.rows.mean(0)
+        self.everyone = torch.arange(len(reference.rows))
 
-    def means(self, values: Tensor, given: Tensor) -> Tensor:
+    @classmethod
+    def of(cls, model: TabularModel) -> "RowImputer":
+        """Imputer of a model, prepared once."""
+        reference = ReferenceRows.of(model)
+        return model.derived("row_imputer", lambda: cls(reference))
+
+    def means(self, values: Rows, given: RowMask) -> Rows:
         """Complete rows by the mean of what is missing."""
-        return self._mean(self.everyone, values, given, self.weights)
+        return self._mean(self.everyone, values, given)
 
-    def draws(self, values: Tensor, given: Tensor, n_draws: int, generator) -> Tensor:
-        """Complete rows by draws of what is missing, of shape (draw, row, coord)."""
+    def draws(
+        self, values: Rows, given: RowMask, n_draws: int, generator: torch.Generator
+    ) -> Draws:
+        """Complete rows by draws of what is missing."""
         blocks = zip(values.split(DRAWN_AT_ONCE), given.split(DRAWN_AT_ONCE), strict=True)
         return torch.cat([self._draws(*each, n_draws, generator) for each in blocks], dim=1)
 
-    def _draws(self, values: Tensor, given: Tensor, n_draws: int, generator) -> Tensor:
-        """Draws of some rows."""
+    def _draws(self, values, given, n_draws, generator) -> Draws:
         away = self._deviations(self.everyone, values, given, n_draws, generator)
         spread, noise = self.widths
         drawn = self.means(values, given) + spread * _jittered(away, noise, generator)
-        return torch.where(given, values, torch.where(self.recall.measured, drawn, away))
+        return torch.where(given, values, torch.where(self.reference.measured, drawn, away))
 
     @cached_property
-    def trials(self) -> tuple[Tensor, Tensor, Tensor]:
+    def trials(self) -> tuple[Rows, RowMask, RowMask]:
         """Held-out rows, what is given of each, and what of the rest there is to be guessed."""
-        generator, recall = seeded(1), self.recall
-        which = recall.tried[torch.arange(N_TRIALS) % len(recall.tried)]
-        share = 1 - MOST_GAPS * torch.rand(N_TRIALS, 1, generator=generator).square()
-        n_columns = len(recall.schema.used)
-        shown = torch.rand(N_TRIALS, n_columns, generator=generator) < share
-        given = shown[:, recall.part] & ~recall.lacking[which]
-        return recall.rows[which], given, ~given & ~recall.lacking[which]
+        generator, reference = seeded(1), self.reference
+        which = reference.held_out[torch.arange(tuned.ROW_TRIALS) % len(reference.held_out)]
+        share = 1 - tuned.MOST_GAPS * torch.rand(tuned.ROW_TRIALS, 1, generator=generator).square()
+        n_columns = len(reference.model.columns)
+        shown = torch.rand(tuned.ROW_TRIALS, n_columns, generator=generator) < share
+        given = shown[:, reference.column] & ~reference.missing[which]
+        return reference.rows[which], given, ~given & ~reference.missing[which]
 
     @cached_property
-    def weights(self) -> Tensor:
-        """Weight of every guess for every column, of shape (column, guess)."""
+    def weights(self) -> Float[Tensor, "column guess"]:
+        """Weight of every guess for every column."""
         truth, given, wanted = self.trials
-        guesses = self._guesses(self.recall.rest, truth.where(given, 0.0), given) - self.center
-        aims, strength = truth - self.center, float(POOLED * wanted.sum())
-        pooled = _weights(guesses[:, wanted], aims[wanted], torch.zeros(len(guesses)), 0.0)
-        columns = [wanted & (self.recall.part == c) for c in self.recall.part.unique()]
-        weights = [_weights(guesses[:, own], aims[own], pooled, strength) for own in columns]
+        guesses = self._guesses(self.reference.others, truth.where(given, 0.0), given) - self.center
+        aims, strength = truth - self.center, float(tuned.POOLED * wanted.sum())
+        nothing = torch.zeros(len(guesses))
+        pooled = ridge_weights(guesses[:, wanted], aims[wanted], nothing, 0.0)
+        columns = [wanted & (self.reference.column == c) for c in self.reference.column.unique()]
+        weights = [ridge_weights(guesses[:, own], aims[own], pooled, strength) for own in columns]
         return torch.stack(weights)
 
     @cached_property
-    def widths(self) -> tuple[Tensor, Tensor]:
+    def widths(self) -> tuple[Float[Tensor, "coord"], Float[Tensor, "coord"]]:
         """Factor per coord that makes intervals of draws cover what they should, and least noise.
 
         The noise keeps draws apart where all donors happen to agree.
         """
         truth, given, wanted = self.trials
-        arguments = self.recall.rest, truth.where(given, 0.0), given
-        miss = truth - self._mean(*arguments, self.weights)
-        typical = miss.abs().where(wanted, torch.nan).nanmedian(0).values.nan_to_num()
-        noise, generator = LEAST_NOISE * typical * self.recall.measured, seeded(2)
-        away = self._deviations(*arguments, TRIAL_DRAWS, generator)
-        ends = torch.tensor([1 - COVERED, 1 + COVERED]).to(away) / 2
+        arguments = self.reference.others, truth.where(given, 0.0), given
+        error = truth - self._mean(*arguments)
+        typical = error.abs().where(wanted, torch.nan).nanmedian(0).values.nan_to_num()
+        noise, generator = tuned.LEAST_NOISE * typical * self.reference.measured, seeded(2)
+        away = self._deviations(*arguments, tuned.TRIAL_DRAWS, generator)
+        ends = torch.tensor([1 - tuned.COVERED, 1 + tuned.COVERED]).to(away) / 2
         low, high = _jittered(away, noise, generator).quantile(ends, dim=0)
-        needed = torch.where(miss > 0, miss / high.clamp(min=1e-9), miss / low.clamp(max=-1e-9))
+        needed = torch.where(error > 0, error / high.clamp(min=1e-9), error / low.clamp(max=-1e-9))
         spread = torch.ones_like(noise)
-        for coord in torch.nonzero(self.recall.measured)[:, 0]:
+        for coord in torch.nonzero(self.reference.measured)[:, 0]:
             own = needed[wanted[:, coord], coord]
-            if len(own) >= LEAST_TRIALS:
-                spread[coord] = own.quantile(COVERED).clamp(*SPREADS)
+            if len(own) >= tuned.LEAST_TRIALS:
+                spread[coord] = own.quantile(tuned.COVERED).clamp(*tuned.SPREADS)
         return spread, noise
 
-    def _mean(self, known: Tensor, values: Tensor, given: Tensor, weights: Tensor) -> Tensor:
-        """Rows completed by the weighted guesses from the known rows."""
-        guesses = self._guesses(known, values, given) - self.center
-        mean = self.center + (guesses * weights[self.recall.part].T[:, None]).sum(0)
+    def _mean(self, which: Int[Tensor, "reference"], values: Rows, given: RowMask) -> Rows:
+        """Rows completed by the weighted guesses from some of the reference rows."""
+        guesses = self._guesses(which, values, given) - self.center
+        weights = self.weights[self.reference.column].T[:, None]
+        mean = self.center + (guesses * weights).sum(0)
         return self._present(torch.where(given, values, mean), given)
 
-    def _guesses(self, known: Tensor, values: Tensor, given: Tensor) -> Tensor:
-        """Posterior means of each row under several models, of shape (guess, row, coord)."""
-        rows, lacking = self.recall.rows[known], self.recall.lacking[known]
-        guesses = [neighbour_means(rows, values, given, k, lacking) for k in NEIGHBOURS]
-        if rows.shape[1] <= MAX_GAUSSIAN:
+    def _guesses(self, which, values, given) -> Float[Tensor, "guess row coord"]:
+        """Posterior means of each row under several models."""
+        rows, missing = self.reference.rows[which], self.reference.missing[which]
+        guesses = [neighbour_means(rows, values, given, k, missing) for k in tuned.ROW_NEIGHBOURS]
+        if rows.shape[1] <= tuned.MAX_GAUSSIAN:
             guesses.append(gaussian_means(rows, values, given))
         with torch.inference_mode():
-            level = values.new_full((len(values),), REDRAWN)
-            return torch.stack([*guesses, self.recall.denoiser(values, level, given)])
+            level = values.new_full((len(values),), tuned.IMPUTATION_SIGMA)
+            return torch.stack([*guesses, self.reference.model.denoiser(values, level, given)])
 
-    def _deviations(self, known, values, given, n_draws, generator) -> Tensor:
+    def _deviations(self, which, values, given, n_draws, generator) -> Draws:
         """Draws of completed rows; of what is measured, less the mean they are drawn around."""
-        rows, lacking = self.recall.rows[known], self.recall.lacking[known]
-        start = rows[pick(rows, values, given, DONORS, lacking, n_draws, generator)]
-        levels = karras_levels(N_STEPS // 2, LEAST_LEVEL, DONOR_LEVEL)
-        arguments = self.recall.denoiser, values, given, levels, generator
+        rows, missing = self.reference.rows[which], self.reference.missing[which]
+        start = rows[pick(rows, values, given, tuned.DONORS, n_draws, generator, missing)]
+        levels = karras_levels(tuned.N_STEPS // 2, tuned.LEAST_SIGMA, tuned.DONOR_SIGMA)
+        arguments = self.reference.model.denoiser, values, given, levels, generator
         drawn = torch.stack([self._present(sample(*arguments, each), given) for each in start])
-        center = neighbour_means(rows, values, given, DONORS, lacking)
-        return torch.where(self.recall.measured, drawn - center, drawn)
+        center = neighbour_means(rows, values, given, tuned.DONORS, missing)
+        return torch.where(self.reference.measured, drawn - center, drawn)
 
-    def _present(self, events: Tensor, given: Tensor) -> Tensor:
+    def _present(self, events: Rows, given: RowMask) -> Rows:
         """Rows none of whose cells is missing where it was to be found."""
-        return torch.where(self.recall.flags & ~given, self.recall.rows.min(0).values, events)
+        present = self.reference.rows.min(0).values
+        return torch.where(self.reference.flags & ~given, present, events)
 
 
-def _weights(guesses: Tensor, truth: Tensor, prior: Tensor, strength: float) -> Tensor:
-    """Weights, not negative, of the guesses that miss the truth least; drawn to the prior."""
-    size = float(truth.square().mean()) if len(truth) else 1.0
-    ridge = np.sqrt(strength * size + 1e-12)
-    matrix = np.vstack([guesses.T.numpy(), ridge * np.eye(len(guesses))])
-    return torch.from_numpy(nnls(matrix, np.append(truth.numpy(), ridge * prior.numpy()))[0])
-
-
-def _jittered(events: Tensor, noise: Tensor, generator) -> Tensor:
+def _jittered(events: Draws, noise: Float[Tensor, "coord"], generator: torch.Generator) -> Draws:
     return events + noise * torch.randn(events.shape, generator=generator).to(events)

@@ -1,4 +1,4 @@
-"""Windows of which a part is hidden: exact denoisers of the remembered ones complete them."""
+"""Missing steps of series: windows completed by posterior means given what is observed of them."""
 
 from typing import NamedTuple
 
@@ -7,152 +7,188 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from anomdiff.conditional.forecaster import mixture
-from anomdiff.conditional.forecasts import shapes
-from anomdiff.diffusion.sampling import gaussian_means, neighbour_means
-from anomdiff.reference.window_bank import WindowMemory
+from anomdiff.conditional import constants as tuned
+from anomdiff.conditional.stacking import convex_weights
+from anomdiff.models.window_model import WindowModel
+from anomdiff.reference.conditional_means import gaussian_means, neighbour_means
+from anomdiff.reference.window_bank import WindowBank
 
-# Remembered windows that are averaged: one guess each.
-NEIGHBOURS = (5, 20)
-# Steps of the windows that are completed, at most: a regression is solved for every mask.
-MAX_LENGTH = 64
-# Remembered windows that are looked at, for every mask anew.
-MAX_WINDOWS = 3000
-# Remembered windows, of the last part of the memory, that the guesses are weighed on.
-TRIALS = 200
-TRIED = 0.2
-# Entries of a window beyond which a regression across channels takes too long.
-MAX_JOINT = 256
+__all__ = ["Stack", "WindowImputer", "fill_segment", "interpolated", "spans_to_fill"]
+
+Steps = Float[Tensor, "step channel"]
+StepMask = Bool[Tensor, "step channel"]
+Windows = Float[Tensor, "window channel time"]
+Reference = Float[Tensor, "reference channel time"]
+Mask = Bool[Tensor, "channel time"]
 
 
-class Weighing(NamedTuple):
-    """What windows of the memory, seen through a mask, tell of the guesses.
+class Stack(NamedTuple):
+    """How guesses are weighed for windows of which a part is given, and how far off they are.
 
     Attributes
     ----------
-    shares : float Tensor of shape (guess, 1, channel, 1)
-        Weights of the guesses, at least 0; they add up to 1.
-    misses : float Tensor of shape (trial, channel, time)
-        What the weighted mean of the guesses missed in each window.
+    weights : float Tensor of shape (guess, 1, channel, 1)
+        At least 0; they add up to 1.
+    residuals : float Tensor of shape (trial, channel, time)
+        Truth less the weighted mean of the guesses, in each trial window.
     """
 
-    shares: Tensor
-    misses: Tensor
+    weights: Tensor
+    residuals: Tensor
+
+    def drawn(self, n: int, generator: torch.Generator) -> Windows:
+        """Residuals of trials drawn with replacement."""
+        return self.residuals[torch.randint(len(self.residuals), (n,), generator=generator)]
 
 
-class Completer:
+class WindowImputer:
     r"""Completes windows of one length, whatever is given of them.
 
-    The guesses are the posterior means given a part of the window: that of the remembered
+    The guesses are posterior means given a part of the window: the average of the reference
     windows nearest to it; that of Gaussian data, a regression on it; and straight lines between
-    neighbours, the regression of a random walk. Windows at the end of the memory, seen through
-    the same mask and completed from those before them, tell how to weigh the guesses, and what
-    their mean misses.
+    neighbours, the regression of a random walk. The last reference windows, seen through the
+    same mask and completed from those before them, say how to weigh the guesses, and how far
+    off their weighted mean is.
 
     Parameters
     ----------
-    memory : WindowMemory
-        Remembered windows.
+    bank : WindowBank
+        Reference windows.
     n_channels : int
         Number of channels.
     max_windows : int, default=3000
-        Remembered windows to look at, at most.
+        Reference windows to use, at most.
     max_trials : int, default=200
         Windows to weigh the guesses on, at most.
     """
 
     def __init__(
         self,
-        memory: WindowMemory,
+        bank: WindowBank,
         n_channels: int,
-        max_windows: int = MAX_WINDOWS,
-        max_trials: int = TRIALS,
+        max_windows: int = tuned.IMPUTER_WINDOWS,
+        max_trials: int = tuned.IMPUTER_TRIALS,
     ):
-        self.length = memory.length
-        n = len(memory.rows)
+        self.length = bank.length
+        n = len(bank.windows)
         chosen = torch.linspace(0, n - 1, min(n, max_windows)).long()
-        places = memory.places[chosen]
-        self.windows = memory.rows[chosen].double().unflatten(1, (n_channels, memory.length))
-        first = min(round((1 - TRIED) * len(chosen)), len(chosen) - 1)
-        self.tried = torch.linspace(first, len(chosen) - 1, max_trials).long().unique()
-        before = places <= places[first] - memory.length
-        # A memory all of whose windows overlap has nothing better to offer.
-        self.rest = self.windows[before] if before.sum() > 1 else self.windows
+        starts = bank.starts[chosen]
+        self.windows = bank.windows[chosen].double().unflatten(1, (n_channels, bank.length))
+        first = min(round((1 - tuned.LAST_PART) * len(chosen)), len(chosen) - 1)
+        self.trials = torch.linspace(first, len(chosen) - 1, max_trials).long().unique()
+        before = starts <= starts[first] - bank.length
+        # Where all windows overlap there is nothing better to learn from.
+        self.others = self.windows[before] if before.sum() > 1 else self.windows
 
     @classmethod
-    def of(cls, detector, n_steps: int) -> "Completer | None":
-        """Completer of windows as long as a stretch of so many steps allows, None if of none."""
-        fitting = [m for m in shapes(detector) if m.length <= min(n_steps, MAX_LENGTH)]
-        return cls(fitting[-1], len(detector.encoder_.names)) if fitting else None
+    def of(cls, model: WindowModel, n_steps: int) -> "WindowImputer | None":
+        """Imputer of windows as long as a segment of so many steps allows, None if of none."""
+        fitting = [b for b in model.shape_banks if b.length <= min(n_steps, tuned.MAX_LENGTH)]
+        return cls(fitting[-1], len(model.names)) if fitting else None
 
-    def complete(
-        self,
-        values: Float[Tensor, "row channel time"],
-        given: Bool[Tensor, "channel time"],
-        recent: Float[Tensor, "window channel time"],
-        drawing: bool,
-        generator: torch.Generator,
-    ) -> Float[Tensor, "row channel time"]:
-        """Complete windows by the mean of what is missing, or by draws of it.
+    def mean(
+        self, values: Windows, given: Mask, stack: Stack, recent: Reference | None = None
+    ) -> Windows:
+        """Complete windows by the weighted mean of the guesses.
 
         Parameters
         ----------
-        values : float Tensor of shape (row, channel, time)
-            Where not given, any rough guess, which tells the level of silent channels.
+        values : float Tensor of shape (window, channel, time)
+            Where not given, any rough guess, which sets the level of channels that are missing.
         given : bool Tensor of shape (channel, time)
-            The same for all rows.
-        recent : float Tensor of shape (window, channel, time)
-            Windows of the same series elsewhere, remembered too for this once.
-        drawing : bool
-            Whether to add to each row the misses of a window of the memory.
-        generator : torch.Generator
-            Chooses these.
+            The same for all windows.
+        stack : Stack
+            Of these windows, from ``weigh``.
+        recent : float Tensor of shape (reference, channel, time), optional
+            Windows of the same series elsewhere: further reference windows for this call.
         """
-        weighing = self.weigh(given)
-        mean = self.mean(values, given, weighing.shares, torch.cat([self.windows, recent]))
-        if not drawing:
-            return mean
-        drawn = torch.randint(len(weighing.misses), (len(values),), generator=generator)
-        return mean + weighing.misses[drawn]
-
-    def weigh(self, given: Bool[Tensor, "channel time"]) -> Weighing:
-        """Weigh the guesses for windows of which this much is given."""
-        trials = _centred(self.windows[self.tried], given)
-        misses = trials - self._guesses(trials, _centred(self.rest, given), given)
-        shares = _shares(misses, given)
-        return Weighing(shares, (shares * misses).sum(0))
-
-    def mean(
-        self,
-        values: Float[Tensor, "row channel time"],
-        given: Bool[Tensor, "channel time"],
-        shares: Float[Tensor, "guess row channel time"],
-        windows: Float[Tensor, "window channel time"],
-    ) -> Float[Tensor, "row channel time"]:
-        """Weighted mean of the guesses, the level of each channel put back."""
+        windows = self.windows if recent is None else torch.cat([self.windows, recent])
         centred = _centred(values, given)
         guesses = self._guesses(centred, _centred(windows, given), given)
-        return values - centred + (shares * guesses).sum(0)
+        return values - centred + (stack.weights * guesses).sum(0)
 
-    def _guesses(self, x: Tensor, windows: Tensor, given: Tensor) -> Tensor:
-        """Posterior means of windows, of shape (guess, row, channel, time)."""
+    def weigh(self, given: Mask) -> Stack:
+        """Weigh the guesses for windows of which this much is given."""
+        trials = _centred(self.windows[self.trials], given)
+        errors = trials - self._guesses(trials, _centred(self.others, given), given)
+        weights = errors.new_zeros(len(errors), 1, len(given), 1)
+        for channel in torch.nonzero(~given.all(1))[:, 0].tolist():
+            own = errors[:, :, channel, ~given[channel]].flatten(1)
+            weights[:, 0, channel, 0] = convex_weights(own)
+        return Stack(weights, (weights * errors).sum(0))
+
+    def _guesses(
+        self, x: Windows, reference: Reference, given: Mask
+    ) -> Float[Tensor, "guess window channel time"]:
+        """Posterior means of windows under several models."""
         mask = given.expand_as(x)
         x = torch.where(mask, x, 0.0)
         guesses = [torch.einsum("rct,cut->rcu", x, _straight_lines(given))]
-        flat = windows.flatten(1), x.flatten(1), mask.flatten(1)
+        flat = reference.flatten(1), x.flatten(1), mask.flatten(1)
         nothing = torch.zeros_like(flat[0], dtype=torch.bool)
-        guesses += [neighbour_means(*flat, k, nothing).reshape(x.shape) for k in NEIGHBOURS]
+        means = (neighbour_means(*flat, k, nothing) for k in tuned.WINDOW_NEIGHBOURS)
+        guesses += [mean.reshape(x.shape) for mean in means]
         own = x.clone()
         for channel in torch.nonzero(~given.all(1))[:, 0].tolist():
-            parts = (each[:, channel] for each in (windows, x, mask))
+            parts = (each[:, channel] for each in (reference, x, mask))
             own[:, channel] = gaussian_means(*parts)
         guesses.append(own)
-        if 1 < len(given) and given.numel() <= MAX_JOINT:
+        if 1 < len(given) and given.numel() <= tuned.MAX_GAUSSIAN:
             guesses.append(gaussian_means(*flat).reshape(x.shape))
         return torch.stack(guesses)
 
 
-def fill_spans(whole: np.ndarray, length: int) -> list[tuple[int, int]]:
+def fill_segment(
+    model: WindowModel,
+    values: Steps,
+    observed: StepMask,
+    n_paths: int,
+    generator: torch.Generator | None,
+) -> Float[Tensor, "path step channel"]:
+    """Complete a segment window by window; what has been filled is given to the next window.
+
+    Parameters
+    ----------
+    model : WindowModel
+        Fitted model.
+    values, observed : Tensor of shape (step, channel)
+        Scaled steps, and False where they are missing.
+    n_paths : int
+        Number of times to complete it.
+    generator : torch.Generator, optional
+        Draws the residuals that are added to the means; without one, the paths are the means.
+    """
+    straight = interpolated(values, observed)
+    paths = straight.expand(n_paths, *straight.shape).clone()
+    imputer = WindowImputer.of(model, len(values))
+    if imputer is None:  # too short for any window
+        return paths
+    known, length = observed.clone(), imputer.length
+    recent, begins = _nearly_whole(straight, observed, length)
+    for start, stop in spans_to_fill(observed.all(1).numpy(), length):
+        steps = slice(start, start + length)
+        given, elsewhere = known[steps].T, (begins - start).abs() >= length
+        stack = imputer.weigh(given)
+        drawn = imputer.mean(paths[:, steps].mT, given, stack, recent[elsewhere])
+        if generator is not None:
+            drawn += stack.drawn(n_paths, generator)
+        inside = torch.arange(start, start + length) < stop
+        paths[:, steps] = torch.where(~given & inside, drawn, paths[:, steps].mT).mT
+        known[start:stop] = True
+    return paths
+
+
+def interpolated(values: Steps, observed: StepMask) -> Steps:
+    """Fill missing steps on straight lines, channel by channel; 0 where nothing is observed."""
+    filled, steps = values.clone(), np.arange(len(values))
+    for channel, seen in enumerate(observed.T.numpy()):
+        if seen.any() and not seen.all():
+            line = np.interp(steps, steps[seen], values[:, channel].numpy()[seen])
+            filled[:, channel] = torch.from_numpy(line)
+    return filled
+
+
+def spans_to_fill(whole: np.ndarray, length: int) -> list[tuple[int, int]]:
     """Windows for the steps that are not whole: where each begins, and up to where it fills.
 
     Up to half a window is filled at once, and that half lies in its middle.
@@ -168,22 +204,21 @@ def fill_spans(whole: np.ndarray, length: int) -> list[tuple[int, int]]:
     return spans
 
 
-def _shares(misses: Float[Tensor, "guess row channel time"], given: Tensor) -> Tensor:
-    """Weights of the guesses that together miss least, of shape (guess, 1, channel, 1)."""
-    shares = misses.new_zeros(len(misses), 1, len(given), 1)
-    for channel in torch.nonzero(~given.all(1))[:, 0].tolist():
-        own = misses[:, :, channel, ~given[channel]].flatten(1)
-        shares[:, 0, channel, 0] = torch.from_numpy(mixture(own.T.numpy()))
-    return shares
+def _nearly_whole(straight: Steps, observed: StepMask, length: int) -> tuple[Windows, Tensor]:
+    """Windows of a segment of which little is missing, and where they begin."""
+    share = observed.double().mean(1).unfold(0, length, 1).mean(1)
+    begins = torch.nonzero(share >= tuned.LEAST_OBSERVED)[:, 0]
+    begins = begins[:: max(1, -(-len(begins) // tuned.IMPUTER_WINDOWS))]
+    return straight.unfold(0, length, 1)[begins], begins
 
 
-def _centred(windows: Tensor, given: Tensor) -> Tensor:
+def _centred(windows: Windows, given: Mask) -> Windows:
     """Windows less the mean of what is given of each channel; of all of it, where nothing is."""
     counted = torch.where(given.any(1, keepdim=True), given, ~given).to(windows)
     return windows - (windows * counted).sum(2, keepdim=True) / counted.sum(1, keepdim=True)
 
 
-def _straight_lines(given: Bool[Tensor, "channel time"]) -> Float[Tensor, "channel time time"]:
+def _straight_lines(given: Mask) -> Float[Tensor, "channel time time"]:
     """Weights that each step gives to given ones: those on either side, or the one at the end."""
     steps, unit = np.arange(given.shape[1]), np.eye(given.shape[1])
     weights = np.zeros((*given.shape, given.shape[1]))

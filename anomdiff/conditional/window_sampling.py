@@ -1,11 +1,11 @@
 r"""New windows of series: each drawn from a Gaussian that is fitted to the neighbours of one.
 
-A remembered window and its :math:`k` nearest have a mean :math:`\mu` and deviations from it
+A reference window and its :math:`k` nearest have a mean :math:`\mu` and deviations from it
 :math:`d_i`; :math:`\mu + k^{-1/2} \sum_i g_i d_i` with standard normal :math:`g_i` has their mean
 and their covariance, that of noise in single steps included. With more neighbours, draws get away
-from the remembered windows and lose their shape: :math:`k` is the least that takes them as far
+from the reference windows and lose their shape: :math:`k` is the least that takes them as far
 away as windows are that were kept apart. Noising and denoising by the network, as for tables,
-measured worse: a classifier told every such window by its roughness.
+measured worse: a classifier recognised every such window by its roughness.
 
 References
 ----------
@@ -20,61 +20,62 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anomdiff.conditional.forecasts import seeded, shapes, target_scale
-from anomdiff.conditional.reference_rows import nearest_rows
+from anomdiff.conditional import constants as tuned
+from anomdiff.conditional.draws import generator_of, quantile_map
+from anomdiff.diffusion.noise import seeded
 from anomdiff.encoding.panel import PanelLayout
-from anomdiff.reference.window_bank import WindowMemory
+from anomdiff.models.window_model import WindowModel
+from anomdiff.reference.conditional_means import nearest_distances
+from anomdiff.reference.window_bank import WindowBank
 
-# Numbers of neighbours to try; and how far from the remembered windows, in distances of windows
-# kept apart, is far enough.
-NEIGHBOURS = (3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500)
-FAR_ENOUGH = 0.9
-# Share of the memory, its last part, that is kept apart to tell; and windows drawn for it.
-APART, N_TRIED = 0.2, 300
+__all__ = ["sample_windows", "with_levels"]
+
 # Windows that are drawn together: each has its neighbours beside it.
-AT_ONCE = 64
-# Windows drawn at least, and quantiles compared, to see how values come out.
-N_MARGINAL, N_QUANTILES = 300, 1001
-# Neighbouring windows are linked that share this many of their steps.
-LINKED = 0.25
+WINDOWS_DRAWN_AT_ONCE = 64
 
 
-def sample_windows(detector, n: int, length: int | None, series, random_state) -> pd.DataFrame:
+def sample_windows(
+    model: WindowModel,
+    n: int,
+    length: int | None = None,
+    series: object = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> pd.DataFrame:
     """Draw new windows; see ``TimeSeriesDetector.sample``."""
     if not isinstance(n, Integral) or n < 1:
         raise ValueError(f"need n as a whole number of at least 1; got {n!r}.")
-    length = detector.network_length_ if length is None else length
-    longest = shapes(detector)[-1].length
+    length = model.network_length if length is None else length
+    longest = model.shape_banks[-1].length
     if not isinstance(length, Integral) or not 0 < length <= longest:
         raise ValueError(f"need a length from 1 to {longest}, the longest window; got {length!r}.")
-    generator = seeded(detector, random_state)
-    memory = next(each for each in shapes(detector) if each.length >= length)
-    windows = with_levels(memory, len(detector.encoder_.names), generator)
-    drawn = new_windows(windows, memory.places, n, generator)[:, :, :length]
-    labels = [label for label in detector.encoder_.scales if label is not None] or [None]
+    generator = generator_of(model.seed if random_state is None else random_state)
+    bank = next(each for each in model.shape_banks if each.length >= length)
+    windows = with_levels(bank, len(model.names), generator)
+    drawn = _new_windows(windows, bank.starts, n, generator)[:, :, :length]
+    labels = [label for label in model.scaler.scales if label is not None] or [None]
     if series is not None and series not in labels:
         raise ValueError(f"need a series of training, such as {labels[:5]}; got {series!r}.")
     which = torch.randint(len(labels), (n,), generator=generator).tolist()
     owners = [labels[i] if series is None else series for i in which]
-    mean, std = zip(*(target_scale(detector.encoder_, label) for label in owners), strict=True)
+    mean, std = zip(*(model.scaler.scale(label) for label in owners), strict=True)
     values = drawn.mT.numpy() * np.stack(std)[:, None] + np.stack(mean)[:, None]
-    return _laid_out(detector, values)
+    return _panel(model, values)
 
 
 def with_levels(
-    memory: WindowMemory, n_channels: int, generator: torch.Generator
-) -> Float[Tensor, "memory channel time"]:
-    """Remembered windows with the levels that were taken off them.
+    bank: WindowBank, n_channels: int, generator: torch.Generator
+) -> Float[Tensor, "reference channel time"]:
+    """Reference windows with the levels that were taken off them.
 
-    Windows that overlap tell how much higher one stands than the other. What a chain of them
+    Windows that overlap show how much higher one stands than the other. What a chain of them
     leaves open is its own level: over all, series have mean 0 and variance 1.
     """
-    windows = memory.rows.double().unflatten(1, (n_channels, memory.length))
-    gaps, rises = memory.places.diff(), windows.new_zeros(len(windows), n_channels)
-    linked = (gaps > 0) & (gaps <= (1 - LINKED) * memory.length)
+    windows = bank.windows.double().unflatten(1, (n_channels, bank.length))
+    gaps, rises = bank.starts.diff(), windows.new_zeros(len(windows), n_channels)
+    linked = (gaps > 0) & (gaps <= (1 - tuned.LINKED) * bank.length)
     for gap in gaps[linked].unique().tolist():
         at = torch.nonzero(gaps == gap)[:, 0]
-        shared = windows[at][:, :, gap:] - windows[at + 1][:, :, : memory.length - gap]
+        shared = windows[at][:, :, gap:] - windows[at + 1][:, :, : bank.length - gap]
         rises[at + 1] = shared.mean(2)
     chain = torch.cat([torch.zeros(1, dtype=torch.long), (~linked).long().cumsum(0)])
     levels = rises.cumsum(0)
@@ -82,47 +83,32 @@ def with_levels(
     means = levels.new_zeros(len(counts), n_channels).index_add(0, chain, levels) / counts
     levels = levels - means[chain]
     if len(means) > 1:
-        lacking = 1 - windows.square().mean((0, 2)) - levels.var(0, correction=0)
+        unexplained = 1 - windows.square().mean((0, 2)) - levels.var(0, correction=0)
         unknown = torch.randn(means.shape, generator=generator, dtype=means.dtype)
-        levels = levels + (unknown * lacking.clamp(min=0).sqrt())[chain]
+        levels = levels + (unknown * unexplained.clamp(min=0).sqrt())[chain]
     return windows + levels[:, :, None]
 
 
-def new_windows(
-    windows: Float[Tensor, "memory channel time"],
-    places: Int[Tensor, "memory"],
+def _new_windows(
+    windows: Float[Tensor, "reference channel time"],
+    starts: Int[Tensor, "reference"],
     n: int,
     generator: torch.Generator,
 ) -> Float[Tensor, "row channel time"]:
-    """Draw windows with the marginals of the remembered ones, channel by channel.
-
-    Parameters
-    ----------
-    windows : float Tensor of shape (memory, channel, time)
-        Remembered windows.
-    places : int Tensor of shape (memory,)
-        Where each begins, in ascending order.
-    n : int
-        Number of windows to draw.
-    generator : torch.Generator
-        Source of all randomness.
-    """
-    flat = windows.flatten(1)
-    k = _n_neighbours(flat, places, windows.shape[2])
-    drawn = _drawn(flat, max(n, N_MARGINAL), k, generator).unflatten(1, windows.shape[1:])
-    shares = np.linspace(0, 1, N_QUANTILES)
-    for channel, known in enumerate(windows.unbind(1)):
-        cells = drawn[:, channel].numpy()
-        quantiles = (np.quantile(each, shares) for each in (cells, known.numpy()))
-        drawn[:, channel] = torch.from_numpy(np.interp(cells, *quantiles))
+    """Draw windows with the marginals of the reference windows, channel by channel."""
+    flat, n_drawn = windows.flatten(1), max(n, tuned.WINDOW_MARGINAL)
+    k = _n_neighbours(flat, starts, windows.shape[2])
+    drawn = _drawn(flat, n_drawn, k, generator).unflatten(1, windows.shape[1:])
+    for cells, reference in zip(drawn.unbind(1), windows.unbind(1), strict=True):
+        cells.copy_(quantile_map(cells, reference, tuned.N_QUANTILES)(cells))
     return drawn[:n]
 
 
 def _drawn(flat: Tensor, n: int, k: int, generator: torch.Generator) -> Tensor:
-    """Draw from Gaussians of the neighbours of remembered windows, each starting once in turn."""
+    """Draw from Gaussians of the neighbours of reference windows, each starting once in turn."""
     order = torch.randperm(len(flat), generator=generator)[torch.arange(n) % len(flat)]
     means, offs = torch.empty(n, flat.shape[1]).to(flat), torch.empty(n, flat.shape[1]).to(flat)
-    for rows in torch.arange(n).split(AT_ONCE):
+    for rows in torch.arange(n).split(WINDOWS_DRAWN_AT_ONCE):
         own = flat[order[rows]]
         near = torch.cdist(own, flat).topk(min(k, len(flat)), largest=False).indices
         means[rows] = flat[near].mean(1)
@@ -130,32 +116,32 @@ def _drawn(flat: Tensor, n: int, k: int, generator: torch.Generator) -> Tensor:
         around = flat[near] - means[rows][:, None]
         offs[rows] = torch.einsum("rk,rke->re", weights, around) / max(1, near.shape[1] - 1) ** 0.5
     # Neighbours are chosen for being near: what they differ by is less than what windows do.
-    lacking = flat.var(0).sum() - means.var(0).sum()
-    return means + offs * (lacking / offs.var(0).sum().clamp(min=1e-12)).clamp(min=0).sqrt()
+    unexplained = flat.var(0).sum() - means.var(0).sum()
+    return means + offs * (unexplained / offs.var(0).sum().clamp(min=1e-12)).clamp(min=0).sqrt()
 
 
-def _n_neighbours(flat: Tensor, places: Tensor, length: int) -> int:
+def _n_neighbours(flat: Tensor, starts: Tensor, length: int) -> int:
     """Fewest neighbours with which draws get as far away as windows kept apart are."""
-    first = min(round((1 - APART) * len(flat)), len(flat) - 1)
-    rest = flat[places <= places[first] - length]
-    if len(rest) < NEIGHBOURS[0]:  # all windows overlap: nothing tells
-        return NEIGHBOURS[0]
-    tried = torch.linspace(first, len(flat) - 1, N_TRIED).long().unique()
-    far = FAR_ENOUGH * nearest_rows(flat[tried], rest).median()
-    for k in NEIGHBOURS:
-        drawn = _drawn(rest, N_TRIED, k, torch.Generator().manual_seed(k))
-        if k >= len(rest) or nearest_rows(drawn, rest).median() >= far:
+    first = min(round((1 - tuned.LAST_PART) * len(flat)), len(flat) - 1)
+    others = flat[starts <= starts[first] - length]
+    if len(others) < tuned.NEIGHBOURS_TRIED[0]:  # all windows overlap: distances say nothing
+        return tuned.NEIGHBOURS_TRIED[0]
+    trials = torch.linspace(first, len(flat) - 1, tuned.WINDOW_DISTANCES).long().unique()
+    far = tuned.FAR_ENOUGH * nearest_distances(flat[trials], others).median()
+    for k in tuned.NEIGHBOURS_TRIED:
+        drawn = _drawn(others, tuned.WINDOW_DISTANCES, k, seeded(k))
+        if k >= len(others) or nearest_distances(drawn, others).median() >= far:
             break
     return k
 
 
-def _laid_out(detector, values: np.ndarray) -> pd.DataFrame:
+def _panel(model: WindowModel, values: np.ndarray) -> pd.DataFrame:
     """Panel of windows, of shape (window, step, channel)."""
-    layout, (n, length, _) = detector.layout_, values.shape
+    layout, (n, length, _) = model.layout, values.shape
     taken = set(layout.channels)
     free = (name for name in ("series", "sample", "window") if name not in taken)
     series = next(free) if layout.series is None else layout.series
-    cells = dict(zip(detector.encoder_.names, values.reshape(n * length, -1).T, strict=True))
+    cells = dict(zip(model.names, values.reshape(n * length, -1).T, strict=True))
     steps = np.tile(np.arange(length), n)
     if layout.time is None:
         times = {"step": steps} if "step" not in taken else {}

@@ -1,11 +1,12 @@
-"""scikit-learn estimators: the rooms below put together behind ``fit`` and ``score_frame``.
+"""scikit-learn estimators: they validate and lay out frames; the fitted model does the rest.
 
-In come frames or arrays, out come frames with the same index. ``base`` tells the whole story of
-fitting and scoring once for every kind of data; ``tabular`` and ``timeseries`` add what is
-particular; ``fitting`` trains the network. ``row_answers`` and ``series_answers`` are the answers
-beside the score: ``reasons``, ``repairs``, ``generation`` for rows; ``window_reasons``,
-``window_repairs``, ``window_imputation``, ``window_samples``, ``forecasting`` for series;
-``diagnosis`` for both.
+base.py             what every detector does with scores; recalibration.py: thresholds, diagnosis
+tabular.py          TabularDetector; row_answers.py: its explain, repair, impute, sample
+timeseries.py       TimeSeriesDetector; series_answers.py: its explain, forecast, impute, ...
+stream.py           steps scored one after the other
+diagnostics.py      what may be wrong with a fitted model
+covariate_shift.py  how much more often a row occurs in one frame than in another
 
-Imports scikit-learn, pandas and every room below; knows nothing of files, servers or MLflow.
+In: frames or arrays. Out: frames with the same index. May import scikit-learn, pandas and the
+rooms below; knows nothing of files, servers or MLflow.
 """

@@ -8,7 +8,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from anomdiff.encoding.schema import Schema
 from anomdiff.encoding.table import TableEncoder
 
-# Parts that the rows are divided into where each is to be judged by a model of the others.
+# Parts that the rows are divided into where each is seen by a model of the others.
 N_FOLDS = 5
 
 
@@ -17,7 +17,7 @@ def shift_weights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Odds that a row of either frame, seen in some columns, is of the second frame.
 
-    Each row is judged by a classifier that did not see it: one that did would tell the frames
+    Each row is seen by a classifier that did not see it: one that did would tell the frames
     apart where they are the same.
     """
     if missing := [name for name in columns if name not in frame.columns]:
@@ -25,7 +25,7 @@ def shift_weights(
     if min(len(known), len(frame)) < N_FOLDS:
         raise ValueError(
             f"need {N_FOLDS} rows or more to tell a shift; got {len(known)} to calibrate and "
-            f"{len(frame)} to judge."
+            f"{len(frame)} to flag."
         )
     both = pd.concat([known[columns], frame[columns]], ignore_index=True)
     schema = Schema.infer(both)

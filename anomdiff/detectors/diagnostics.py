@@ -8,11 +8,16 @@ import pandas as pd
 import torch
 from scipy.stats import ks_2samp, kstest
 
-from anomdiff.explain.row_explanation import REDRAWN, remembered
+from anomdiff.conditional.constants import IMPUTATION_SIGMA
+from anomdiff.conditional.row_sampling import sample_rows
+from anomdiff.models.tabular_model import TabularModel
+from anomdiff.models.window_model import WindowModel
 
-# Looks at the held-out loss from whose course is judged, as a share of all, and its largest fall.
-LAST_LOOKS, STILL_FALLING = 0.25, 0.02
-# Held-out loss over training loss that tells overfitting; loss of a network that learnt nothing.
+__all__ = ["Finding", "score_findings", "series_findings", "table_findings"]
+
+# Share of the evaluations, the last ones, in which the validation loss may fall by this at most.
+LAST_EVALUATIONS, STILL_FALLING = 0.25, 0.02
+# Validation loss over training loss that tells overfitting; loss of a network that learnt nothing.
 OVERFITTED, NOTHING_LEARNT = 1.25, 0.99
 # Largest distance of a noisy marginal from the Gaussian; of a generated column or correlation
 # from the real one.
@@ -20,7 +25,7 @@ NOT_YET_NOISE, UNLIKE = 0.1, 0.15
 N_COMPARED = 2000
 LEAST_P_VALUE = 0.01
 # Steps that calibrate a detector of series, in longest windows: those in fewer are much alike.
-LEAST_STRETCHES = 10
+LEAST_WINDOWS = 10
 
 
 class Finding(NamedTuple):
@@ -33,53 +38,50 @@ class Finding(NamedTuple):
     advice: str
 
 
-def diagnose(detector, scores: np.ndarray | None) -> pd.DataFrame:
-    """Run all checks; see ``DiffusionDetector.diagnose``.
+def table_findings(model: TabularModel) -> list[Finding]:
+    """Findings about the model of a table: noise, training, samples."""
+    rows, seen = model.reference.values, model.network_view
+    held_out = rows[model.reference.exclude_self]
+    return [
+        _equilibrium(rows[:, seen], model.seed),
+        *_training(model.history),
+        *_samples(model, held_out if len(held_out) > 1 else rows),
+    ]
 
-    Parameters
-    ----------
-    detector : DiffusionDetector
-        Fitted.
-    scores : ndarray of shape (row,), optional
-        Anomaly scores of new rows.
-    """
-    findings = list(_training(detector.history_))
-    if hasattr(detector, "window_lengths_"):
-        findings.append(
-            _stretches(len(detector.calibration_scores_), max(detector.window_lengths_))
-        )
-    else:
-        rows = remembered(detector)
-        findings.insert(0, _equilibrium(rows[:, detector._views()[0]], detector.seed_))
-        held_out = rows[detector.memory_["shy"]]
-        findings += _samples(detector, held_out if len(held_out) > 1 else rows)
-    if scores is not None:
-        findings.append(_exchangeable(detector.calibration_scores_, scores))
-    return pd.DataFrame(findings)
+
+def series_findings(model: WindowModel) -> list[Finding]:
+    """Findings about the model of series: training, and how much calibrates."""
+    n_steps, longest = len(model.calibration_scores), max(model.window_lengths)
+    return [*_training(model.history), _calibration_length(n_steps, longest)]
+
+
+def score_findings(calibration: np.ndarray, scores: np.ndarray | None) -> list[Finding]:
+    """Findings about the scores of new rows, beside those that calibrate."""
+    return [] if scores is None else [_exchangeable(calibration, scores)]
 
 
 def _equilibrium(rows: torch.Tensor, seed: int) -> Finding:
-    """Where sampling starts, the data must have drowned in the noise."""
+    """At the noise level from which missing cells are imputed, nothing of the data must be left."""
     generator = torch.Generator().manual_seed(seed)
     rows = rows[torch.randperm(len(rows), generator=generator)[:N_COMPARED]].double()
     noise = torch.randn(rows.shape, generator=generator, dtype=torch.float64)
-    noisy = (rows + REDRAWN * noise) / (1 + REDRAWN**2) ** 0.5
+    noisy = (rows + IMPUTATION_SIGMA * noise) / (1 + IMPUTATION_SIGMA**2) ** 0.5
     distance = max(kstest(column, "norm").statistic for column in noisy.T.numpy())
     return Finding(
         "equilibrium",
         distance,
         NOT_YET_NOISE,
         distance <= NOT_YET_NOISE,
-        f"At noise level {REDRAWN:g} a column still shows: clip or transform its outliers."
+        f"At noise level {IMPUTATION_SIGMA:g} a column still shows: clip or transform its outliers."
         if distance > NOT_YET_NOISE
-        else f"At noise level {REDRAWN:g} nothing is left of the data, as it should be.",
+        else f"At noise level {IMPUTATION_SIGMA:g} nothing is left of the data, as it should be.",
     )
 
 
 def _training(history: pd.DataFrame) -> Iterator[Finding]:
     """Converged, overfitted, underfitted: read from the course of the losses."""
     held_out, training = (history[c].to_numpy() for c in ("validation_loss", "loss"))
-    n_last = max(1, round(LAST_LOOKS * len(history)))
+    n_last = max(1, round(LAST_EVALUATIONS * len(history)))
     fall = 1 - held_out[-n_last:].min() / held_out[:-n_last].min() if len(history) > n_last else 1.0
     converged = fall <= STILL_FALLING
     yield Finding(
@@ -87,11 +89,11 @@ def _training(history: pd.DataFrame) -> Iterator[Finding]:
         fall,
         STILL_FALLING,
         converged,
-        "The held-out loss has settled."
+        "The validation loss has settled."
         if converged
-        else "The held-out loss still falls: raise steps.",
+        else "The validation loss still falls: raise max_iter.",
     )
-    # A look's training loss is that of one batch: the median of several is steadier.
+    # An evaluation's training loss is that of one batch: the median of several is steadier.
     ratio = float(held_out.min() / np.median(training[-n_last:]))
     yield Finding(
         "overfitted",
@@ -110,18 +112,18 @@ def _training(history: pd.DataFrame) -> Iterator[Finding]:
         learnt,
         "The network predicts the noise better than chance."
         if learnt
-        else "The network learnt nothing: columns are independent, or steps and rows too few.",
+        else "The network learnt nothing: columns are independent, or max_iter and rows too few.",
     )
 
 
-def _samples(detector, held_out: torch.Tensor) -> Iterator[Finding]:
+def _samples(model: TabularModel, held_out: torch.Tensor) -> Iterator[Finding]:
     """Generated rows beside rows that training did not see: each column, and each pair."""
     n = min(N_COMPARED, len(held_out))
-    generated = detector.sample(max(n, 2), random_state=detector.seed_)
-    made = detector._encode(detector.schema_.check(generated))[0]
-    view = detector._views()[0]
+    generated = sample_rows(model, max(n, 2), None, model.seed)
+    made = model.encode(model.schema.check(generated))[0]
+    view = model.network_view
     made, real = made[:, view].numpy(), held_out[:, view].numpy()
-    names = np.array(detector.encoder_.features, dtype=object)[view.numpy()]
+    names = np.array(model.encoder.features, dtype=object)[view.numpy()]
     tests = [ks_2samp(a, b) for a, b in zip(made.T, real.T, strict=True)]
     distances = np.array([test.statistic for test in tests])
     worst = int(distances.argmax())
@@ -153,18 +155,18 @@ def _pairs(made: np.ndarray, real: np.ndarray, names: np.ndarray) -> Finding:
     )
 
 
-def _stretches(n_steps: int, length: int) -> Finding:
+def _calibration_length(n_steps: int, length: int) -> Finding:
     """Count how often the longest window fits into the steps that calibrate."""
-    ok = n_steps >= LEAST_STRETCHES * length
+    ok = n_steps >= LEAST_WINDOWS * length
     return Finding(
         "calibration",
         n_steps / length,
-        LEAST_STRETCHES,
+        LEAST_WINDOWS,
         ok,
-        "The threshold rests on many stretches as long as the longest window."
+        "The threshold rests on many times the longest window."
         if ok
-        else f"The threshold rests on few stretches, so that alarms may be more than alpha: give "
-        f"{LEAST_STRETCHES * length} normal steps, or lower window_lengths.",
+        else f"The threshold rests on few times the longest window, alarms may be more than alpha: "
+        f"give {LEAST_WINDOWS * length} normal steps, or lower window_lengths.",
     )
 
 

@@ -1,21 +1,30 @@
-"""What a detector of tables answers beside scores: reasons, repairs, missing cells, new rows."""
+"""What a detector of tables answers beside scores: why, repairs, missing cells, new rows."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from anomdiff.conditional.row_sampling import impute_rows, sample_rows
+from anomdiff.conditional.imputation import impute_rows
+from anomdiff.conditional.row_sampling import sample_rows
 from anomdiff.explain.row_counterfactuals import repair_rows
 from anomdiff.explain.row_explanation import explain_rows
+
+__all__ = ["RowAnswers"]
 
 
 class RowAnswers:
     """Answers of a fitted detector of rows; mixed into ``TabularDetector``."""
 
-    def explain(self, X, *, top=None):
-        """Name the columns to blame for each row's score.
+    def explain(self, X: ArrayLike, *, top: int | None = None) -> pd.DataFrame:
+        """Divide each row's score among its columns, and say what was expected in them.
 
-        A column is to blame as far as the score falls when its value is replaced by what
-        the other columns let one expect: the better of what the network expects there and what
-        the row has that is nearest in the other columns.
+        A column contributes as far as the score falls when its value is replaced by one that is
+        expected given the other columns: the better of what the network expects there and what
+        the reference row has that is nearest in the other columns.
 
         Parameters
         ----------
@@ -27,12 +36,12 @@ class RowAnswers:
 
         Returns
         -------
-        reasons : DataFrame
+        contributions : DataFrame
             Columns ``row`` (label in the index of ``X``), ``column``, ``value``, ``expected``,
-            ``low`` and ``high`` (range of the 19 remembered rows nearest in the other columns,
+            ``low`` and ``high`` (range of the 19 reference rows nearest in the other columns,
             which holds at least about 90 % of normal values; missing for categories and flags)
             and ``contribution``. The contributions of a row add up to its anomaly score, 0 for
-            a typical normal row; a row that scores less blames all columns alike.
+            a typical normal row; of a row that scores less, all columns contribute alike.
 
         Raises
         ------
@@ -40,9 +49,11 @@ class RowAnswers:
             If the data cannot be used, or ``top`` is below 1.
         """
         check_is_fitted(self)
-        return explain_rows(self, X, self._check(X, reset=False, by_name=True), top)
+        return explain_rows(self.model_, X, self._check(X, by_name=True), top)
 
-    def repair(self, X, *, max_columns=None, immutable=()):
+    def repair(
+        self, X: ArrayLike, *, max_columns: int | None = None, immutable: Sequence = ()
+    ) -> pd.DataFrame:
         """Make anomalies normal by changing as few columns as possible.
 
         Parameters
@@ -75,7 +86,7 @@ class RowAnswers:
         Notes
         -----
         The columns are searched greedily, in two ways: fewer changes may exist. A value comes
-        from a remembered row; a present cell becomes missing only where it mostly is.
+        from a reference row; a present cell becomes missing only where it mostly is.
 
         References
         ----------
@@ -83,12 +94,18 @@ class RowAnswers:
         without Opening the Black Box". Nearest unlike rows as their source: Keane and Smyth
         (2020), "Good Counterfactuals and Where to Find Them".
         """
-        check_is_fitted(self)
-        frame = self._check(X, reset=False, by_name=True)
-        return repair_rows(self, X, frame, max_columns, immutable)
+        self._require_fitted()
+        frame = self._check(X, by_name=True)
+        return repair_rows(self.model_, self.threshold_, X, frame, max_columns, immutable)
 
-    def impute(self, X, *, n_draws=None, random_state=None):
-        """Fill missing cells by what the other cells of the row let one expect.
+    def impute(
+        self,
+        X: ArrayLike,
+        *,
+        n_draws: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> pd.DataFrame:
+        """Fill missing cells by what is expected given the other cells of the row.
 
         Parameters
         ----------
@@ -118,14 +135,20 @@ class RowAnswers:
         Multiple imputation: Rubin (1987), "Multiple Imputation for Nonresponse in Surveys".
         """
         check_is_fitted(self)
-        frame = self._check(X, reset=False, by_name=True)
-        return impute_rows(self, X, frame, n_draws, random_state)
+        frame = self._check(X, by_name=True)
+        return impute_rows(self.model_, X, frame, n_draws, random_state)
 
-    def sample(self, n, *, conditions=None, random_state=None):
+    def sample(
+        self,
+        n: int,
+        *,
+        conditions: Mapping[Any, Any] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> pd.DataFrame:
         """Draw new rows like the training rows, as far from these as held-out rows are.
 
-        Remembered rows are recombined, noised and denoised. How much of that it takes is found
-        at the first call on a fitted detector, which therefore takes longer than the next.
+        Reference rows are recombined, noised and denoised. How much of that it takes is found
+        at the first call on a fitted model, which therefore takes longer than the next.
 
         Parameters
         ----------
@@ -150,4 +173,4 @@ class RowAnswers:
             cannot be read.
         """
         check_is_fitted(self)
-        return sample_rows(self, n, conditions, random_state)
+        return sample_rows(self.model_, n, conditions, random_state)

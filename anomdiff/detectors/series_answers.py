@@ -1,29 +1,47 @@
-"""What a detector of series answers beside scores: reasons, the future, gaps, repairs, windows."""
+"""What a detector of series answers beside scores: why, the future, gaps, repairs, windows."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from anomdiff.conditional.forecasts import QUANTILES, look_ahead, risks, sample_paths, summary
-from anomdiff.conditional.step_imputation import impute_steps
+from anomdiff.conditional.forecasts import (
+    QUANTILES,
+    ForecastPaths,
+    forecast_paths,
+    path_frame,
+    quantile_frame,
+    risk_frame,
+)
+from anomdiff.conditional.imputation import impute_steps
 from anomdiff.conditional.window_sampling import sample_windows
-from anomdiff.explain.step_counterfactuals import repair_steps
+from anomdiff.explain.segment_counterfactuals import repair_steps
 from anomdiff.explain.step_explanation import explain_steps
+
+__all__ = ["SeriesAnswers"]
+
+Seed = int | np.random.RandomState | None
 
 
 class SeriesAnswers:
     """Answers of a fitted detector of series; mixed into ``TimeSeriesDetector``."""
 
-    def explain(self, X, *, top=None, rows=None) -> pd.DataFrame:
-        """Name the channels and steps to blame for a step's score, and what was expected there.
+    def explain(
+        self, X: ArrayLike, *, top: int | None = None, rows: ArrayLike | None = None
+    ) -> pd.DataFrame:
+        """Divide each step's score among its channels, and say what was expected when and where.
 
         Windows blur: steps around an anomaly are flagged too. Of a run of flagged steps, those
-        are to blame that lie far from what is expected when they are hidden, given the steps
+        are anomalous that lie far from what is expected when they are hidden, given the steps
         around and the other channels. Expected is what ``impute`` would fill in.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (row, column)
-            Whole series: a step is judged by the windows around it.
+            Whole series: a step is scored by the windows around it.
         top : int, optional
             Channels per step, the largest contributions first; all by default.
         rows : array-like, optional
@@ -33,13 +51,13 @@ class SeriesAnswers:
 
         Returns
         -------
-        reasons : DataFrame
+        contributions : DataFrame
             Columns ``row`` (label in the index of ``X``), ``column``, ``start`` and ``end`` (of
-            the steps of the channel that are to blame: times, or index labels; the step itself
-            where the channel is not to blame), ``value``, ``expected``, ``low`` and ``high`` (an
-            interval of 90 %, in the units of the channel; missing where a stretch is shorter
+            the anomalous steps of the channel: times, or index labels; the step itself where
+            the channel is not anomalous), ``value``, ``expected``, ``low`` and ``high`` (an
+            interval of 90 %, in the units of the channel; missing where a segment is shorter
             than all windows) and ``contribution``. The contributions of a step add up to its
-            score; a step that scores less than a typical normal one blames all channels alike.
+            score; of a step that scores less than a typical normal one, all contribute alike.
 
         Raises
         ------
@@ -47,21 +65,27 @@ class SeriesAnswers:
             If the data cannot be used, ``top`` is below 1, or ``rows`` names no rows of ``X``.
         """
         check_is_fitted(self)
-        return explain_steps(self, self._check(X, reset=False, by_name=True), top, rows)
+        return explain_steps(self.model_, self.threshold_, self._check(X, by_name=True), top, rows)
 
     def forecast(
-        self, X, horizon, *, n_draws=400, quantiles=QUANTILES, random_state=None
+        self,
+        X: ArrayLike,
+        horizon: int,
+        *,
+        n_draws: int = 400,
+        quantiles: Sequence[float] = QUANTILES,
+        random_state: Seed = None,
     ) -> pd.DataFrame:
         """Forecast each series: the steps to come are the missing end of a window.
 
-        What remembered windows and a regression on them expect after the history is weighed by
-        how well both did within training; the spread is that of their misses there.
+        What reference windows and a regression on them expect after the history is weighted by
+        how well both did within training; the spread is that of their residuals there.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (row, column)
             Recent rows of every series, twice the longest window or more: what happened there
-            is remembered too, which keeps up with a drift.
+            is compared with too, which keeps up with a drift.
         horizon : int
             Steps to forecast. Beyond half of the longest window, draws are continued from
             where they have got to.
@@ -88,10 +112,12 @@ class SeriesAnswers:
         ----------
         Forecasts as imputation: Tashiro et al. (2021), "CSDI", section 4.
         """
-        aheads = self._look_ahead(X, horizon, n_draws, random_state)
-        return summary(self.layout_, self.encoder_.names, aheads, quantiles)
+        forecasts = self._forecasts(X, horizon, n_draws, random_state)
+        return quantile_frame(self.model_, forecasts, quantiles)
 
-    def forecast_paths(self, X, horizon, *, n_draws=400, random_state=None) -> pd.DataFrame:
+    def forecast_paths(
+        self, X: ArrayLike, horizon: int, *, n_draws: int = 400, random_state: Seed = None
+    ) -> pd.DataFrame:
         """Draw how each series may go on; parameters as of ``forecast``.
 
         Returns
@@ -101,10 +127,18 @@ class SeriesAnswers:
             ``step``, ``draw`` and a column for each channel. The steps and channels of a draw
             belong together.
         """
-        aheads = self._look_ahead(X, horizon, n_draws, random_state)
-        return sample_paths(self.layout_, self.encoder_.names, aheads)
+        forecasts = self._forecasts(X, horizon, n_draws, random_state)
+        return path_frame(self.model_, forecasts)
 
-    def risk(self, X, event, horizon, *, n_draws=400, random_state=None) -> pd.DataFrame:
+    def risk(
+        self,
+        X: ArrayLike,
+        event: Mapping,
+        horizon: int,
+        *,
+        n_draws: int = 400,
+        random_state: Seed = None,
+    ) -> pd.DataFrame:
         """Probability that channels leave their bounds within the steps to come.
 
         Parameters
@@ -124,12 +158,14 @@ class SeriesAnswers:
         Raises
         ------
         ValueError
-            If ``event`` names no channel that is judged, or a series has too few rows.
+            If ``event`` names no channel that is scored, or a series has too few rows.
         """
-        aheads = self._look_ahead(X, horizon, n_draws, random_state)
-        return risks(self.layout_, self.encoder_.names, aheads, event)
+        forecasts = self._forecasts(X, horizon, n_draws, random_state)
+        return risk_frame(self.model_, forecasts, event)
 
-    def impute(self, X, *, n_draws=None, random_state=None) -> pd.DataFrame:
+    def impute(
+        self, X: ArrayLike, *, n_draws: int | None = None, random_state: Seed = None
+    ) -> pd.DataFrame:
         """Fill missing cells by what is expected given the steps around, or by draws of that.
 
         Parameters
@@ -145,7 +181,7 @@ class SeriesAnswers:
         Returns
         -------
         filled : DataFrame
-            ``X`` without missing cells, but for those of context channels. With ``n_draws``,
+            ``X`` without missing cells, but for those of covariates. With ``n_draws``,
             one frame below the other, the number of the draw first in the index.
 
         References
@@ -153,13 +189,15 @@ class SeriesAnswers:
         Tashiro et al. (2021), "CSDI", section 4.
         """
         check_is_fitted(self)
-        frame = self._check(X, reset=False, by_name=True)
-        return impute_steps(self, frame, n_draws, random_state)
+        frame = self._check(X, by_name=True)
+        return impute_steps(self.model_, frame, n_draws, random_state)
 
-    def repair(self, X, *, max_channels=None, immutable=()) -> pd.DataFrame:
-        """Make flagged stretches normal by changing as few channels and steps as possible.
+    def repair(
+        self, X: ArrayLike, *, max_channels: int | None = None, immutable: Sequence = ()
+    ) -> pd.DataFrame:
+        """Make flagged segments normal by changing as few channels and steps as possible.
 
-        What is to blame is replaced by what the rest of the series lets one expect.
+        What is anomalous is replaced by what is expected given the rest of the series.
 
         Parameters
         ----------
@@ -180,7 +218,7 @@ class SeriesAnswers:
         ------
         ValueError
             If the data cannot be used, ``max_channels`` is below 1, or ``immutable`` names
-            unknown channels or all that are judged.
+            unknown channels or all that are scored.
 
         Warns
         -----
@@ -192,15 +230,22 @@ class SeriesAnswers:
         The search is greedy: fewer changes may exist. What is filled in is a mean, smoother than
         a series is; a draw is what ``impute`` with ``n_draws`` gives where cells are missing.
         """
-        check_is_fitted(self)
-        frame = self._check(X, reset=False, by_name=True)
-        return repair_steps(self, X, frame, max_channels, immutable)
+        self._require_fitted()
+        frame = self._check(X, by_name=True)
+        return repair_steps(self.model_, self.threshold_, X, frame, max_channels, immutable)
 
-    def sample(self, n, *, length=None, series=None, random_state=None) -> pd.DataFrame:
+    def sample(
+        self,
+        n: int,
+        *,
+        length: int | None = None,
+        series: Any = None,
+        random_state: Seed = None,
+    ) -> pd.DataFrame:
         """Draw new windows like the training data: for tests, and for what needs more data.
 
-        Each is drawn from a Gaussian fitted to the neighbours of a remembered window, with as
-        many neighbours as take it as far from remembered windows as unseen ones are. The trained
+        Each is drawn from a Gaussian fitted to the neighbours of a reference window, with as
+        many neighbours as take it as far from reference windows as unseen ones are. The trained
         network takes no part: what it draws is too rough.
 
         Parameters
@@ -212,7 +257,7 @@ class SeriesAnswers:
             those of the network's windows.
         series : label, optional
             Series of a panel whose scale the windows have; by default that of one drawn at
-            random for each window. ``score_frame`` knows the scale by this label.
+            random for each window. ``score_frame`` finds the scale by this label.
         random_state : int, RandomState or None, default=None
             Seed of the draws; that of the fit by default.
 
@@ -222,7 +267,7 @@ class SeriesAnswers:
             A panel of ``n`` series, one below the other, laid out as the detector was fitted: a
             column of series (``series``, if there was none) with numbers from 0, the column of
             time, from 0 or 1970 in steps as of training (``step``, if there was none), and the
-            channels as floats within the range of training; those that are not judged are
+            channels as floats within the range of training; those that are not scored are
             missing.
 
         Raises
@@ -235,9 +280,11 @@ class SeriesAnswers:
         Vincent and Bengio (2003), "Manifold Parzen Windows".
         """
         check_is_fitted(self)
-        return sample_windows(self, n, length, series, random_state)
+        return sample_windows(self.model_, n, length, series, random_state)
 
-    def _look_ahead(self, X, horizon, n_draws, random_state):
+    def _forecasts(
+        self, X: ArrayLike, horizon: int, n_draws: int, random_state: Seed
+    ) -> Iterator[ForecastPaths]:
         check_is_fitted(self)
-        frame = self._check(X, reset=False, by_name=True)
-        return look_ahead(self, frame, horizon, n_draws, random_state)
+        frame = self._check(X, by_name=True)
+        return forecast_paths(self.model_, frame, horizon, n_draws, random_state)

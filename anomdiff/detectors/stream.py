@@ -1,168 +1,184 @@
 """Scoring steps one after the other, with the same scores as a batch."""
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from anomdiff.encoding.panel import Stretch
-from anomdiff.reference.segments import Piece
+from anomdiff.encoding.segment import Segment
+from anomdiff.models.segment_errors import Component
+from anomdiff.models.window_model import WindowModel
+from anomdiff.reference.segments import as_tensors
 
-# Windows of a stream that a voice judges together, where steps wait for longer windows anyway.
+__all__ = ["PanelStream"]
+
+# Windows of a stream that a component scores together, where steps wait for longer windows anyway.
 AT_ONCE = 16
 
+# Labels, score and channel of a step whose score is final.
+Final = tuple[pd.DataFrame, float, object]
+# The same of many steps: frame of labels, scores, channels.
+FinalSteps = tuple[pd.DataFrame, np.ndarray, list]
 
-class Streams:
-    """The streams of a detector's series.
+
+class PanelStream:
+    """The streams of a panel's series.
 
     Parameters
     ----------
-    detector : TimeSeriesDetector
-        A fitted detector.
+    model : WindowModel
+        Fitted.
     """
 
-    def __init__(self, detector):
-        self.detector = detector
-        self.layout = detector.layout_
-        self.streams: dict = {}
+    def __init__(self, model: WindowModel):
+        self.model, self.layout = model, model.layout
+        self.streams: dict[object, _SeriesStream] = {}
         self.n_rows = 0
-        labels = [name for name in (self.layout.series, self.layout.time) if name is not None]
-        self.nothing = pd.DataFrame(columns=labels)
+        names = [name for name in (self.layout.series, self.layout.time) if name is not None]
+        self.nothing = pd.DataFrame(columns=names)
 
-    def push(self, rows) -> pd.DataFrame:
-        """See ``TimeSeriesDetector.score_next``."""
-        numbered = not isinstance(rows, pd.DataFrame | pd.Series)
-        frame = self.detector._check(rows, reset=False, by_name=True)
+    def push(self, frame: pd.DataFrame, numbered: bool) -> FinalSteps:
+        """Take the next rows, number them if asked to; return the steps that have become final."""
         if numbered:
-            frame.index = range(self.n_rows, self.n_rows + len(frame))
-        parts = self.layout.read(frame)
-        self._require_order(parts)
+            frame = frame.set_axis(range(self.n_rows, self.n_rows + len(frame)))
+        segments = self.layout.read(frame)
+        self._require_order(segments)
         self.n_rows += len(frame)
         labels = pd.DataFrame(self.layout.labels(frame), index=frame.index)
         self.nothing = labels.iloc[:0]
-        return self._lay_out([step for part in parts for step in self._push_part(part, labels)])
+        return self._laid_out(
+            [step for segment in segments for step in self._push_segment(segment, labels)]
+        )
 
-    def finish(self) -> pd.DataFrame:
-        """See ``TimeSeriesDetector.finish``."""
-        return self._lay_out([step for stream in self.streams.values() for step in stream.finish()])
+    def finish(self) -> FinalSteps:
+        """Return all waiting steps: nothing more will come."""
+        return self._laid_out(
+            [step for stream in self.streams.values() for step in stream.finish()]
+        )
 
-    def _require_order(self, parts: list[Stretch]) -> None:
+    def _require_order(self, segments: list[Segment[np.ndarray]]) -> None:
         """Refuse all rows, before any is taken, if one comes late."""
-        for part in parts:
-            stream = self.streams.get(part.series)
-            if stream and stream.time_to(part) <= 0:
-                of = "" if part.series is None else f" of series {part.series!r}"
+        for segment in segments:
+            stream = self.streams.get(segment.series)
+            if stream and stream.time_to(segment) <= 0:
+                of = "" if segment.series is None else f" of series {segment.series!r}"
                 raise ValueError(
-                    f"need rows{of} in the order of their time; a moment came twice or late."
+                    f"need rows{of} in the order of their time; a time came twice or late."
                 )
 
-    def _push_part(self, part: Stretch, labels: pd.DataFrame) -> list:
+    def _push_segment(self, segment: Segment[np.ndarray], labels: pd.DataFrame) -> list[Final]:
         """Take the next steps of a series; return the steps that have become final."""
-        stream, scored = self.streams.get(part.series), []
-        if stream and self.layout.is_gap(stream.time_to(part)):
-            stream, scored = None, stream.finish()
+        stream, final = self.streams.get(segment.series), []
+        if stream and self.layout.is_gap(stream.time_to(segment)):
+            stream, final = None, stream.finish()
+        encoded = as_tensors(self.model.scaler.encode(segment))
         if not stream:
-            familiar = self.detector.encoder_.is_familiar(part)
-            stream = self.streams[part.series] = _Stream(self.detector, familiar)
-        return scored + stream.push(part, labels)
+            stream = self.streams[segment.series] = _SeriesStream(self.model, encoded)
+        return final + stream.push(encoded, labels)
 
-    def _lay_out(self, scored: list) -> pd.DataFrame:
-        """Frame of final steps."""
-        rows = [labels for labels, _, _ in scored] or [self.nothing]
+    def _laid_out(self, final: list[Final]) -> FinalSteps:
+        rows = [labels for labels, _, _ in final] or [self.nothing]
         labels = pd.concat(rows) if len(rows) > 1 else rows[0]
-        scores = np.array([score for _, score, _ in scored])
-        return self.detector._laid_out(labels, scores, [channel for _, _, channel in scored])
+        scores = np.array([score for _, score, _ in final])
+        return labels, scores, [channel for _, _, channel in final]
 
 
-class _Stream:
+class _SeriesStream:
     """The end of one series: what steps that are still to come can change."""
 
-    def __init__(self, detector, familiar: bool):
-        self.detector = detector
-        voices = detector._voices(familiar)
-        self.keep = max(voice.length for voice in voices)
-        nothing = torch.zeros(0, len(detector.encoder_.names), dtype=torch.float64)
-        self.steps = Piece(nothing, nothing.bool(), 0)  # the last ``keep`` of the series
-        self.voices = [_Voice(voice, self.keep, turn, nothing) for turn, voice in enumerate(voices)]
-        self.waiting: deque = deque()  # labels of the steps without a final score
-        self.moment = None
+    def __init__(self, model: WindowModel, first: Segment[Tensor]):
+        self.model = model
+        components = model.window_components(first.known)
+        self.keep = max(component.length for component in components)
+        self.steps = replace(first.slice(0, 0), start=0)  # the last ``keep`` of the series
+        self.components = [
+            _ComponentStream(component, self.keep, turn, self.steps.values)
+            for turn, component in enumerate(components)
+        ]
+        self.waiting: deque[pd.DataFrame] = deque()  # labels of the steps without a final score
+        self.time: float | None = None
 
     @property
     def n_steps(self) -> int:
         """Steps that have come."""
-        return self.steps.place + len(self.steps)
+        return self.steps.start + len(self.steps)
 
-    def time_to(self, part: Stretch) -> float:
-        """Time from the last step to the first of a part; NaN where rows are only in order."""
-        if self.moment is None or part.moments is None:
+    def time_to(self, segment: Segment) -> float:
+        """Time from the last step to the first of a segment; NaN where rows are only in order."""
+        if self.time is None or segment.times is None:
             return np.nan
-        return part.moments[0] - self.moment
+        return segment.times[0] - self.time
 
-    def push(self, part: Stretch, labels: pd.DataFrame) -> list:
+    def push(self, segment: Segment[Tensor], labels: pd.DataFrame) -> list[Final]:
         """Take the next steps; return the steps that have become final."""
         first = self.n_steps - len(self.waiting)
-        self.steps = _joined(self.steps, self.detector._piece(part))
-        self.waiting.extend(labels.iloc[[row]] for row in part.rows)
-        self.moment = None if part.moments is None else part.moments[-1]
-        for voice in self.voices:
-            if self.n_steps >= voice.due:
-                voice.judge(self.steps, first)
-        self.steps = self.steps.cut(max(0, len(self.steps) - self.keep), len(self.steps))
+        self.steps = _joined(self.steps, segment)
+        self.waiting.extend(labels.iloc[[row]] for row in segment.rows)
+        self.time = None if segment.times is None else segment.times[-1]
+        for component in self.components:
+            if self.n_steps >= component.due:
+                component.score(self.steps, first)
+        self.steps = self.steps.slice(max(0, len(self.steps) - self.keep), len(self.steps))
         return self._final(len(self.waiting) - self.keep + 1)
 
-    def finish(self) -> list:
+    def finish(self) -> list[Final]:
         """Return all waiting steps: nothing more will come."""
-        for voice in self.voices:
-            voice.judge(self.steps, self.n_steps - len(self.waiting))
+        for component in self.components:
+            component.score(self.steps, self.n_steps - len(self.waiting))
         return self._final(len(self.waiting))
 
-    def _final(self, n: int) -> list:
+    def _final(self, n: int) -> list[Final]:
         """Score the steps that have waited longest."""
         if n <= 0:
             return []
         first = self.n_steps - len(self.waiting)
-        folded = [torch.stack([v.fold(first + i) for i in range(n)]) for v in self.voices]
-        scores, blame = self.detector.calibration_.score(torch.stack(folded))
-        names = self.detector.encoder_.names
-        channels = [names[i] for i in blame.argmax(1).tolist()]
+        errors = [torch.stack([c.fold(first + i) for i in range(n)]) for c in self.components]
+        scores, contributions = self.model.calibration.score(torch.stack(errors))
+        channels = [self.model.names[i] for i in contributions.argmax(1).tolist()]
         labels = [self.waiting.popleft() for _ in range(n)]
         return list(zip(labels, scores.tolist(), channels, strict=True))
 
 
-class _Voice:
-    """What a voice says of the end of a series.
+class _ComponentStream:
+    """Errors of one component at the end of a series.
 
-    A step waits for the longest windows that cover it. Shorter ones can wait too, and be judged
-    some at once, which costs little more than one; the voices take turns.
+    A step waits for the longest windows that cover it. Shorter ones can wait too, and be scored
+    some at once, which costs little more than one; the components take turns.
     """
 
-    def __init__(self, voice, keep: int, turn: int, nothing: Tensor):
-        self.voice = voice
-        self.at_once = min(AT_ONCE, keep - voice.length + 1)
-        self.due = voice.length + turn % self.at_once  # number of steps at which to judge
-        self.energies = nothing  # of the windows that can count for a waiting step
-        self.first = 0  # place of the first of these windows
+    def __init__(self, component: Component, keep: int, turn: int, nothing: Tensor):
+        self.component = component
+        self.at_once = min(AT_ONCE, keep - component.length + 1)
+        self.due = component.length + turn % self.at_once  # number of steps at which to score
+        self.errors = nothing  # of the windows that can count for a waiting step
+        self.first = 0  # first step of the first of these windows
 
-    def judge(self, steps: Piece, waiting: int) -> None:
-        """Judge all new windows; forget those that no step from ``waiting`` on needs."""
-        start, n_steps = self.first + len(self.energies), steps.place + len(steps)
-        if n_steps - start < self.voice.length:
+    def score(self, steps: Segment[Tensor], waiting: int) -> None:
+        """Score all new windows; forget those that no step from ``waiting`` on needs."""
+        start, n_steps = self.first + len(self.errors), steps.start + len(steps)
+        if n_steps - start < self.component.length:
             return
-        new = steps.cut(start - steps.place, len(steps))
-        energies = self.voice.energies(new.values, new.observed)
-        gone = max(0, waiting + self.voice.offsets[0] - self.first)
-        self.energies = torch.cat([self.energies[gone:], energies])
+        new = steps.slice(start - steps.start, len(steps))
+        errors = self.component.squared_errors(new.values, new.observed)
+        gone = max(0, waiting + self.component.offsets[0] - self.first)
+        self.errors = torch.cat([self.errors[gone:], errors])
         self.first += gone
         self.due = n_steps + self.at_once
 
     def fold(self, step: int) -> Tensor:
-        """Mean energy of the windows that count for a step; NaN where there is none."""
-        first, stop = (max(0, step + offset - self.first) for offset in self.voice.offsets)
-        return self.energies[first:stop].nanmean(0)
+        """Mean error of the windows that count for a step; NaN where there is none."""
+        first, stop = (max(0, step + offset - self.first) for offset in self.component.offsets)
+        return self.errors[first:stop].nanmean(0)
 
 
-def _joined(steps: Piece, new: Piece) -> Piece:
-    values = torch.cat([steps.values, new.values])
-    return Piece(values, torch.cat([steps.observed, new.observed]), steps.place)
+def _joined(steps: Segment[Tensor], new: Segment[Tensor]) -> Segment[Tensor]:
+    return replace(
+        steps,
+        rows=np.concatenate([steps.rows, new.rows]),
+        values=torch.cat([steps.values, new.values]),
+        observed=torch.cat([steps.observed, new.observed]),
+        times=None,
+    )

@@ -1,10 +1,12 @@
-"""Noise, denoisers, training and sampling: the mathematics of the diffusion model.
+"""Noise, denoisers, training and sampling: the mathematics of the diffusion model; torch only.
 
-In come tensors of shape ``(row, *event)`` and about unit variance, tables and windows alike; out
-come denoised or generated tensors of the same shape. The layout is the mathematics: ``noise`` says
-how much noise, ``denoiser`` removes it, ``networks`` are the raw function inside, ``training`` fits
-it, ``checkpoint`` stores a training run between two steps, ``sampling`` draws new events.
+noise.py        how much noise: levels, their training distribution, the noise bank
+denoiser.py     removes it: the posterior mean of clean data; the loss it is trained with
+networks.py     the raw functions inside, for rows and for windows
+training.py     one training loop: weight averaging, early stop, exact resume
+checkpoint.py   a training run on disk, between two steps
+distributed.py  several processes that train one network
+sampling.py     new events by Heun's method
 
-Imports torch and the standard library only, so that every line can be checked against a formula
-and nothing here depends on what a row means.
+In and out: tensors of shape ``(row, *event)`` of about unit variance, tables and windows alike.
 """

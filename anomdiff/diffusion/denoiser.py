@@ -1,11 +1,10 @@
-"""The denoiser: the posterior mean of clean data given a noisy copy, learned or exact."""
+"""The denoiser: the posterior mean of clean data given a noisy copy, and the loss it learns by."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-# Rows compared with the memory at once: their distances should stay in the CPU's cache.
-ROWS_AT_ONCE = 256
+__all__ = ["Denoiser", "denoising_loss"]
 
 
 class Denoiser(nn.Module):
@@ -59,57 +58,6 @@ class Denoiser(nn.Module):
         return next((p.dtype for p in self.network.parameters()), torch.float32)
 
 
-class EmpiricalDenoiser(nn.Module):
-    r"""Exact posterior mean when the data distribution is the stored rows themselves.
-
-    .. math:: D(x; \sigma) = \sum_i w_i x_i, \qquad
-        w = \mathrm{softmax}_i\big(-|x - x_i|^2 / 2 \sigma^2\big)
-
-    It needs no training and remembers single rows, where a network generalises.
-    As :math:`\sigma \to 0` it returns the nearest row, so that its miss on a
-    noise-free row is the distance to the nearest neighbour.
-
-    Parameters
-    ----------
-    memory : float Tensor of shape (memory, \*event)
-        Encoded training rows.
-    given_bandwidth : float, default=0.1
-        Given entries are compared as if known to within this many standard
-        deviations (or ``sigma``, if that is smaller); 0 would let only exact
-        matches count, and there are none.
-
-    References
-    ----------
-    Karras et al. (2022), appendix B.3, eq. 57. https://arxiv.org/abs/2206.00364
-    """
-
-    def __init__(self, memory: Float[Tensor, "memory *event"], given_bandwidth: float = 0.1):
-        super().__init__()
-        self.register_buffer("memory", memory)
-        self.given_bandwidth = given_bandwidth
-
-    def forward(
-        self,
-        noisy: Float[Tensor, "row *event"],
-        sigma: Float[Tensor, "row"],
-        given: Bool[Tensor, "row *event"],
-    ) -> Float[Tensor, "row *event"]:
-        """Denoise ``noisy``, whose entries hold noise of standard deviation ``sigma``."""
-        memory = self.memory.to(noisy).flatten(1)
-        blocks = (
-            tensor.split(ROWS_AT_ONCE) for tensor in (noisy.flatten(1), sigma, given.flatten(1))
-        )
-        mean = torch.cat([self._mean(*block, memory) for block in zip(*blocks, strict=True)])
-        return torch.where(given, noisy, mean.reshape(noisy.shape))
-
-    def _mean(self, x: Tensor, sigma: Tensor, given: Tensor, memory: Tensor) -> Tensor:
-        """Posterior mean of a few rows."""
-        s = _per_row(sigma, x)
-        precision = torch.where(given, s.clamp(max=self.given_bandwidth), s) ** -2
-        distance = _weighted_distances(x, precision, memory)
-        return (-distance / 2).softmax(dim=1) @ memory
-
-
 def denoising_loss(
     denoiser: nn.Module,
     values: Float[Tensor, "row *event"],
@@ -157,9 +105,3 @@ def denoising_loss(
 def _per_row(sigma: Tensor, like: Tensor) -> Tensor:
     """Reshape one number per row so that it broadcasts over events of any shape."""
     return sigma.to(like).reshape(-1, *[1] * (like.ndim - 1))
-
-
-def _weighted_distances(x: Tensor, precision: Tensor, memory: Tensor) -> Tensor:
-    """Squared distances |x - m|^2 with one precision per entry, as three matrix products."""
-    cross = (x * precision) @ memory.T
-    return (x**2 * precision).sum(1, keepdim=True) - 2 * cross + precision @ (memory**2).T

@@ -82,6 +82,12 @@ class ResidualMLP(nn.Module):
         nn.init.zeros_(self.outward.weight)
         nn.init.zeros_(self.outward.bias)
 
+    @property
+    def shape(self) -> dict[str, int]:
+        """Parameters that build a network of the same shape."""
+        width, n_coords = self.inward.out_features, self.outward.out_features
+        return {"n_coords": n_coords, "width": width, "n_blocks": len(self.blocks)}
+
     def forward(
         self,
         x: Float[Tensor, "row coord"],
@@ -115,7 +121,15 @@ class WindowMLP(nn.Module):
 
     def __init__(self, n_channels: int, length: int, width: int = 128, n_blocks: int = 3):
         super().__init__()
+        self.n_channels, self.length = n_channels, length
         self.flat = ResidualMLP(n_channels * length, width, n_blocks)
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """Parameters that build a network of the same shape."""
+        flat = self.flat.shape
+        size = {"width": flat["width"], "n_blocks": flat["n_blocks"]}
+        return {"n_channels": self.n_channels, "length": self.length, **size}
 
     def forward(
         self,

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+__all__ = ["geometric_levels", "karras_levels", "lognormal_levels", "noise_bank", "seeded"]
+
 
 def karras_levels(
     n_levels: int, sigma_min: float, sigma_max: float, rho: float = 7.0
@@ -129,9 +131,13 @@ def noise_bank(
     """
     if n_draws % 2:
         raise ValueError(f"n_draws must be even (antithetic pairs); got {n_draws}.")
-    generator = torch.Generator().manual_seed(seed)
-    half = torch.randn(n_levels, n_draws // 2, *event_shape, generator=generator)
+    half = torch.randn(n_levels, n_draws // 2, *event_shape, generator=seeded(seed))
     return torch.cat([half, -half], dim=1)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Source of randomness that draws the same numbers every time."""
+    return torch.Generator().manual_seed(seed)
 
 
 def _check_range(n_levels: int, sigma_min: float, sigma_max: float) -> None:

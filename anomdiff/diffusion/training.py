@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from anomdiff.diffusion.denoiser import denoising_loss
 from anomdiff.diffusion.distributed import average_gradients, own_rows, weighted_means
-from anomdiff.diffusion.masks import DrawGiven, entry_masks
+
+__all__ = ["TrainResult", "TrainingConfig", "TrainingState", "train"]
 from anomdiff.diffusion.noise import lognormal_levels
 
 
@@ -40,9 +41,9 @@ class TrainingConfig:
     masked_fraction : float
         Share of rows that show a random part of their entries as given.
     evaluate_every : int
-        Steps between two looks at the held-out loss.
+        Steps between two evaluations of the validation loss.
     patience : int
-        Looks without improvement before training stops.
+        Evaluations without improvement before training stops.
     """
 
     max_iter: int = 3000
@@ -69,15 +70,15 @@ class TrainingState:
     loss : float
         Training loss of the last step.
     validation_loss : float or None
-        Held-out loss, where this step measured it.
+        Validation loss, where this step measured it.
     learning_rate : float
         Learning rate of the last step.
     best_loss : float
-        Lowest held-out loss so far.
+        Lowest validation loss so far.
     stale : int
-        Looks at the held-out loss since ``best_loss``.
+        Evaluations since ``best_loss``.
     history : list of tuple
-        ``(step, loss, validation_loss, learning_rate)`` at each look.
+        ``(step, loss, validation_loss, learning_rate)`` at each evaluation.
     tensors : dict of str to Tensor
         Weights (``model.``), their moving average (``average.``), the best average
         (``best.``) and the optimiser's moments (``optimizer.``); live, not copies.
@@ -105,16 +106,15 @@ def train(
     denoiser: nn.Module,
     values: Float[Tensor, "row *event"],
     observed: Bool[Tensor, "row *event"],
-    held_out: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
     config: TrainingConfig,
     seed: int,
     *,
-    draw_given: DrawGiven | None = None,
     device: str | torch.device = "cpu",
     resume: TrainingState | None = None,
     on_step: Callable[[TrainingState], None] | None = None,
 ) -> TrainResult:
-    r"""Train a denoiser and return the weights with the lowest held-out loss.
+    r"""Train a denoiser and return the weights with the lowest validation loss.
 
     Every step's randomness is a function of ``(seed, step)``, so that a resumed
     run continues exactly as if it had never stopped. Several processes (see
@@ -129,15 +129,12 @@ def train(
         Encoded training rows, in standard deviations.
     observed : bool Tensor of shape (row, \*event)
         False where the source cell is missing; such entries do not count.
-    held_out : pair of Tensor
+    validation : pair of Tensor
         Values and observed of rows kept out of the gradient, for the early stop.
     config : TrainingConfig
         Lengths and rates.
     seed : int
         Seed of batches, noise levels, noise and masks.
-    draw_given : callable, optional
-        Draws the entries to show without noise, from ``anomdiff.diffusion.masks``; single
-        entries by default.
     device : str or torch.device, default="cpu"
         Where to train; the result comes back to the CPU.
     resume : TrainingState, optional
@@ -162,29 +159,28 @@ def train(
     state = TrainingState() if resume is None else resume
     _connect(state, denoiser, average, best, optimizer)
     data = values.to(device, torch.float32), observed.to(device)
-    draw_given = draw_given or entry_masks(values.shape[1:])
-    bank = _ValidationLoss(*held_out, draw_given, config, seed, device)
+    validation_loss = _ValidationLoss(*validation, config, seed, device)
 
     while state.step < config.max_iter and state.stale < config.patience:
         state.learning_rate = _learning_rate(state.step, config)
-        state.loss = _step(denoiser, optimizer, data, draw_given, config, seed, state)
+        state.loss = _step(denoiser, optimizer, data, config, seed, state)
         state.step += 1
         _average(average, denoiser, min(config.average, state.step / (state.step + 10)))
         state.validation_loss = None
         if state.step % config.evaluate_every == 0 or state.step == config.max_iter:
-            _look(state, average, best, bank)
+            _evaluate(state, average, best, validation_loss)
         if on_step is not None:
             on_step(state)
     return TrainResult(best.to("cpu"), state.history)
 
 
-def _step(denoiser, optimizer, data, draw_given, config, seed, state) -> float:
+def _step(denoiser, optimizer, data, config, seed, state) -> float:
     """One optimiser step on a random batch."""
     values, observed = data
     generator = _generator(seed, state.step)
     rows = torch.randint(len(values), (config.batch_size,), generator=generator)
     batch = len(rows), *values.shape[1:]
-    sigma, noise, given = _corruption(batch, draw_given, config, generator, values.device)
+    sigma, noise, given = _corruption(batch, config, generator, values.device)
     rows = own_rows(rows).to(values.device)
     clean, counted = values[rows], observed[rows]
     loss = denoising_loss(denoiser, clean, counted, sigma, noise, given & counted)
@@ -198,26 +194,27 @@ def _step(denoiser, optimizer, data, draw_given, config, seed, state) -> float:
     return loss.item()
 
 
-def _corruption(shape, draw_given, config, generator, device) -> Iterator[Tensor]:
+def _corruption(shape, config, generator, device) -> Iterator[Tensor]:
     """Noise levels, noise and given masks for this process's rows of one batch."""
     sigma = lognormal_levels(shape[0], config.level_mean, config.level_std, generator)
     noise = torch.randn(shape, generator=generator)
-    # A row shows each part with its own probability, so that every number of given parts occurs.
+    # A row shows each entry with its own probability: every number of given entries occurs.
     masked = torch.rand(shape[0], generator=generator) < config.masked_fraction
     share = torch.rand(shape[0], generator=generator) * masked
-    given = draw_given(share, generator)
+    given = torch.rand(shape[0], math.prod(shape[1:]), generator=generator) < share[:, None]
+    given = given.reshape(shape)
     return (own_rows(tensor).to(device) for tensor in (sigma, noise, given))
 
 
 class _ValidationLoss:
-    """Denoising loss on fixed rows, levels and noise: only the weights change between two looks."""
+    """Denoising loss on fixed rows, levels and noise: only the weights change between two calls."""
 
-    def __init__(self, values, observed, draw_given, config, seed, device, n_events=4096):
+    def __init__(self, values, observed, config, seed, device, n_events=4096):
         generator = _generator(seed, -1)
         rows = torch.arange(max(n_events, len(values))) % len(values)
         rows = rows[torch.randperm(len(rows), generator=generator)[:n_events]]
         batch = len(rows), *values.shape[1:]
-        corruption = _corruption(batch, draw_given, config, generator, device)
+        corruption = _corruption(batch, config, generator, device)
         self.sigma, self.noise, given = corruption
         rows = own_rows(rows)
         self.values = values[rows].to(device, torch.float32)
@@ -232,9 +229,11 @@ class _ValidationLoss:
         return mean.item()
 
 
-def _look(state: TrainingState, average: nn.Module, best: nn.Module, bank: _ValidationLoss) -> None:
+def _evaluate(
+    state: TrainingState, average: nn.Module, best: nn.Module, validation_loss: _ValidationLoss
+) -> None:
     """Measure the averaged weights and keep them if they are the best so far."""
-    state.validation_loss = bank(average)
+    state.validation_loss = validation_loss(average)
     if state.validation_loss < state.best_loss:
         state.best_loss, state.stale = state.validation_loss, 0
         best.load_state_dict(average.state_dict())

@@ -1,15 +1,14 @@
-"""Frames to arrays and back: the only room that knows what a column of a table is.
+"""Frames to arrays and back: the only room that knows what a column is.
 
-In: a pandas DataFrame of any dtypes. Out: ``values`` (float64, about unit variance) and
-``observed`` (bool), both of shape (row, coord), and frames decoded from such values.
+schema.py              what each column is; checks every later frame against it
+parsing.py             reads the cells of one column into one plain type per kind
+casting.py             writes them back in the dtype the column came in
+codecs.py              one codec per kind of column: plain cells to coords and back
+quantile_transform.py  z-scores and normal scores of many number columns at once
+table.py               TableEncoder: the codecs of all columns side by side
+panel.py, segment.py   frames of series to segments without a gap in time
+channel_scaler.py      scales of the channels of each series, and which are scored
 
-schema.py   what each column is; checks every later frame against it
-cells.py    reads the cells of one column into one plain type per kind
-restore.py  writes them back in the dtype the column came in
-codecs.py   one codec per kind of column: plain cells to coords and back
-ranked_numbers.py   z-scores and normal scores of many number columns at once
-table.py    TableEncoder: the codecs of all columns side by side
-
-May import numpy and pandas (pyarrow for its text dtypes), never torch. It is separate because
-all above works on unit-variance arrays and need not know about text, dates or missing cells.
+In: DataFrames of any dtypes. Out: ``values`` of about unit variance and ``observed``. May import
+numpy, pandas and scipy, never torch.
 """

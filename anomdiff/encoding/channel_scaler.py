@@ -1,19 +1,23 @@
-"""Stretches of series to scaled channels, and which of the channels are judged."""
+"""Segments of series to scaled channels, and which of the channels are judged."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from anomdiff.encoding.panel import PanelLayout, Stretch
+from anomdiff.encoding.panel import PanelLayout
+from anomdiff.encoding.segment import Segment
+
+__all__ = ["ChannelScaler"]
 
 # Standard deviations from the mean at which a value is cut: one glitch must not drown a window.
 MAX_Z = 50.0
 
 
 @dataclass(frozen=True)
-class WindowEncoder:
+class ChannelScaler:
     """Scales the channels of each series and tells targets from covariates.
 
     A channel that holds only 0 and 1 is a command or a state, not a measurement: a covariate,
@@ -36,15 +40,18 @@ class WindowEncoder:
 
     @classmethod
     def fit(
-        cls, layout: PanelLayout, stretches: list[Stretch], covariates: tuple | None = None
-    ) -> "WindowEncoder":
+        cls,
+        layout: PanelLayout,
+        segments: list[Segment[np.ndarray]],
+        covariates: tuple | None = None,
+    ) -> "ChannelScaler":
         """Learn scales and targets.
 
         Parameters
         ----------
         layout : PanelLayout
             The columns.
-        stretches : list of Stretch
+        segments : list of Segment
             Training data.
         covariates : tuple of column, optional
             Channels that are not judged; found by their values by default.
@@ -54,7 +61,7 @@ class WindowEncoder:
         ValueError
             If a covariate is no channel, or a channel has no value at all.
         """
-        values = np.concatenate([part.values for part in stretches])
+        values = np.concatenate([part.values for part in segments])
         for name, empty in zip(layout.channels, np.isnan(values).all(0), strict=True):
             if empty:
                 raise ValueError(f"need values in column {name!r}; it has none.")
@@ -68,7 +75,7 @@ class WindowEncoder:
         if not targets.any():
             raise ValueError("need at least one channel that is not a covariate; got none.")
         groups = {None: [values]}
-        for part in stretches:
+        for part in segments:
             if part.series is not None:
                 groups.setdefault(part.series, []).append(part.values)
         pooled = np.nanmean(values, 0), np.nanstd(values, 0)
@@ -80,24 +87,26 @@ class WindowEncoder:
         """Names of the judged channels."""
         return [n for n, t in zip(self.layout.channels, self.targets, strict=True) if t]
 
-    def is_familiar(self, stretch: Stretch) -> bool:
-        """Tell whether training showed the series of a stretch."""
-        return stretch.series in self.scales
+    def scale(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the judged channels of a series, known or not."""
+        mean, std = self.scales.get(series, self.scales[None])
+        judged = list(self.targets)
+        return mean[judged], std[judged]
 
-    def encode(self, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
-        """Scale the judged channels of a stretch.
+    def encode(self, segment: Segment[np.ndarray]) -> Segment[np.ndarray]:
+        """Scale the judged channels of a segment.
 
         Returns
         -------
-        values : float64 array of shape (step, target)
-            In standard deviations of training; 0 where not observed.
-        observed : bool array of shape (step, target)
-            False where missing.
+        encoded : Segment
+            Values in standard deviations of training, 0 where not observed.
         """
-        mean, std = self.scales.get(stretch.series, self.scales[None])
-        scaled = ((stretch.values - mean) / std)[:, list(self.targets)]
+        mean, std = self.scale(segment.series)
+        scaled = (segment.values[:, list(self.targets)] - mean) / std
         observed = ~np.isnan(scaled)
-        return np.clip(np.where(observed, scaled, 0.0), -MAX_Z, MAX_Z), observed
+        values = np.clip(np.where(observed, scaled, 0.0), -MAX_Z, MAX_Z)
+        known = segment.series in self.scales
+        return dataclasses.replace(segment, values=values, observed=observed, known=known)
 
     def to_dict(self) -> dict:
         """Return the encoder as JSON values."""
@@ -110,7 +119,7 @@ class WindowEncoder:
         }
 
     @classmethod
-    def from_dict(cls, state: Mapping) -> "WindowEncoder":
+    def from_dict(cls, state: Mapping) -> "ChannelScaler":
         """Rebuild an encoder from `to_dict`, before or after a trip through JSON."""
         scales = {label: (np.array(mean), np.array(std)) for label, mean, std in state["scales"]}
         return cls(PanelLayout.from_dict(state["layout"]), tuple(state["targets"]), scales)

@@ -1,4 +1,4 @@
-"""Frames of one or many series to uninterrupted stretches of numbers, and back to their rows."""
+"""Frames of one or many series to segments without a gap in time, and back to their rows."""
 
 import dataclasses
 import warnings
@@ -9,33 +9,14 @@ import numpy as np
 import pandas as pd
 
 from anomdiff.encoding.parsing import read_cells, storage
+from anomdiff.encoding.segment import Segment
 
-# Where time jumps by more than this many usual steps, a new stretch begins.
+__all__ = ["PanelLayout"]
+
+# Where time jumps by more than this many usual steps, a new segment begins.
 GAP = 3.0
 # Dates are nanoseconds; steps of numbered times are seldom as large.
 MILLISECOND = 1e6
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Neighbouring steps of one series.
-
-    Attributes
-    ----------
-    series : object
-        Label of the series; None where there is only one.
-    rows : int ndarray of shape (step,)
-        Places of the steps in the frame.
-    values : float ndarray of shape (step, channel)
-        What was measured; NaN where missing.
-    moments : ndarray of shape (step,), optional
-        Their times as ascending numbers; None where rows are only in order.
-    """
-
-    series: Any
-    rows: np.ndarray
-    values: np.ndarray
-    moments: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -47,11 +28,11 @@ class PanelLayout:
     series : str or None
         Column that tells the series apart; None for a single series.
     time : str or None
-        Column of the moments; None where the index has them, or the order of rows.
+        Column of the times; None where the index has them, or the order of rows.
     channels : tuple
         Columns that were measured.
     step : float or None
-        Usual difference of neighbouring moments in training; None where rows are only in order.
+        Usual difference of consecutive times in training; None where rows are only in order.
 
     Examples
     --------
@@ -92,8 +73,8 @@ class PanelLayout:
         layout._require(frame)
         return dataclasses.replace(layout, step=layout._usual_step(frame))
 
-    def read(self, frame: pd.DataFrame) -> list[Stretch]:
-        """Cut a frame into stretches, each in the order of its time.
+    def read(self, frame: pd.DataFrame) -> list[Segment[np.ndarray]]:
+        """Cut a frame into segments, each in the order of its time.
 
         Parameters
         ----------
@@ -102,14 +83,14 @@ class PanelLayout:
 
         Returns
         -------
-        stretches : list of Stretch
+        segments : list of Segment
             Their rows, put together, are all rows of the frame.
 
         Raises
         ------
         ValueError
-            If the frame is empty, a column is missing or unreadable, a moment is missing, or a
-            moment of a series occurs twice.
+            If the frame is empty, a column is missing or unreadable, a time is missing, or a
+            time of a series occurs twice.
 
         Warns
         -----
@@ -122,20 +103,20 @@ class PanelLayout:
             sentence = f"columns {extra} were not in the training rows and are ignored."
             warnings.warn(sentence, UserWarning, stacklevel=2)
         values = np.column_stack([_numbers(frame[name]) for name in self.channels])
-        moments = self.moments(frame)
-        stretches = []
+        times = self.times(frame)
+        segments = []
         for label, rows in self._groups(frame):
-            if moments is not None:
-                rows = rows[np.argsort(moments[rows], kind="stable")]
-                self._require_distinct(moments[rows], frame.index[rows], label)
-            breaks = [] if moments is None else self._breaks(moments[rows])
+            if times is not None:
+                rows = rows[np.argsort(times[rows], kind="stable")]
+                self._require_distinct(times[rows], frame.index[rows], label)
+            breaks = [] if times is None else self._breaks(times[rows])
             for part in np.split(rows, breaks):
-                times = None if moments is None else moments[part]
-                stretches.append(Stretch(label, part, values[part], times))
-        return stretches
+                own = None if times is None else times[part]
+                segments.append(Segment(label, part, values[part], ~np.isnan(values[part]), own))
+        return segments
 
     def is_gap(self, differences):
-        """Tell whether moments this far apart are no neighbours."""
+        """Tell whether times this far apart are no neighbours."""
         return differences > GAP * self.step if self.step else differences > np.inf
 
     def labels(self, frame: pd.DataFrame) -> dict[Any, pd.Series]:
@@ -180,8 +161,8 @@ class PanelLayout:
         ends = np.cumsum(np.bincount(codes))[:-1]
         return zip(labels.tolist(), np.split(order, ends), strict=True)
 
-    def moments(self, frame: pd.DataFrame) -> np.ndarray | None:
-        """Read the moments as numbers, None where rows are only in order."""
+    def times(self, frame: pd.DataFrame) -> np.ndarray | None:
+        """Read the times as numbers, None where rows are only in order."""
         if self.time is not None:
             cells = frame[self.time]
         elif isinstance(frame.index, pd.DatetimeIndex):
@@ -189,32 +170,32 @@ class PanelLayout:
         else:
             return None
         numeric = storage(cells) == "number"
-        moments = read_cells(cells, "number" if numeric else "datetime")
-        if pd.isna(moments).any():
-            row = frame.index[pd.isna(moments).argmax()]
+        times = read_cells(cells, "number" if numeric else "datetime")
+        if pd.isna(times).any():
+            row = frame.index[pd.isna(times).argmax()]
             raise ValueError(f"need a time in column {cells.name!r}; row {row!r} has none.")
         # Nanoseconds since 1970 have more digits than a float.
         whole = not numeric or pd.api.types.is_integer_dtype(cells)
-        return (cells.to_numpy() if numeric else moments).astype("int64") if whole else moments
+        return (cells.to_numpy() if numeric else times).astype("int64") if whole else times
 
-    def _require_distinct(self, moments: np.ndarray, rows: pd.Index, label) -> None:
-        again = np.diff(moments) == 0
+    def _require_distinct(self, times: np.ndarray, rows: pd.Index, label) -> None:
+        again = np.diff(times) == 0
         if again.any():
             of = "" if label is None else f" of series {label!r}"
             row = rows[again.argmax() + 1]
-            raise ValueError(f"need one row per moment{of}; row {row!r} repeats one.")
+            raise ValueError(f"need one row per time{of}; row {row!r} repeats one.")
 
     def _usual_step(self, frame: pd.DataFrame) -> float | None:
-        moments = self.moments(frame)
-        if moments is None:
+        times = self.times(frame)
+        if times is None:
             return None
-        steps = [np.diff(np.sort(moments[rows])) for _, rows in self._groups(frame)]
+        steps = [np.diff(np.sort(times[rows])) for _, rows in self._groups(frame)]
         steps = np.concatenate(steps)
         return float(np.median(steps)) if len(steps) else None
 
-    def _breaks(self, moments: np.ndarray) -> np.ndarray:
-        """Where in sorted moments a new stretch begins."""
-        return np.flatnonzero(self.is_gap(np.diff(moments))) + 1
+    def _breaks(self, times: np.ndarray) -> np.ndarray:
+        """Where in sorted times a new segment begins."""
+        return np.flatnonzero(self.is_gap(np.diff(times))) + 1
 
 
 def _numbers(cells: pd.Series) -> np.ndarray:

@@ -1,8 +1,7 @@
-"""Which columns are to blame: replace one by what the others suggest, see how far the score falls.
+"""Which parts contribute to a score: replace one by what the others suggest, see how far it falls.
 
-What the others suggest comes from the network (`expected_parts`) and from the remembered rows
-that are nearest without the column (`nearest_without`). A row of *suggestions* holds one for every
-part at a time; `with_one_replaced` takes them over one by one.
+What the others suggest comes from the network (`expected_parts`) and from the reference rows
+that are nearest without the part (`nearest_without`).
 """
 
 from collections.abc import Callable
@@ -11,13 +10,24 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-# Distances held at once: rows x remembered rows x parts.
+__all__ = [
+    "ATTRIBUTION_SIGMA",
+    "expected_parts",
+    "nearest_without",
+    "scores_with_one_replaced",
+    "shares_of_score",
+]
+
+# Noise level of a column that is expected from the others, in standard deviations: so high that
+# what the network sees of the column itself has a weight of 1 / 17 only, if it is Gaussian.
+ATTRIBUTION_SIGMA = 4.0
+# Distances held at once: rows x reference rows x parts; 128 MiB.
 DISTANCES_AT_ONCE = 2**24
-# Squared distance, in standard deviations, from which a part is simply another: how far off a
-# corrupted cell is must not decide which rows are near.
-MOST_APART = 4.0**2
+# Largest squared distance, in standard deviations, that a part adds: how far off a corrupted cell
+# is must not decide which rows are near.
+MAX_DISTANCE = 4.0**2
 # Values beyond this are as good as infinite, and their squares would cost the others their digits.
-MOST_AWAY = 30.0
+MAX_VALUE = 30.0
 # Squared distance below which a row is a copy.
 COPY = 1e-9
 
@@ -41,14 +51,12 @@ def expected_parts(
     ----------
     denoiser : nn.Module
         Called as ``denoiser(noisy, sigma, given)``, in evaluation mode.
-    values : float Tensor of shape (row, \*event)
-        Encoded rows.
-    observed : bool Tensor of shape (row, \*event)
-        False where the source cell is missing; such entries are never given.
+    values, observed : Tensor of shape (row, \*event)
+        Encoded rows; entries that are not observed are never given.
     parts : bool Tensor of shape (part, \*event)
-        Entries that make up each part, such as the coordinates of one column.
+        Entries of each part, such as the coordinates of one column.
     sigma : float
-        Noise level of the redrawn part, in standard deviations; the highest of training.
+        Noise level of the part, in standard deviations.
 
     Returns
     -------
@@ -60,80 +68,57 @@ def expected_parts(
     expected = values
     for part in parts:
         given = observed & ~part
-        redrawn = denoiser(torch.where(given, values, 0.0), level, given)
-        expected = torch.where(part, redrawn, expected)
+        denoised = denoiser(torch.where(given, values, 0.0), level, given)
+        expected = torch.where(part, denoised, expected)
     return expected
 
 
 @torch.inference_mode()
 def nearest_without(
-    memory: Float[Tensor, "memory coord"],
+    reference: Float[Tensor, "reference coord"],
     values: Float[Tensor, "row coord"],
     observed: Bool[Tensor, "row coord"],
     parts: Bool[Tensor, "part coord"],
     k: int,
-    shy: Bool[Tensor, "memory"],
+    exclude_self: Bool[Tensor, "reference"],
 ) -> Int[Tensor, "place row near"]:
-    r"""Remembered rows nearest to each row when one part is not looked at.
+    r"""Reference rows nearest to each row when one part is left out.
 
-    The distance is a sum over parts, each of which adds ``MOST_APART`` at most.
+    The distance is a sum over parts, each of which adds ``MAX_DISTANCE`` at most.
 
     Parameters
     ----------
-    memory : float Tensor of shape (memory, coord)
-        Remembered rows.
-    values : float Tensor of shape (row, coord)
-        Rows.
-    observed : bool Tensor of shape (row, coord)
-        Entries that count.
+    reference : float Tensor of shape (reference, coord)
+        Reference rows.
+    values, observed : Tensor of shape (row, coord)
+        Rows, and which of their entries count.
     parts : bool Tensor of shape (part, coord)
         Entries of each part.
     k : int
         Number of neighbours; all where there are fewer.
-    shy : bool Tensor of shape (memory,)
-        Remembered rows that are no neighbours of a copy of themselves.
+    exclude_self : bool Tensor of shape (reference,)
+        Reference rows that are no neighbours of a copy of themselves.
 
     Returns
     -------
     nearest : int Tensor of shape (part + 1, row, k)
         Their numbers, the nearest first. The last place is for the rows that are
-        nearest when all parts are looked at.
+        nearest when no part is left out.
     """
-    k = min(k, len(memory))
-    at_once = max(1, DISTANCES_AT_ONCE // (len(memory) * len(parts)))
-    x = torch.where(observed, values, 0.0).clamp(-MOST_AWAY, MOST_AWAY)
+    k = min(k, len(reference))
+    at_once = max(1, DISTANCES_AT_ONCE // (len(reference) * len(parts)))
+    x = torch.where(observed, values, 0.0).clamp(-MAX_VALUE, MAX_VALUE)
     blocks = []
     for block, seen in zip(x.split(at_once), observed.split(at_once), strict=True):
-        apart = [_apart(block[:, part], memory[:, part], seen[:, part]) for part in parts]
-        total = sum(apart)
+        by_part = [_distances(block[:, p], reference[:, p], seen[:, p]) for p in parts]
+        nothing = torch.zeros_like(by_part[0])
+        total = sum(by_part, nothing)
         own = total.argmin(1, keepdim=True)
-        copies = (total.gather(1, own) < COPY) & shy[own]
+        copies = (total.gather(1, own) < COPY) & exclude_self[own]
         total.scatter_(1, own, torch.where(copies, torch.inf, total.gather(1, own)))
-        found = [(total - each).topk(k, largest=False).indices for each in [*apart, 0.0]]
+        found = [(total - each).topk(k, largest=False).indices for each in [*by_part, nothing]]
         blocks.append(torch.stack(found))
     return torch.cat(blocks, dim=1)
-
-
-def with_one_replaced(
-    values: Float[Tensor, "row *event"] | Bool[Tensor, "row *event"],
-    suggested: Float[Tensor, "row *event"] | Bool[Tensor, "row *event"],
-    parts: Bool[Tensor, "part *event"],
-) -> Float[Tensor, "copy *event"] | Bool[Tensor, "copy *event"]:
-    r"""Each row once per part, that part replaced.
-
-    Parameters
-    ----------
-    values, suggested : Tensor of shape (row, \*event)
-        Rows, and what to put in.
-    parts : bool Tensor of shape (part, \*event)
-        Entries of each part.
-
-    Returns
-    -------
-    copies : Tensor of shape (part \* row, \*event)
-        All rows with the first part replaced, then those with the second, and so on.
-    """
-    return torch.where(parts[:, None], suggested, values).flatten(0, 1)
 
 
 def scores_with_one_replaced(
@@ -162,7 +147,8 @@ def scores_with_one_replaced(
         In units of the score.
     """
     pairs = zip((values, observed), suggested, strict=True)
-    copies = (with_one_replaced(old, new, parts) for old, new in pairs)
+    # All rows with the first part replaced, then those with the second, and so on.
+    copies = (torch.where(parts[:, None], new, old).flatten(0, 1) for old, new in pairs)
     return score(*copies).reshape(len(parts), len(values)).T
 
 
@@ -174,9 +160,9 @@ def shares_of_score(
     .. math:: c_j = s \, \frac{\max(d_j, 0)}{\sum_i \max(d_i, 0)}, \qquad \sum_j c_j = s
 
     Drops by themselves do not add up: two corrupted cells hide behind each other, and
-    none alone takes the score down to that of a normal row. A row no stranger than a
-    typical normal one (:math:`s \le 0`) has no one to blame, nor has one whose score no
-    part lowers: there all parts share alike.
+    none alone takes the score down to that of a normal row. Where a row scores no more
+    than a typical normal one (:math:`s \le 0`), or no part lowers its score, all parts
+    contribute alike.
 
     Parameters
     ----------
@@ -190,12 +176,12 @@ def shares_of_score(
     shares : float Tensor of shape (row, part)
         Contributions in units of the score; they add up to it.
     """
-    blame = torch.where(scores[:, None] > 0, drops.clamp(min=0), 0.0)
-    blame = torch.where(blame.sum(1, keepdim=True) > 0, blame, 1.0)
-    return scores[:, None] * blame / blame.sum(1, keepdim=True)
+    weights = torch.where(scores[:, None] > 0, drops.clamp(min=0), 0.0)
+    weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, 1.0)
+    return scores[:, None] * weights / weights.sum(1, keepdim=True)
 
 
-def _apart(x: Tensor, memory: Tensor, seen: Tensor) -> Tensor:
-    """Squared distances of one part, of shape (row, memory), none above MOST_APART."""
-    squares = x.square().sum(1, keepdim=True) + seen.to(x) @ memory.T.square()
-    return squares.addmm(x, memory.T, alpha=-2).clamp(0, MOST_APART)
+def _distances(x: Tensor, reference: Tensor, seen: Tensor) -> Tensor:
+    """Squared distances of one part, of shape (row, reference), none above MAX_DISTANCE."""
+    squares = x.square().sum(1, keepdim=True) + seen.to(x) @ reference.T.square()
+    return squares.addmm(x, reference.T, alpha=-2).clamp(0, MAX_DISTANCE)

@@ -1,8 +1,8 @@
-"""Which cells of a series are to blame for a run of alarms: which channel, from when to when.
+"""Which cells of a series an alarm is due to: which channels, from when to when.
 
-Windows blur: an alarm lasts as long as windows that hold what is wrong. So the steps that a
-channel is blamed for most are hidden first, and of these only those count that lie far from what
-the rest lets one expect.
+An alarm is a run of flagged steps. Windows blur: steps are flagged as long as a window holds what
+is wrong. So the cells that contribute most are hidden first, and of these only those count that
+lie far from what the other cells let one expect.
 """
 
 import numpy as np
@@ -11,78 +11,67 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from anomdiff.conditional.intervals import Surroundings
-from anomdiff.explain.alarm_segments import runs
+from anomdiff.conditional.intervals import ConditionalIntervals
 
-# The core of a run of flagged steps has this share of its largest blame. A channel is suspected
-# that is blamed there for this share of what the first one is.
+__all__ = ["anomalous_cells", "joined", "nearest_run", "runs", "suspected_cells", "widened"]
+
+# Steps and cells are suspected that contribute at least this share of the largest contribution;
+# a channel, if it contributes at least this share of what the first one does there.
 CORE, CHANNEL = 0.5, 0.2
-# A step is off that lies this many halves of the interval of 90 % from what is expected, where
-# 1 in 70 Gaussian ones does, and this share of how far the worst lies.
-OFF, SHARE = 1.5, 0.2
-# Looks at what was given before and may be off too.
+# A cell is anomalous that lies this many halves of the interval of 90 % from what is expected,
+# where 1 in 70 Gaussian ones does, and this share of how far the worst lies.
+OUTSIDE, SHARE = 1.5, 0.2
+# Times that cells which were given before are hidden too, because they may be anomalous.
 ROUNDS = 3
 
 
-def find_culprits(
-    surroundings: Surroundings,
-    blame: Float[Tensor, "step channel"],
-    run: tuple[int, int],
+def anomalous_cells(
+    intervals: ConditionalIntervals,
+    contributions: Float[Tensor, "step channel"],
+    alarm: tuple[int, int],
     join: int,
 ) -> Bool[Tensor, "step channel"]:
-    """Find the cells to blame for a run of flagged steps.
+    """Cells that an alarm is due to.
 
     Parameters
     ----------
-    surroundings : Surroundings
-        Of the stretch.
-    blame : float Tensor of shape (step, channel)
-        What each channel adds to the scores of the stretch.
-    run : tuple of int
-        Bounds of the run.
+    intervals : ConditionalIntervals
+        Of the segment.
+    contributions : float Tensor of shape (step, channel)
+        What each channel contributes to the scores of the segment.
+    alarm : tuple of int
+        Its first step, and the one after its last.
     join : int
         Cells of a channel at most this many steps apart belong together.
 
     Returns
     -------
-    culprits : bool Tensor of shape (step, channel)
+    anomalous : bool Tensor of shape (step, channel)
         At least one cell, unless none of the suspected ones is observed.
     """
-    hidden = suspected(blame, run) & surroundings.observed
-    first = int((blame * hidden).sum(0).argmax())
-    culprits = hidden
+    hidden = suspected_cells(contributions, alarm) & intervals.observed
+    first = int((contributions * hidden).sum(0).argmax())
+    anomalous = hidden
     for _ in range(ROUNDS):
-        culprits = joined(_off(surroundings, hidden, first), join) & surroundings.observed
-        around = widened(culprits, join) & surroundings.observed
+        anomalous = joined(_outside(intervals, hidden, first), join) & intervals.observed
+        around = widened(anomalous, join) & intervals.observed
         if not (around & ~hidden).any():
             break
-        hidden = (hidden | around) & culprits.any(0)
-    return culprits
+        hidden = (hidden | around) & anomalous.any(0)
+    return anomalous
 
 
-def _off(
-    surroundings: Surroundings, hidden: Bool[Tensor, "step channel"], first: int
+def suspected_cells(
+    contributions: Float[Tensor, "step channel"], alarm: tuple[int, int]
 ) -> Bool[Tensor, "step channel"]:
-    """Of hidden cells those that are off; in the first channel at least that which is most so."""
-    off = surroundings.hidden(hidden).outside(surroundings.values)
-    off = off.where(hidden, 0.0).nan_to_num(1.0)  # in a short stretch, all may be as wrong
-    found = off > max(OFF, SHARE * float(off.max()))
-    if not found[:, first].any():
-        found[:, first] = hidden[:, first] & (off[:, first] == off[:, first].max())
-    return found
-
-
-def suspected(
-    blame: Float[Tensor, "step channel"], run: tuple[int, int]
-) -> Bool[Tensor, "step channel"]:
-    """Cells that a run of flagged steps may be due to: the core of the blame."""
-    suspects = torch.zeros_like(blame, dtype=torch.bool)
-    total = blame[slice(*run)].sum(1, keepdim=True)
-    suspects[slice(*run)] = joined(total >= CORE * total.max(), len(blame))
-    inside = blame.where(suspects, 0.0)
+    """Cells that an alarm may be due to: the core of the contributions."""
+    suspected = torch.zeros_like(contributions, dtype=torch.bool)
+    total = contributions[slice(*alarm)].sum(1, keepdim=True)
+    suspected[slice(*alarm)] = joined(total >= CORE * total.max(), len(contributions))
+    inside = contributions.where(suspected, 0.0)
     shares, peaks = inside.sum(0), inside.max(0).values
-    suspects &= shares >= CHANNEL * shares.max()
-    return joined(suspects & (inside >= CORE * peaks), len(blame))
+    suspected &= shares >= CHANNEL * shares.max()
+    return joined(suspected & (inside >= CORE * peaks), len(contributions))
 
 
 def joined(cells: Bool[Tensor, "step channel"], join: int) -> Bool[Tensor, "step channel"]:
@@ -100,6 +89,27 @@ def widened(cells: Bool[Tensor, "step channel"], steps: int) -> Bool[Tensor, "st
     return spread[0].T.bool()
 
 
+def runs(flags: np.ndarray, join: int) -> list[tuple[int, int]]:
+    """Bounds of the runs of flags, those at most ``join`` steps apart put together."""
+    at = np.flatnonzero(flags)
+    if not len(at):
+        return []
+    parts = np.split(at, np.flatnonzero(np.diff(at) > join + 1) + 1)
+    return [(int(part[0]), int(part[-1]) + 1) for part in parts]
+
+
 def nearest_run(flags: np.ndarray, step: int) -> tuple[int, int]:
     """Bounds of the run of flags that holds a step, or is nearest to it."""
     return min(runs(flags, 0), key=lambda run: max(run[0] - step, step - run[1] + 1, 0))
+
+
+def _outside(
+    intervals: ConditionalIntervals, hidden: Bool[Tensor, "step channel"], first: int
+) -> Bool[Tensor, "step channel"]:
+    """Hidden cells far from what is expected; in the first channel at least the farthest."""
+    distance = intervals.hidden(hidden).outside(intervals.values)
+    distance = distance.where(hidden, 0.0).nan_to_num(1.0)  # no interval: all may be as wrong
+    found = distance > max(OUTSIDE, SHARE * float(distance.max()))
+    if not found[:, first].any():
+        found[:, first] = hidden[:, first] & (distance[:, first] == distance[:, first].max())
+    return found

@@ -1,261 +1,165 @@
 """The nearest normal row: change as few columns as bring the score down to the threshold.
 
-Two ways lead from a row to a normal one. The first replaces the column that lowers the score most
-by what the rows nearest in the other columns have there, then looks anew. The second copies from
-the normal row that is nearest in most columns: it ends there for sure, where the first may be led
-astray by what is still wrong. Changes that turn out not to be needed are taken back, and the way
-with the fewest wins.
+In each round a column takes another cell, the one that lowers the score most. The first way takes
+it from the reference row that is nearest in the other columns. The second takes all cells from
+one normal reference row, the donor: it becomes normal for sure, where the first may follow cells
+that are wrong themselves.
 """
 
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api import types
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from anomdiff.conditional.reference_rows import seeded
+from anomdiff.diffusion.noise import seeded
 from anomdiff.explain.attribution import scores_with_one_replaced
+from anomdiff.explain.changed_frame import mutable_columns, warn_of_rest, write_cells
+from anomdiff.explain.counterfactuals import above_goal, excess_over, search
 from anomdiff.explain.row_explanation import (
     Cells,
     as_cells,
-    column_parts,
     decoded,
     neighbours,
-    remembered,
     rows_at_once,
-    score_rows,
     suggest,
 )
+from anomdiff.models.tabular_model import TabularModel
 from anomdiff.thresholds.conformal import safely_below
 
-# Nearest remembered rows among which to look for one that is itself normal; and how many, of all,
-# where these are not, because rows repeat.
+__all__ = ["repair_rows"]
+
+# Nearest reference rows among which to look for a normal one; and how many, of all, where these
+# are not, because rows repeat.
 N_DONORS, N_FURTHER = 10, 1000
-# Row labels that a warning names.
-NAMED = 10
 
-Propose = Callable[[Tensor, Cells], Cells]
+# New cells for some rows, by their numbers and present cells.
+Source = Callable[[Tensor, Cells], Cells]
 
 
-class Path(NamedTuple):
-    """How far the repair of some rows has come.
+class RowState(NamedTuple):
+    """Rows by now; an item of the search is a row, a part is a column."""
 
-    Attributes
-    ----------
-    cells : Cells
-        The rows by now.
-    changed : bool Tensor of shape (row, column)
-        What was changed.
-    scores : Tensor of shape (row,)
-        Their scores by now.
-    """
+    values: Float[Tensor, "row coord"]
+    observed: Bool[Tensor, "row coord"]
+    changed: Bool[Tensor, "row column"]
+    excess: Float[Tensor, "row 2"]
 
-    cells: Cells
-    changed: Tensor
-    scores: Tensor
+    def cells(self, rows: Tensor) -> Cells:
+        """Cells of some rows."""
+        return Cells(self.values, self.observed).take(rows)
 
 
 def repair_rows(
-    detector, X, frame: pd.DataFrame, max_columns: int | None, immutable: Iterable
+    model: TabularModel,
+    threshold: float,
+    X: pd.DataFrame | ArrayLike,
+    frame: pd.DataFrame,
+    max_columns: int | None,
+    immutable: str | Iterable[Hashable],
 ) -> pd.DataFrame:
-    """Repair anomalies; see ``TabularDetector.repair``.
+    """Rows with as few cells changed as make them normal; see ``TabularDetector.repair``.
 
-    Parameters
-    ----------
-    detector : TabularDetector
-        Fitted.
-    X : DataFrame or array-like of shape (row, column)
-        Rows, whose other cells are kept.
-    frame : DataFrame
-        The same rows, checked.
-    max_columns : int, optional
-        Most columns to change in a row.
-    immutable : iterable of str
-        Columns that are not to change.
+    ``frame`` holds the rows of ``X``, checked; the cells that stay are those of ``X``.
     """
-    mutable = _mutable(detector, max_columns, immutable)
+    names = [column.name for column in model.schema.columns]
+    mutable = mutable_columns("column", names, model.columns, max_columns, immutable)
+    n_rounds = min(max_columns or len(mutable), int(mutable.sum()))
     repaired = (X if isinstance(X, pd.DataFrame) else frame).copy()
-    scores, _ = detector._score(frame)
-    strange = np.flatnonzero(scores > detector.threshold_)
-    n = rows_at_once(detector)
-    for rows in (strange[start : start + n] for start in range(0, len(strange), n)):
-        search = Search(detector, Cells(*detector._encode(frame.iloc[rows])), mutable, max_columns)
-        _write(detector, repaired, rows, search.best())
-    _warn_of_the_rest(detector, repaired, strange)
+    anomalies = np.flatnonzero(model.score_rows(frame) > threshold)
+    n = rows_at_once(model)
+    for rows in (anomalies[start : start + n] for start in range(0, len(anomalies), n)):
+        cells = Cells(*model.encode(frame.iloc[rows]))
+        found = RowChanges(model, safely_below(threshold), cells, mutable).search(n_rounds)
+        _write(model, repaired, rows, found)
+    if len(anomalies):
+        left = repaired[model.columns].iloc[anomalies]
+        rest = model.score_rows(model.schema.check(left)) > threshold
+        warn_of_rest("column", len(anomalies), left.index[rest].tolist())
     return repaired
 
 
-class Search:
-    """Searches the fewest changes that make some rows normal.
+class RowChanges:
+    """Changes that anomalies may make: one cell of each row at a time."""
 
-    Parameters
-    ----------
-    detector : TabularDetector
-        Fitted.
-    rows : Cells
-        Anomalies.
-    mutable : bool Tensor of shape (column,)
-        Columns that may change.
-    max_columns : int, optional
-        Most columns to change in a row.
-    """
+    def __init__(self, model: TabularModel, goal: float, rows: Cells, mutable: Tensor):
+        self.model, self.goal, self.rows, self.mutable = model, goal, rows, mutable
+        nothing = torch.zeros(len(rows.values), len(mutable), dtype=torch.bool)
+        self.start = RowState(*rows, nothing, self._excess(model.score(*rows)))
+        self.donors = _donors(model, goal, rows)
 
-    def __init__(self, detector, rows: Cells, mutable: Tensor, max_columns: int | None):
-        self.detector, self.rows, self.mutable = detector, rows, mutable
-        self.most = min(max_columns or len(mutable), int(mutable.sum()))
-        self.parts = column_parts(detector)
-        self.goal = safely_below(detector.threshold_)
-        self.donors = self._find_donors()
+    def search(self, n_rounds: int) -> RowState:
+        """Rows at the goal, or as near to it as so many changes allow."""
+        ways = [
+            partial(self._further, lambda rows, cells: suggest(self.model, cells)[0]),
+            partial(self._further, lambda rows, cells: self.donors.take(rows)),
+        ]
+        return search(self.start, ways, lambda _: repeat(self._fewer), n_rounds)
 
-    def best(self) -> Path:
-        """Of the two ways, the better one for each row."""
-        first, second = (self._back(self._forth(way)) for way in (self._anew, self._donated))
-        failed, costs = zip(*map(self._cost, (first, second)), strict=True)
-        better = (failed[1] < failed[0]) | ((failed[1] == failed[0]) & (costs[1] < costs[0]))
-        return _choose(better, second, first)
+    def _further(self, source: Source, state: RowState) -> RowState | None:
+        """Change one more cell in each row above the goal."""
+        rows = torch.nonzero(above_goal(state))[:, 0]
+        if not len(rows):
+            return None
+        new = source(rows, state.cells(rows))
+        return self._with_best(state, rows, new, self.mutable & ~state.changed[rows])
 
-    def _find_donors(self) -> Cells:
-        """For each row the nearest remembered one that is itself normal: some are not."""
-        near = neighbours(self.detector, *self.rows, N_DONORS)[-1]
-        donors = as_cells(self.detector, remembered(self.detector)[near.flatten()])
-        normal = (self._score(*donors) <= self.goal).reshape(near.shape)
-        first = normal.int().argmax(1) + torch.arange(len(near)) * near.shape[1]
-        found, lost = Cells(*(each[first] for each in donors)), ~normal.any(1)
-        if lost.any():
-            self._look_further(found, lost)
-        return found
+    def _fewer(self, state: RowState, accepted: Tensor) -> RowState | None:
+        """Take one change back in each normal row."""
+        rows = torch.nonzero(accepted & ~above_goal(state))[:, 0]
+        if not len(rows):
+            return None
+        return self._with_best(state, rows, self.rows.take(rows), state.changed[rows])
 
-    def _look_further(self, found: Cells, lost: Tensor) -> None:
-        """Replace donors by the nearest normal row of many, if any is normal."""
-        rows = remembered(self.detector)
-        some = torch.randperm(len(rows), generator=seeded(0))[:N_FURTHER]
-        further = as_cells(self.detector, rows[some])
-        normal = self._score(*further) <= self.goal
-        if normal.any():
-            gaps = [(each.values * self.detector._factors()) for each in (self.rows, further)]
-            nearest = torch.cdist(gaps[0][lost], gaps[1][normal]).argmin(1)
-            for each, other in zip(found, further, strict=True):
-                each[lost] = other[normal][nearest]
-
-    def _anew(self, which: Tensor, now: Cells) -> Cells:
-        return suggest(self.detector, *now).nearest
-
-    def _donated(self, which: Tensor, now: Cells) -> Cells:
-        return Cells(*(each[which] for each in self.donors))
-
-    def _forth(self, propose: Propose) -> Path:
-        """Replace column after column; where that is not enough, return the lowest score met."""
-        nothing = torch.zeros(len(self.rows.values), len(self.parts), dtype=torch.bool)
-        lowest = path = Path(self.rows, nothing, self._score(*self.rows))
-        for _ in range(self.most):
-            which = torch.nonzero(path.scores > self.goal)[:, 0]
-            if not len(which):
-                break
-            now = Cells(*(each[which] for each in path.cells))
-            allowed = self.mutable & ~path.changed[which]
-            path = self._changed(path, which, now, propose(which, now), allowed)
-            lowest = _choose(path.scores < lowest.scores, path, lowest)
-        return lowest
-
-    def _back(self, path: Path) -> Path:
-        """Take back, one by one, the changes without which a row stays normal."""
-        which = torch.nonzero(path.scores <= self.goal)[:, 0]
-        while len(which):
-            now, old = (Cells(*(x[which] for x in each)) for each in (path.cells, self.rows))
-            tried = self._changed(path, which, now, old, path.changed[which])
-            good = tried.scores <= self.goal
-            good &= (tried.changed != path.changed).any(1)
-            path = _choose(good, tried, path)
-            which = which[good[which]]
-        return path
-
-    def _changed(self, path: Path, which, now: Cells, new: Cells, allowed) -> Path:
-        """Replace, in some rows, the column whose replacement lowers the score most."""
-        after = scores_with_one_replaced(self._score, *now, new, self.parts)
+    def _with_best(self, state: RowState, rows: Tensor, new: Cells, allowed: Tensor) -> RowState:
+        """Replace, in some rows, the allowed cell whose replacement lowers the score most."""
+        old, parts = state.cells(rows), self.model.column_masks
+        after = scores_with_one_replaced(self.model.score, *old, new, parts)
         scores, column = after.where(allowed, torch.inf).min(1)
-        taken, cells = self.parts[column], [each.clone() for each in path.cells]
-        for each, old, other in zip(cells, now, new, strict=True):
-            each[which] = torch.where(taken, other, old)
-        changed = path.changed.clone()
-        changed[which, column] = ~changed[which, column]
-        return Path(Cells(*cells), changed, path.scores.index_copy(0, which, scores))
+        taken = parts[column]
+        values, observed = (torch.where(taken, *pair) for pair in zip(new, old, strict=True))
+        flipped = state.changed[rows] ^ torch.eye(len(parts), dtype=torch.bool)[column]
+        some = RowState(values, observed, flipped, self._excess(scores))
+        pairs = zip(state, some, strict=True)
+        return RowState(*(whole.index_copy(0, rows, part) for whole, part in pairs))
 
-    def _cost(self, path: Path) -> tuple[Tensor, Tensor]:
-        """Whether it failed; then its score, or else the number of changes and their size."""
-        failed = path.scores > self.goal
-        size = (path.cells.values - self.rows.values).abs().sum(1)
-        return failed, torch.where(failed, path.scores, path.changed.sum(1) + size / (1 + size))
-
-    def _score(self, values: Tensor, observed: Tensor) -> Tensor:
-        return score_rows(self.detector, values, observed)
+    def _excess(self, scores: Tensor) -> Tensor:
+        return excess_over(self.goal, scores[:, None])
 
 
-def _choose(first_is_better: Tensor, first: Path, second: Path) -> Path:
-    """Take each row from one of two paths."""
-
-    def pick(one, other):
-        return torch.where(first_is_better.reshape(-1, *[1] * (one.ndim - 1)), one, other)
-
-    cells = Cells(*map(pick, first.cells, second.cells))
-    return Path(cells, pick(first.changed, second.changed), pick(first.scores, second.scores))
-
-
-def _mutable(detector, max_columns: int | None, immutable: Iterable) -> Tensor:
-    """Tell the columns that may change, or say why that cannot be."""
-    if max_columns is not None and max_columns < 1:
-        raise ValueError(f"need max_columns of at least 1, or None; got {max_columns}.")
-    fixed = {immutable} if isinstance(immutable, str) else set(immutable)
-    names = [column.name for column in detector.schema_.columns]
-    if unknown := sorted(fixed.difference(names), key=str):
-        raise ValueError(f"need immutable columns among {names}; got {unknown}.")
-    mutable = torch.tensor([name not in fixed for name in detector.columns_])
-    if not mutable.any():
-        raise ValueError("need a column that may change; got all as immutable.")
-    return mutable
+def _donors(model: TabularModel, goal: float, rows: Cells) -> Cells:
+    """For each row the nearest reference row that is itself normal: some are not."""
+    near = neighbours(model, rows, N_DONORS)[-1]
+    candidates = as_cells(model, model.reference.values[near.flatten()])
+    normal = (model.score(*candidates) <= goal).reshape(near.shape)
+    first = normal.int().argmax(1) + torch.arange(len(near)) * near.shape[1]
+    donors, without = candidates.take(first), ~normal.any(1)
+    return _further_donors(model, goal, rows, donors, without) if without.any() else donors
 
 
-def _write(detector, repaired: pd.DataFrame, rows: np.ndarray, path: Path) -> None:
+def _further_donors(model, goal: float, rows: Cells, donors: Cells, without: Tensor) -> Cells:
+    """Replace donors that are not normal by the nearest normal row of many, if any is normal."""
+    reference, weights = model.reference.values, model.distance_weights
+    some = torch.randperm(len(reference), generator=seeded(0))[:N_FURTHER]
+    candidates = as_cells(model, reference[some])
+    candidates = candidates.take(model.score(*candidates) <= goal)
+    if not len(candidates.values):
+        return donors
+    distances = torch.cdist(rows.values * weights, candidates.values * weights)
+    nearest = candidates.take(distances.argmin(1))
+    pairs = zip(nearest, donors, strict=True)
+    return Cells(*(torch.where(without[:, None], *pair) for pair in pairs))
+
+
+def _write(model, repaired: pd.DataFrame, rows: np.ndarray, found: RowState) -> None:
     """Write the changed cells into the frame."""
-    new = decoded(detector, path.cells.values)
-    for name, changed in zip(detector.columns_, path.changed.numpy().T, strict=True):
+    new = decoded(model, found.values)
+    for name, changed in zip(model.columns, found.changed.numpy().T, strict=True):
         if changed.any():
-            place = repaired.columns.get_loc(name)
-            cells = _written(repaired.iloc[:, place], rows[changed], new[name][changed])
-            repaired.isetitem(place, cells)
-
-
-def _written(cells: pd.Series, places: np.ndarray, new: pd.Series) -> pd.Series:
-    """Cells with some replaced, in their old dtype if it holds the new ones."""
-    dtype = cells.dtype
-    if types.is_integer_dtype(dtype) and types.is_float_dtype(new.dtype):
-        new = new.round()
-    mixed = cells.astype(object).to_numpy(copy=True)
-    mixed[places] = new.astype(object).to_numpy()
-    if isinstance(dtype, pd.CategoricalDtype):
-        unknown = pd.Index(new.dropna().unique()).difference(dtype.categories)
-        dtype = pd.CategoricalDtype(dtype.categories.append(unknown), dtype.ordered)
-    written = pd.Series(mixed, index=cells.index, dtype=object)
-    try:
-        return written.astype(dtype)
-    except (TypeError, ValueError):  # a gap in a column of integers
-        return written.infer_objects()
-
-
-def _warn_of_the_rest(detector, repaired: pd.DataFrame, strange: np.ndarray) -> None:
-    """Warn of rows that are still anomalies."""
-    if not len(strange):
-        return
-    scores, _ = detector._score(detector.schema_.check(repaired[detector.columns_].iloc[strange]))
-    rest = repaired.index[strange[scores > detector.threshold_]].tolist()
-    if rest:
-        labels = f"{rest[:NAMED]}{' and more' if len(rest) > NAMED else ''}"
-        warnings.warn(
-            f"{len(rest)} of {len(strange)} anomalies stay above the threshold, as near to it "
-            f"as these columns allow: rows {labels}.",
-            UserWarning,
-            stacklevel=4,
-        )
+            write_cells(repaired, name, rows[changed], new[name][changed])

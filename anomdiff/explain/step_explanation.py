@@ -1,65 +1,60 @@
-"""Which channels and steps to blame for a step's score, and what could be expected there."""
+"""Which channels and steps contribute to a step's score, and what could be expected there."""
 
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from anomdiff.conditional.forecasts import target_scale
-from anomdiff.conditional.intervals import Expected, Surroundings
-from anomdiff.explain.alarm_segments import runs
+from anomdiff.conditional.intervals import ConditionalIntervals, Expected
+from anomdiff.encoding.segment import Segment
 from anomdiff.explain.attribution import shares_of_score
-from anomdiff.explain.localisation import find_culprits, nearest_run
+from anomdiff.explain.localisation import anomalous_cells, nearest_run, runs
 from anomdiff.models.parallel import map_blocks
+from anomdiff.models.window_model import WindowModel
+
+__all__ = ["explain_steps"]
 
 
-class Reasons(NamedTuple):
-    """Reasons for the scores of some steps; all arrays of shape (step, channel).
+class Explanation(NamedTuple):
+    """What some steps' scores are due to; all arrays of shape (step, channel)."""
 
-    Attributes
-    ----------
-    contributions : float ndarray
-        Shares of the score.
-    order : int ndarray
-        Channels of each step, those first that are to blame most.
-    expected, low, high : float ndarray
-        Expectations in the units of the channels; NaN where not asked for.
-    first, last : int ndarray
-        Bounds of the span to blame, as numbers of rows.
-    """
-
-    contributions: np.ndarray
-    order: np.ndarray
-    expected: np.ndarray
+    contributions: np.ndarray  # shares of the score
+    order: np.ndarray  # channels, those first that contribute most
+    expected: np.ndarray  # in the units of the channels, NaN where not asked for, as these two:
     low: np.ndarray
     high: np.ndarray
-    first: np.ndarray
+    first: np.ndarray  # bounds of the anomalous steps, as numbers of rows
     last: np.ndarray
 
-    @classmethod
-    def empty(cls, *shape: int) -> "Reasons":
-        """Reasons to be filled in."""
-        kinds = float, int, float, float, float, int, int
-        return cls(*(np.zeros(shape, dtype=kind) for kind in kinds))
 
+def explain_steps(
+    model: WindowModel,
+    threshold: float,
+    frame: pd.DataFrame,
+    top: int | None,
+    rows: ArrayLike | None,
+) -> pd.DataFrame:
+    """Contributions of the channels to each step's score; see ``TimeSeriesDetector.explain``.
 
-def explain_steps(detector, frame: pd.DataFrame, top: int | None, rows) -> pd.DataFrame:
-    """Name the channels and spans to blame; see ``TimeSeriesDetector.explain``."""
+    Consecutive steps that score above ``threshold`` are explained together.
+    """
     if top is not None and top < 1:
         raise ValueError(f"need top of at least 1, or None; got {top}.")
     asked = _asked(frame.index, rows)
-    stretches = [part for part in detector.layout_.read(frame) if asked[part.rows].any()]
-    found = map_blocks(lambda part: _explain(detector, part, asked[part.rows], top), stretches)
-    whole = Reasons.empty(len(frame), len(detector.encoder_.names))
-    for part, reasons in zip(stretches, found, strict=True):
-        for to, each in zip(whole, reasons, strict=True):
-            to[part.rows] = each
-    return _laid_out(detector, frame, np.flatnonzero(asked), whole, top)
+    segments = [segment for segment in model.encode(frame) if asked[segment.rows].any()]
+    found = map_blocks(lambda each: _explain(model, threshold, each, asked, top), segments)
+    shape, kinds = (len(frame), len(model.names)), (float, int, float, float, float, int, int)
+    whole = Explanation(*(np.zeros(shape, dtype=kind) for kind in kinds))
+    for segment, explanation in zip(segments, found, strict=True):
+        for to, each in zip(whole, explanation, strict=True):
+            to[segment.rows] = each
+    return _laid_out(model, frame, np.flatnonzero(asked), whole, top)
 
 
-def _asked(index: pd.Index, rows) -> np.ndarray:
+def _asked(index: pd.Index, rows: ArrayLike | None) -> np.ndarray:
     """Which rows are asked for, of shape (row,): all, by a mask, or by their labels."""
     if rows is None:
         return np.ones(len(index), dtype=bool)
@@ -73,82 +68,81 @@ def _asked(index: pd.Index, rows) -> np.ndarray:
     return index.isin(wanted)
 
 
-def _explain(detector, part, asked: np.ndarray, top: int | None) -> Reasons:
-    """Explain some steps of a stretch."""
-    piece = detector._piece(part)
-    scores, blame = detector._judge(piece)
-    order = np.argsort(-blame.numpy(), axis=1, kind="stable")
-    listed = np.zeros(blame.shape, dtype=bool)
-    np.put_along_axis(listed, order[:, :top], asked[:, None], axis=1)
-    search = _Search(detector, piece, blame, torch.from_numpy(listed))
-    search.find(scores > detector.threshold_)
-    mean, std = target_scale(detector.encoder_, part.series)
-    expected = (each.numpy() * std + mean for each in search.found)
-    bounds = (part.rows[each] for each in (search.first, search.last))
-    return Reasons(shares_of_score(scores, blame).numpy(), order, *expected, *bounds)
+def _explain(model, threshold, segment, asked: np.ndarray, top: int | None) -> Explanation:
+    """Explain some steps of a segment."""
+    scores, contributions = model.score(segment)
+    order = np.argsort(-contributions.numpy(), axis=1, kind="stable")
+    listed = np.zeros(order.shape, dtype=bool)
+    np.put_along_axis(listed, order[:, :top], asked[segment.rows][:, None], axis=1)
+    cells = ListedCells(model, segment, contributions, torch.from_numpy(listed))
+    cells.explain(scores > threshold)
+    mean, std = model.scaler.scale(segment.series)
+    expected = (each.numpy() * std + mean for each in cells.expected)
+    bounds = (segment.rows[each] for each in (cells.first, cells.last))
+    return Explanation(shares_of_score(scores, contributions).numpy(), order, *expected, *bounds)
 
 
-class _Search:
-    """Finds spans and expectations of the listed cells of a stretch, of shape (step, channel)."""
+class ListedCells:
+    """Bounds and expectations of the listed cells of a segment, of shape (step, channel)."""
 
-    def __init__(self, detector, piece, blame: Tensor, listed: Tensor):
-        self.join, self.blame, self.listed = detector.window_lengths_[0], blame, listed
-        self.surroundings = Surroundings(detector, piece.values, piece.observed)
-        self.found = Expected(*(torch.full_like(blame, torch.nan) for _ in Expected._fields))
-        self.first = np.arange(len(blame))[:, None].repeat(blame.shape[1], axis=1)
+    def __init__(self, model: WindowModel, segment: Segment, contributions: Tensor, listed: Tensor):
+        self.join, self.contributions, self.listed = model.window_lengths[0], contributions, listed
+        self.intervals = ConditionalIntervals(model, segment.values, segment.observed)
+        unknown = torch.full_like(contributions, torch.nan)
+        self.expected = Expected(unknown, unknown.clone(), unknown.clone())
+        self.first = np.arange(len(listed))[:, None].repeat(listed.shape[1], axis=1)
         self.last = self.first.copy()
 
-    def find(self, flagged: Tensor) -> None:
-        """Explain flagged steps run by run, each of the others by itself."""
-        for run in runs(flagged.numpy(), 0):
+    def explain(self, flagged: Tensor) -> None:
+        """Explain flagged steps alarm by alarm, each of the others by itself."""
+        for alarm in runs(flagged.numpy(), 0):
             own = torch.zeros_like(self.listed)
-            own[slice(*run)] = self.listed[slice(*run)]
+            own[slice(*alarm)] = self.listed[slice(*alarm)]
             if own.any():
-                self._explain_run(run, own)
-        for channel, steps in enumerate((self.listed & ~flagged[:, None]).T.numpy()):
-            if steps.any():
-                steps = np.flatnonzero(steps)
-                self._keep((steps, channel), self.surroundings.alone(steps, channel))
+                self._explain_alarm(alarm, own)
+        for channel, cells in enumerate((self.listed & ~flagged[:, None]).T.numpy()):
+            if cells.any():
+                steps = np.flatnonzero(cells)
+                self._keep((steps, channel), self.intervals.alone(steps, channel))
 
-    def _explain_run(self, run: tuple[int, int], own: Tensor) -> None:
-        culprits = find_culprits(self.surroundings, self.blame, run, self.join)
-        inside, others = own & culprits, own & ~culprits
+    def _explain_alarm(self, alarm: tuple[int, int], own: Tensor) -> None:
+        anomalous = anomalous_cells(self.intervals, self.contributions, alarm, self.join)
+        inside, others = own & anomalous, own & ~anomalous
         if inside.any():
-            self._keep_hidden(culprits, inside)
+            self._keep_hidden(anomalous, inside)
         for channel in torch.nonzero(others.any(0))[:, 0]:
             cells = others & (torch.arange(others.shape[1]) == channel)
-            self._keep_hidden(culprits | cells, cells)
-        for channel in torch.nonzero(culprits.any(0) & own.any(0))[:, 0].tolist():
+            self._keep_hidden(anomalous | cells, cells)
+        for channel in torch.nonzero(anomalous.any(0) & own.any(0))[:, 0].tolist():
             for step in torch.nonzero(own[:, channel])[:, 0].tolist():
-                start, stop = nearest_run(culprits[:, channel].numpy(), step)
+                start, stop = nearest_run(anomalous[:, channel].numpy(), step)
                 self.first[step, channel], self.last[step, channel] = start, stop - 1
 
     def _keep_hidden(self, hidden: Tensor, cells: Tensor) -> None:
-        expected = self.surroundings.hidden(hidden)
+        expected = self.intervals.hidden(hidden)
         self._keep(cells, Expected(*(each[cells] for each in expected)))
 
-    def _keep(self, cells, expected: Expected) -> None:
-        for whole, part in zip(self.found, expected, strict=True):
+    def _keep(self, cells: Tensor | tuple[np.ndarray, int], expected: Expected) -> None:
+        for whole, part in zip(self.expected, expected, strict=True):
             whole[cells] = part
 
 
-def _laid_out(detector, frame, rows: np.ndarray, reasons: Reasons, top) -> pd.DataFrame:
+def _laid_out(model, frame, rows: np.ndarray, found: Explanation, top) -> pd.DataFrame:
     """One line per row asked for and channel, in the order of the frame."""
-    names, layout = detector.encoder_.names, detector.layout_
-    channels = reasons.order[rows, :top]
+    channels = found.order[rows, :top]
     cells = rows[:, None], channels
-    lines = np.repeat(rows, channels.shape[1])
-    labels = frame.index if layout.time is None else pd.Index(frame[layout.time])
+    lines, time = np.repeat(rows, channels.shape[1]), model.layout.time
+    labels = frame.index if time is None else pd.Index(frame[time])
     return pd.DataFrame(
         {
             "row": frame.index.take(lines).to_numpy(),
-            "column": np.array(names, dtype=object)[channels].ravel(),
-            "start": labels.take(reasons.first[cells].ravel()),
-            "end": labels.take(reasons.last[cells].ravel()),
-            "value": frame[names].to_numpy()[cells].ravel(),
-            "expected": reasons.expected[cells].ravel(),
-            "low": reasons.low[cells].ravel(),
-            "high": reasons.high[cells].ravel(),
-            "contribution": reasons.contributions[cells].ravel(),
+            "column": np.array(model.names, dtype=object)[channels].ravel(),
+            "start": labels.take(found.first[cells].ravel()),
+            "end": labels.take(found.last[cells].ravel()),
+            "value": frame[model.names].to_numpy()[cells].ravel(),
+            "expected": found.expected[cells].ravel(),
+            "low": found.low[cells].ravel(),
+            "high": found.high[cells].ravel(),
+            "contribution": found.contributions[cells].ravel(),
         }
     )

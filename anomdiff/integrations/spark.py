@@ -1,15 +1,15 @@
 """Scoring on Spark: the same model and the same numbers, as columns beside the input.
 
 Rows travel as Arrow batches (`mapInArrow`, `applyInArrow`). The columns that the model reads become
-pandas; every other column comes back as the very bytes it was, where `mapInPandas` would turn an
-integer key with nulls into floats, and `spark_udf` would take the columns one by one and return a
-struct. The model travels inside the function that Spark sends out, so that workers need this
-package but no MLflow server, and an alias that moves meanwhile changes nothing; each Python worker
-loads it once. Moments are read in UTC, whatever the session's time zone is.
+pandas; every other column comes back unchanged, where `mapInPandas` would turn an integer key with
+nulls into floats, and `spark_udf` would take the columns one by one and return a struct. The model
+travels inside the function that Spark sends out, so that workers need this package but no MLflow
+server, and an alias that moves meanwhile changes nothing; each Python worker loads it once.
+Timestamps are read in UTC, whatever the session's time zone is.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,21 +21,22 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from anomdiff.detectors.tabular import TabularDetector
-from anomdiff.detectors.timeseries import TimeSeriesDetector
+from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.storage import load, save
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
 
-Detector = TabularDetector | TimeSeriesDetector
+__all__ = ["SerializedModel", "score_panel", "score_table", "unpack"]
 
 RESULTS = {"anomaly_score": pa.float64(), "p_value": pa.float64(), "is_anomaly": pa.bool_()}
 SERIES_RESULTS = {**RESULTS, "channel": pa.string()}
 SPARK_TYPES = {pa.float64(): "double", pa.bool_(): "boolean", pa.string(): "string"}
+FUNCTIONS = {"row": "score_table", "step": "score_panel"}
 
 
-def score_table(frame: "DataFrame", model: str | TabularDetector) -> "DataFrame":
+def score_table(frame: "DataFrame", model: str | DiffusionDetector) -> "DataFrame":
     """Score the rows of a Spark frame.
 
     Parameters
@@ -54,25 +55,27 @@ def score_table(frame: "DataFrame", model: str | TabularDetector) -> "DataFrame"
 
     Raises
     ------
+    ImportError
+        If pyspark is not installed.
     TypeError
         If the model is one for series.
     ValueError
         If the frame lacks a column of the model, or has one with the name of a result.
     """
-    detector = _fetch(model, TabularDetector)
-    names = {str(column.name): column.name for column in detector.schema_.used}
+    detector = _fetch(model, "row")
+    names = {str(name): name for name in detector.columns_in_}
     schema = _schema(frame, names, RESULTS)
-    parcel = Parcel.of(detector)
+    serialized = SerializedModel.of(detector)
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return _score_batches(parcel, names, batches)
+        return _score_batches(serialized, names, batches)
 
     return frame.mapInArrow(score, schema)
 
 
 def score_panel(
     frame: "DataFrame",
-    model: str | TimeSeriesDetector,
+    model: str | DiffusionDetector,
     *,
     series: str | None = None,
     time: str | None = None,
@@ -96,36 +99,40 @@ def score_panel(
     -------
     scored : pyspark.sql.DataFrame
         All rows and columns of `frame`, series by series, and `anomaly_score`, `p_value`,
-        `is_anomaly` and `channel`, the one most to blame.
+        `is_anomaly` and `channel`, the one with the largest contribution.
 
     Raises
     ------
+    ImportError
+        If pyspark is not installed.
     TypeError
         If the model is one for tables.
     ValueError
         If there is no column of series or time, the frame lacks a column of the model, or has
         one with the name of a result.
     """
-    detector = _fetch(model, TimeSeriesDetector)
+    detector = _fetch(model, "step")
     layout = detector.layout_
     series, time = series or layout.series, time or layout.time
     for role, name in (("series", series), ("time", time)):
         if name is None:
-            raise ValueError(f"need {role}=, a column of the Spark frame; got None.")
+            raise ValueError(
+                f"need {role}=, a column of the Spark frame; got None, and the model has none."
+            )
     names = {str(name): name for name in layout.channels}
     names |= {time: layout.time or time, series: layout.series or series}
     schema = _schema(frame, names, SERIES_RESULTS)
-    parcel = Parcel.of(detector)
+    serialized = SerializedModel.of(detector)
 
     def score(steps: pa.Table) -> pa.Table:
-        return _score_series(parcel, names, time, steps)
+        return _score_series(serialized, names, time, steps)
 
     return frame.groupBy(series).applyInArrow(score, schema)
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """A fitted detector on its way to the workers; the same if the digest is.
+class SerializedModel:
+    """A fitted detector as bytes, to be sent to the workers; equal if the digests are.
 
     Attributes
     ----------
@@ -139,8 +146,8 @@ class Parcel:
     files: dict[str, bytes] = field(compare=False, repr=False)
 
     @classmethod
-    def of(cls, detector: Detector) -> "Parcel":
-        """Pack a detector."""
+    def of(cls, detector: DiffusionDetector) -> "SerializedModel":
+        """Serialize a detector."""
         with TemporaryDirectory() as folder:
             files = {path.name: path.read_bytes() for path in save(detector, folder).iterdir()}
         digest = hashlib.sha256(b"".join(files[name] for name in sorted(files)))
@@ -148,13 +155,13 @@ class Parcel:
 
 
 @lru_cache(maxsize=2)
-def unpack(parcel: Parcel) -> Detector:
+def unpack(serialized: SerializedModel) -> DiffusionDetector:
     """Load the detector, once in every Python worker, which is one of many on its machine.
 
     Parameters
     ----------
-    parcel : Parcel
-        The packed detector.
+    serialized : SerializedModel
+        The serialized detector.
 
     Returns
     -------
@@ -163,46 +170,61 @@ def unpack(parcel: Parcel) -> Detector:
     """
     torch.set_num_threads(1)  # Spark runs as many workers as there are cores
     with TemporaryDirectory() as folder:
-        for name, content in parcel.files.items():
+        for name, content in serialized.files.items():
             (Path(folder) / name).write_bytes(content)
         return load(folder)
 
 
-def _score_batches(parcel, names, batches) -> Iterator[pa.RecordBatch]:
-    detector = unpack(parcel)
+def _score_batches(
+    serialized: SerializedModel, names: Mapping[str, Any], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    detector = unpack(serialized)
     for batch in batches:
         if batch.num_rows:
             scored = detector.score_frame(_to_pandas(batch, names))
             yield _beside(batch, scored, RESULTS, pa.RecordBatch.from_arrays)
 
 
-def _score_series(parcel, names, time, steps: pa.Table) -> pa.Table:
-    detector = unpack(parcel)
+def _score_series(
+    serialized: SerializedModel, names: Mapping[str, Any], time: str, steps: pa.Table
+) -> pa.Table:
+    detector = unpack(serialized)
     frame = _to_pandas(steps, names)
     layout = detector.layout_
     order = np.arange(len(frame))
     if layout.time is None:
         order = np.argsort(frame[time].to_numpy(), kind="stable")
-        # A model with a usual step has known a DatetimeIndex, and looks for gaps.
+        # A model with a usual step was fitted with a DatetimeIndex, and looks for gaps.
         frame = frame.set_index(time) if layout.step else frame.drop(columns=time)
-    read = [name for name in (layout.series, layout.time, *layout.channels) if name is not None]
-    scored = detector.score_frame(frame[read].iloc[order])
+    scored = detector.score_frame(frame[list(detector.columns_in_)].iloc[order])
     return _beside(steps, scored.iloc[np.argsort(order)], SERIES_RESULTS, pa.Table.from_arrays)
 
 
-def _fetch(model: str | Detector, kind: type) -> Detector:
-    """Load a model by its address, and check what it is for."""
-    from anomdiff.integrations.mlflow import flavor  # MLflow takes seconds, and workers do without
-
-    detector = flavor.load_model(model) if isinstance(model, str) else model
-    if not isinstance(detector, kind):
-        raise TypeError(f"need a {kind.__name__}; got a {type(detector).__name__}.")
+def _fetch(model: str | DiffusionDetector, unit: str) -> DiffusionDetector:
+    """Load a model by its address, and check what it scores."""
+    detector = _load(model) if isinstance(model, str) else model
+    if detector.unit != unit:
+        raise TypeError(
+            f"need a model that scores {unit}s; got one that scores {detector.unit}s: "
+            f"use {FUNCTIONS[detector.unit]}."
+        )
     return detector
 
 
-def _schema(frame: "DataFrame", names: dict[str, Any], results: dict) -> Any:
+def _load(uri: str) -> DiffusionDetector:
+    from anomdiff.integrations.mlflow import flavor  # MLflow takes seconds, and workers do without
+
+    return flavor.load_model(uri)
+
+
+def _schema(
+    frame: "DataFrame", names: Mapping[str, Any], results: Mapping[str, pa.DataType]
+) -> "StructType":
     """Spark's types of the scored frame; raise if it cannot be made."""
-    from pyspark.sql.types import StructType
+    try:
+        from pyspark.sql.types import StructType
+    except ImportError:
+        raise ImportError("need pyspark; pip install 'anomdiff[spark]'.") from None
 
     missing = [name for name in names if name not in frame.columns]
     if missing:
@@ -216,12 +238,17 @@ def _schema(frame: "DataFrame", names: dict[str, Any], results: dict) -> Any:
     return schema
 
 
-def _to_pandas(rows: pa.RecordBatch | pa.Table, names: dict[str, Any]) -> pd.DataFrame:
+def _to_pandas(rows: pa.RecordBatch | pa.Table, names: Mapping[str, Any]) -> pd.DataFrame:
     """Columns of the model, by their names in training."""
     return rows.select(list(names)).to_pandas(date_as_object=False).rename(columns=names)
 
 
-def _beside(rows, scored: pd.DataFrame, results: dict, build: Callable):
+def _beside(
+    rows: pa.RecordBatch | pa.Table,
+    scored: pd.DataFrame,
+    results: Mapping[str, pa.DataType],
+    build: Callable,
+) -> Any:
     """Put the results beside the columns as they came."""
     arrays = [pa.array(scored[name].to_numpy(), kind) for name, kind in results.items()]
     return build([*rows.columns, *arrays], names=[*rows.schema.names, *results])

@@ -8,6 +8,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+__all__ = ["isolation_forest_scores"]
+
 
 def isolation_forest_scores(
     training: pd.DataFrame, later: pd.DataFrame, alpha: float

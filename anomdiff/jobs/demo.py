@@ -1,31 +1,50 @@
-"""Show the whole job on one screen: train, register, score a later batch, look at the alarms.
+"""All jobs on one screen: train, register, score a later batch, look at the alarms.
 
 Without a file it runs on payments with planted fraud and on a medical table, and says how many of
-the known anomalies it found. With a file it needs no label: 30 % of the rows play the later batch.
+the known anomalies it found. With a file it needs no label: 30 % of the rows are the later batch.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
 import pandas as pd
 
-from anomdiff import TabularDetector, datasets
+from anomdiff import datasets
+from anomdiff.detectors.tabular import TabularDetector
+from anomdiff.jobs import command_line
 from anomdiff.jobs.baseline import isolation_forest_scores
-from anomdiff.jobs.errors import command_line
 from anomdiff.jobs.readers import read_table
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import ScoreSettings, TrainSettings
 from anomdiff.jobs.train import TrainReport, describe, how_to_look, train
 from anomdiff.metrics.detection import auroc, average_precision
 
+__all__ = [
+    "Scored",
+    "aligned",
+    "cell_text",
+    "echo_places",
+    "echo_quality",
+    "echo_top",
+    "file_demo",
+    "main",
+    "medical_demo",
+    "payments_demo",
+    "run",
+]
+
 OUTPUT = Path("demo-output")
-HELD_BACK = 0.3  # of a user's rows
-N_SHOWN, N_REASONS = 10, 2
+LATER_FRACTION = 0.3  # of a user's rows
+N_SHOWN, N_COLUMNS = 10, 2
 N_DIGITS = 8  # longer numbers in text columns are shortened
-QUICK = {"max_iter": 1000, "random_state": 0}  # a third of the default training: a demo is watched
+QUICK: dict[str, Any] = {
+    "max_iter": 1000,
+    "random_state": 0,
+}  # a third of the default training: a demo is watched
 
 
 class Scored(NamedTuple):
@@ -38,7 +57,9 @@ class Scored(NamedTuple):
     path: Path
 
 
-def payments_demo(folder: Path, *, n_training: int, n_later: int, detector: dict) -> Scored:
+def payments_demo(
+    folder: Path, *, n_training: int, n_later: int, detector: dict[str, Any]
+) -> Scored:
     """Train on a month of payments without fraud and score the next month's, 2 % of it fraud."""
     training, _ = datasets.payments(n_training, seed=0)
     later, truth = datasets.payments(n_later, fraud_rate=0.02, seed=1, start="2025-01-31")
@@ -53,7 +74,7 @@ def payments_demo(folder: Path, *, n_training: int, n_later: int, detector: dict
     return done
 
 
-def medical_demo(folder: Path, *, detector: dict) -> Scored:
+def medical_demo(folder: Path, *, detector: dict[str, Any]) -> Scored:
     """Train on six of ten benign tumours of scikit-learn's table and score all the others."""
     frame, malignant = datasets.medical()
     chosen = frame.index.isin(frame[~malignant].sample(frac=0.6, random_state=0).index)
@@ -68,10 +89,10 @@ def medical_demo(folder: Path, *, detector: dict) -> Scored:
     return done
 
 
-def file_demo(data: Path, folder: Path, *, detector: dict) -> Scored:
+def file_demo(data: Path, folder: Path, *, detector: dict[str, Any]) -> Scored:
     """Train on 70 % of a table, drawn at random, and score the rest."""
     frame = read_table(data)
-    later = frame.sample(frac=HELD_BACK, random_state=0).sort_index()
+    later = frame.sample(frac=LATER_FRACTION, random_state=0).sort_index()
     training = frame.drop(later.index)
     if later.empty:
         raise ValueError(f"need at least 10 rows to hold some back; {data} has {len(frame)}.")
@@ -87,9 +108,14 @@ def file_demo(data: Path, folder: Path, *, detector: dict) -> Scored:
 
 
 def run(
-    training: pd.DataFrame, later: pd.DataFrame, folder: Path, detector: dict, *, suffix: str
+    training: pd.DataFrame,
+    later: pd.DataFrame,
+    folder: Path,
+    detector: dict[str, Any],
+    *,
+    suffix: str,
 ) -> Scored:
-    """Do what a team would do: two files in; a registered model and a scored file out."""
+    """Train on one file and score another: a registered model and a scored file."""
     from anomdiff.integrations.mlflow import flavor
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +125,8 @@ def run(
     report = train(
         TrainSettings(data=past, experiment="demo", registered_name=folder.name, detector=detector)
     )
+    if report is None:
+        raise ValueError("need a single process for the demo; got one of several.")
     output = folder / "later.scored.parquet"
     summary = score(ScoreSettings(data=batch, output=output, model=report.model_uri))
     click.echo(
@@ -110,21 +138,26 @@ def run(
 
 
 def echo_top(done: Scored, kinds: pd.Series | None = None) -> None:
-    """Print the most anomalous rows and the columns to blame, with what was expected there."""
+    """Print the most anomalous rows and their anomalous cells, with the expected values."""
     top = done.scores.nlargest(N_SHOWN, "anomaly_score")
-    reasons = done.detector.explain(done.batch.loc[top["row"]], top=N_REASONS)
-    lines = [["row", "score", "p-value", *([] if kinds is None else ["truth"]), "to blame"]]
+    explained = done.detector.explain(done.batch.loc[top["row"]], top=N_COLUMNS)
+    lines = [["row", "score", "p-value", *([] if kinds is None else ["truth"]), "anomalous cells"]]
     for row, value, p_value in zip(top["row"], top["anomaly_score"], top["p_value"], strict=True):
-        blamed = reasons[(reasons["row"] == row) & (reasons["contribution"] > 0)]
-        sentence = "; ".join(_reason(done.batch.loc[row], reason) for reason in blamed.itertuples())
+        cells = explained[(explained["row"] == row) & (explained["contribution"] > 0)]
+        sentence = "; ".join(
+            _anomalous_cell(done.batch.loc[row], cell) for cell in cells.itertuples()
+        )
         truth = [] if kinds is None else [kinds.iloc[row] or "normal"]
         lines.append([str(row), f"{value:.1f}", f"{p_value:.4f}", *truth, sentence])
-    click.echo(f"The {len(top)} most anomalous rows, and the columns to blame")
+    click.echo(f"The {len(top)} most anomalous rows, and their anomalous cells")
     click.echo(aligned(lines, n_right=3) + "\n")
 
 
 def echo_quality(
-    labels: pd.Series, done: Scored, others: tuple[np.ndarray, float], kinds=None
+    labels: pd.Series,
+    done: Scored,
+    others: tuple[np.ndarray, float],
+    kinds: pd.Series | None = None,
 ) -> None:
     """Print the quality against the known truth, beside IsolationForest's on the same rows."""
     labels = labels.to_numpy(bool)
@@ -145,7 +178,7 @@ def echo_quality(
 def aligned(lines: list[list[str]], *, n_right: int) -> str:
     """Lay out cells in columns, the first `n_right` of them flush right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    sides = [str.rjust] * n_right + [str.ljust] * (len(widths) - n_right)
+    sides: list[Callable[..., str]] = [str.rjust] * n_right + [str.ljust] * (len(widths) - n_right)
     rows = (
         "  ".join(side(*cell) for side, *cell in zip(sides, line, widths, strict=True))
         for line in lines
@@ -154,26 +187,27 @@ def aligned(lines: list[list[str]], *, n_right: int) -> str:
 
 
 def echo_places(*runs: Scored) -> None:
-    """Print where everything is."""
-    heading("Where to look")
+    """Print where models, runs and scored files are."""
+    _heading("Where to look")
     for done in runs:
         click.echo(describe(done.report))
         click.echo(f"scored    {done.path}\n")
     click.echo(f"to look   {how_to_look(runs[0].report.store)}")
 
 
-def heading(text: str) -> None:
+def _heading(text: str) -> None:
     """Print a heading."""
     click.secho(f"\n{text}\n{'-' * len(text)}", bold=True)
 
 
-def _reason(row: pd.Series, reason) -> str:
-    """Show a cell as it stands in the table; what the detector reads as missing, as missing."""
-    found = "missing" if pd.isna(reason.value) else _cell(row[reason.column])
-    return f"{reason.column} {found} (expected {_cell(reason.expected)})"
+def _anomalous_cell(row: pd.Series, cell: Any) -> str:
+    """Cell as the table has it, and its expected value; missing where the detector reads so."""
+    found = "missing" if pd.isna(cell.value) else cell_text(row[cell.column])
+    return f"{cell.column} {found} (expected {cell_text(cell.expected)})"
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """Value of a cell in a few characters."""
     if pd.isna(value):
         return "missing"
     if isinstance(value, pd.Timestamp):
@@ -181,12 +215,12 @@ def _cell(value: object) -> str:
     if isinstance(value, str) and len(value) > N_DIGITS:
         value = _number(value)
     if isinstance(value, float | np.floating):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+        return f"{value:.4g}" if abs(float(value)) < 1e4 else f"{value:,.0f}"
     return str(value)
 
 
 def _number(text: str) -> float | str:
-    """Numbers that came as text may have many digits or be padded."""
+    """Number that a text stands for, or the text without outer space."""
     try:
         return float(text)
     except ValueError:
@@ -194,23 +228,19 @@ def _number(text: str) -> float | str:
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Your own table; no label needed.")
+@click.option("--data", type=command_line.PATH, help="Your own table; no label needed.")
 def main(data: Path | None) -> None:
     """Train, register, score a later batch and look at the alarms."""
-    with command_line():
+    with command_line.reported_errors():
         if data is not None:
-            heading(f"{data.name}")
+            _heading(f"{data.name}")
             echo_places(file_demo(data, OUTPUT, detector=QUICK))
             return
-        heading("Card payments with planted fraud")
+        _heading("Card payments with planted fraud")
         payments = payments_demo(
             OUTPUT, n_training=20_000, n_later=5_000, detector={**QUICK, "alpha": 0.01}
         )
-        heading("A real medical table: breast tumours")
+        _heading("A real medical table: breast tumours")
         # 214 rows cannot calibrate a rarer alarm, and are learnt sooner.
         tumours = medical_demo(OUTPUT, detector={**QUICK, "alpha": 0.05, "max_iter": 400})
         echo_places(payments, tumours)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,8 @@
-"""Tell whether a scored batch is still like training: its alarms, its scores, its columns.
+"""Monitor drift: compare alarms, scores and columns of a batch with those of training.
 
 The exit code is 0 if nothing has drifted, 3 if something has, and 1 if the job failed.
 """
 
-import json
 import math
 import re
 import sys
@@ -15,11 +14,11 @@ from typing import Any
 import click
 import pandas as pd
 
-from anomdiff.jobs.errors import command_line
-from anomdiff.jobs.promote import recent_rows
+from anomdiff.jobs import command_line
+from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.readers import read_table
 from anomdiff.jobs.settings import MonitorSettings
-from anomdiff.jobs.writers import atomic_path
+from anomdiff.jobs.writers import atomic_paths, json_values, write_json
 from anomdiff.monitoring.drift import (
     alarm_drift,
     column_drift,
@@ -28,8 +27,10 @@ from anomdiff.monitoring.drift import (
     score_drift,
 )
 
-DRIFTED = 3  # exit code
-AT_ONCE = 1000  # metrics that MLflow takes together
+__all__ = ["main", "monitor"]
+
+EXIT_DRIFTED = 3
+MAX_METRICS = 1000  # that MLflow takes together
 LOGGED = ("psi", "ks", "missing", "unseen")
 
 
@@ -39,7 +40,7 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the data or the settings cannot be used, or training has left no profile.
+        If the data or the settings cannot be used, or training has logged no profile.
     OSError
         If the data is not there or the store does not answer.
     """
@@ -50,7 +51,7 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     tracking_store.ensure_store()
     model = mlflow.models.get_model_info(settings.model)  # an alias may move meanwhile
     detector = flavor.load_model(model.model_uri)
-    rows, _ = recent_rows(settings, detector)
+    rows, _ = read_model_rows(settings.data, settings, detector)
     scored = _scored(settings, detector, rows)
     columns = column_drift(
         _reference(settings, detector, model.run_id), runs.plain_rows(detector, rows)
@@ -70,9 +71,9 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
         "columns": columns.to_dict("index"),
         "limits": asdict(settings.limits),
     }
-    report = {**_finite(report), "run_id": _log(settings, report, columns)}
-    with atomic_path(settings.output) as path:
-        path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    report = {**json_values(report), "run_id": _log(settings, report, columns)}
+    with atomic_paths(settings.output) as (path,):
+        write_json(path, report)
     return report
 
 
@@ -98,8 +99,8 @@ def _reference(settings: MonitorSettings, detector: Any, run_id: str | None) -> 
     from anomdiff.integrations.mlflow import runs
 
     if settings.reference is not None:
-        training = settings.model_copy(update={"data": settings.reference, "label": None})
-        return profile(runs.plain_rows(detector, recent_rows(training, detector)[0]))
+        training, _ = read_model_rows(settings.reference, settings, detector)
+        return profile(runs.plain_rows(detector, training))
     try:
         return mlflow.artifacts.load_dict(f"runs:/{run_id}/{runs.REFERENCE}")
     except (MlflowException, OSError):
@@ -110,7 +111,7 @@ def _reference(settings: MonitorSettings, detector: Any, run_id: str | None) -> 
 
 
 def _log(settings: MonitorSettings, report: dict[str, Any], columns: pd.DataFrame) -> str:
-    """Keep the figures of a batch as a run, so that batches can be compared over time."""
+    """Log the figures of a batch as a run, so that batches can be compared over time."""
     import mlflow
 
     from anomdiff.integrations.mlflow import tracking_store
@@ -130,37 +131,28 @@ def _log(settings: MonitorSettings, report: dict[str, Any], columns: pd.DataFram
         run_name=settings.data.name,
     ) as run:
         mlflow.set_tags({"anomdiff.drifted": report["drifted"], "anomdiff.model": settings.model})
-        for start in range(0, len(numbers), AT_ONCE):
-            mlflow.log_metrics(dict(numbers[start : start + AT_ONCE]))
-        mlflow.log_dict(_finite(report), "drift.json")
+        for start in range(0, len(numbers), MAX_METRICS):
+            mlflow.log_metrics(dict(numbers[start : start + MAX_METRICS]))
+        mlflow.log_dict(json_values(report), "drift.json")
         return run.info.run_id
 
 
 def _metric_name(column: str) -> str:
-    """Column as MLflow takes it within the name of a metric."""
+    """Name of a column with the characters that MLflow allows in the name of a metric."""
     return re.sub(r"[^\w\-. /:]", "_", column)[:200]
 
 
-def _finite(value: Any) -> Any:
-    """Values as JSON has them: without infinity and NaN."""
-    if isinstance(value, dict):
-        return {str(key): _finite(each) for key, each in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 @click.command()
-@click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="The batch.")
-@click.option("--scored", type=click.Path(path_type=Path), help="The batch as it was scored.")
-@click.option("--reference", type=click.Path(path_type=Path), help="Training rows.")
-@click.option("--output", type=click.Path(path_type=Path), help="JSON file to write.")
+@command_line.config
+@click.option("--data", type=command_line.PATH, help="The batch.")
+@click.option("--scored", type=command_line.PATH, help="The batch as it was scored.")
+@click.option("--reference", type=command_line.PATH, help="Training rows.")
+@click.option("--output", type=command_line.PATH, help="JSON file to write.")
 @click.option("--model", help="MLflow URI, such as models:/NAME@champion.")
-@click.option("--header/--no-header", default=None, help="Does a CSV file name its columns?")
+@command_line.header
 def main(config: Path | None, **options: Any) -> None:
     """Look for drift as the settings file CONFIG says; options override it."""
-    with command_line():
+    with command_line.reported_errors():
         settings = MonitorSettings.load(config, options)
         report = monitor(settings)
     rate, alpha = report["alarms"]["alarm_rate"], report["alarms"]["alpha"]
@@ -169,8 +161,4 @@ def main(config: Path | None, **options: Any) -> None:
         click.echo(f"  drift    {reason}")
     click.echo(f"  written  {settings.output}")
     if report["drifted"]:
-        sys.exit(DRIFTED)
-
-
-if __name__ == "__main__":
-    main()
+        sys.exit(EXIT_DRIFTED)

@@ -1,23 +1,21 @@
-"""Let the challenger take the champion's place, if recent rows say that it may; or take it back."""
+"""Promote the challenger if it is no worse than the champion on recent rows, or roll back."""
 
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-import numpy as np
-import pandas as pd
 
-from anomdiff import TimeSeriesDetector
-from anomdiff.jobs.errors import command_line
-from anomdiff.jobs.panels import panel_columns, panel_keys, panel_rows
-from anomdiff.jobs.readers import column_names, match_columns, read_table, text_columns
-from anomdiff.jobs.settings import PromoteSettings, Settings, is_normal
+from anomdiff.jobs import command_line
+from anomdiff.jobs.model_columns import read_model_rows
+from anomdiff.jobs.settings import PromoteSettings
 from anomdiff.selection.comparison import Evidence, Verdict, gather, promotion_verdict
+
+__all__ = ["Outcome", "describe", "main", "promote"]
 
 
 class Outcome(NamedTuple):
-    """What came of a comparison.
+    """Result of a comparison.
 
     Attributes
     ----------
@@ -26,7 +24,7 @@ class Outcome(NamedTuple):
     champion, challenger : str or None
         Versions that were compared.
     run_id : str or None
-        Run that keeps the evidence.
+        Run with the evidence.
     """
 
     verdict: Verdict | None
@@ -38,8 +36,8 @@ class Outcome(NamedTuple):
 def promote(settings: PromoteSettings) -> Outcome:
     """Compare challenger and champion on recent rows; promote the challenger if the rule agrees.
 
-    The evidence and the verdict are an MLflow run, whatever the verdict; a promotion also leaves
-    them as tags on the version.
+    Evidence and verdict are logged as an MLflow run, whatever the verdict; a promotion also keeps
+    them as tags of the version.
 
     Raises
     ------
@@ -59,10 +57,10 @@ def promote(settings: PromoteSettings) -> Outcome:
     )
     if challenger is None:
         return Outcome(None, champion)
-    found: dict[str, Evidence] = {}
+    found: dict[str | None, Evidence] = {}
     for version in filter(None, (champion, challenger)):
         detector = flavor.load_model(f"models:/{name}/{version}")
-        found[version] = gather(detector, *recent_rows(settings, detector))
+        found[version] = gather(detector, *read_model_rows(settings.data, settings, detector))
     verdict = promotion_verdict(found.get(champion), found[challenger], settings.rule)
     run_id = _log(settings, champion, challenger, found, verdict)
     if verdict.promote:
@@ -70,41 +68,14 @@ def promote(settings: PromoteSettings) -> Outcome:
     return Outcome(verdict, champion, challenger, run_id)
 
 
-def recent_rows(settings: Settings, detector: Any) -> tuple[pd.DataFrame, np.ndarray | None]:
-    """Read the columns that a detector looks at, and the labels if there are any.
-
-    Returns
-    -------
-    rows : DataFrame
-        Under the names that the detector knows.
-    labels : int8 array of shape (row,), or None
-        1 is an anomaly, 0 is normal, -1 is not known.
-    """
-    series = isinstance(detector, TimeSeriesDetector)
-    names = column_names(settings.data, header=settings.header)
-    columns = panel_columns(detector, names) if series else match_columns(detector.columns_, names)
-    as_text = panel_keys(detector) if series else text_columns(detector.schema_)
-    found = [name for name in names if str(name) == str(settings.label)]
-    text = [columns[name] for name in as_text]
-    frame = read_table(settings.data, header=settings.header, text=text)
-    if series:
-        rows = panel_rows(detector, frame, columns)
-    else:
-        rows = frame[list(columns.values())].set_axis(list(columns), axis=1)
-    if settings.label is None or not found:
-        return rows, None
-    anomaly = ~is_normal(frame[found[0]], settings.normal)
-    return rows, anomaly.where(frame[found[0]].notna(), -1).astype(np.int8).to_numpy()
-
-
 def _log(
     settings: PromoteSettings,
     champion: str | None,
     challenger: str,
-    found: dict[str, Evidence],
+    found: dict[str | None, Evidence],
     verdict: Verdict,
 ) -> str:
-    """Keep the comparison as a run."""
+    """Log the comparison as a run."""
     import mlflow
 
     from anomdiff.integrations.mlflow import tracking_store
@@ -125,7 +96,7 @@ def _log(
 
 
 def describe(outcome: Outcome, name: str) -> str:
-    """Say what happened, and why."""
+    """Lines that say what happened, and why."""
     if outcome.verdict is None:
         return f"{name}: no challenger, so version {outcome.champion} stays champion"
     verdict = outcome.verdict
@@ -140,30 +111,28 @@ def describe(outcome: Outcome, name: str) -> str:
 
 
 @click.command()
-@click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="Recent rows to compare on.")
+@command_line.config
+@click.option("--data", type=command_line.PATH, help="Recent rows to compare on.")
 @click.option("--name", "registered_name", help="Registered model.")
-@click.option("--header/--no-header", default=None, help="Does a CSV file name its columns?")
-@click.option("--label", help="Column with the known truth, if there is one.")
-@click.option("--normal", multiple=True, help="Value of the label that means normal.")
+@command_line.header
+@command_line.label
+@command_line.normal
 @click.option("--rollback", is_flag=True, help="Put back the champion before this one.")
 @click.option("--reason", default="", help="Why, to be kept with a rollback.")
 def main(config: Path | None, rollback: bool, reason: str, **options: Any) -> None:
     """Promote the challenger as the settings file CONFIG says; options override it."""
-    with command_line():
-        overrides = {key: value for key, value in options.items() if value not in (None, ())}
-        settings = PromoteSettings.load(config, overrides)
+    with command_line.reported_errors():
+        settings = PromoteSettings.load(config, options)
         if rollback:
-            from anomdiff.integrations.mlflow import registry, tracking_store
-
-            tracking_store.ensure_store()
-            done = registry.rollback(settings.registered_name, reason)
-            click.echo(
-                f"{done.name}: version {done.version} is champion again, not {done.replaced}"
-            )
-            return
-        click.echo(describe(promote(settings), settings.registered_name))
+            click.echo(_roll_back(settings.registered_name, reason))
+        else:
+            click.echo(describe(promote(settings), settings.registered_name))
 
 
-if __name__ == "__main__":
-    main()
+def _roll_back(name: str, reason: str) -> str:
+    """Put back the champion before this one, and say so."""
+    from anomdiff.integrations.mlflow import registry, tracking_store
+
+    tracking_store.ensure_store()
+    done = registry.rollback(name, reason)
+    return f"{done.name}: version {done.version} is champion again, not {done.replaced}"

@@ -15,6 +15,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+__all__ = [
+    "Name",
+    "column_names",
+    "copy_types",
+    "count_rows",
+    "is_csv",
+    "iter_table",
+    "match_columns",
+    "read_table",
+]
+
 CSV_SUFFIXES = (".csv", ".csv.gz", ".data")
 READ_BUFFER = 1 << 20  # bytes: column chunks are then streamed, not held whole
 
@@ -93,10 +104,10 @@ def iter_table(
 
 
 def column_names(path: Path | str, *, header: bool = True) -> list[Name]:
-    """Name the columns of a table without reading its rows."""
+    """Names of the columns of a table, without reading its rows."""
     path = Path(path)
     if not is_csv(path):
-        return _parquet_schema(path).names
+        return [*_parquet_schema(path).names]
     with _csv_errors(path):
         options = {"header": None, "dtype": "str", "na_filter": False, **_csv_format(path)}
         first = pd.read_csv(path, nrows=1, **options).iloc[0]
@@ -104,7 +115,7 @@ def column_names(path: Path | str, *, header: bool = True) -> list[Name]:
 
 
 def is_csv(path: Path) -> bool:
-    """Tell CSV from parquet by name; raise if it is neither or not there."""
+    """Whether a table is CSV and not parquet, by its name; raise if it is neither or not there."""
     if not path.exists():
         raise FileNotFoundError(f"need a table at {path}; there is no such file.")
     name = path.name.lower()
@@ -117,7 +128,7 @@ def is_csv(path: Path) -> bool:
 
 
 def count_rows(path: Path | str) -> int | None:
-    """Count the rows of parquet files; None for CSV, which would have to be read for it."""
+    """Number of rows of parquet files; None for CSV, which would have to be read for it."""
     path = Path(path)
     if is_csv(path):
         return None
@@ -141,14 +152,8 @@ def match_columns(wanted: Sequence[Name], names: Sequence[Name]) -> dict[Name, N
     return {name: by_text[str(name)] for name in wanted}
 
 
-def text_columns(schema: Any) -> list[Name]:
-    """Choose the columns of a fitted `Schema` that were text in training, and are to stay it."""
-    columns = [column for column in schema.used if column.kind in ("category", "datetime")]
-    return [c.name for c in columns if not c.dtype.lower().startswith(("int", "uint", "float"))]
-
-
 def copy_types(path: Path | str, *, numbers: Sequence[Name], header: bool = True) -> pa.Schema:
-    """Tell the Arrow type in which each column of a file can be copied, whatever a batch holds.
+    """Arrow type in which each column of a file can be copied, whatever a batch holds.
 
     For CSV it is float64 for the columns in `numbers` and text for the others.
     """
@@ -159,7 +164,9 @@ def copy_types(path: Path | str, *, numbers: Sequence[Name], header: bool = True
     return pa.schema([(str(n), pa.float64() if n in numbers else pa.string()) for n in names])
 
 
-def _csv_batches(path, batch_size, header, columns, text) -> Iterator[pd.DataFrame]:
+def _csv_batches(
+    path: Path, batch_size: int, header: bool, columns: Sequence[Name], text: Collection[Name]
+) -> Iterator[pd.DataFrame]:
     with _csv_errors(path):
         dtypes = dict.fromkeys(set(text) & set(columns), "str")
         options = _csv_options(path, header)
@@ -170,7 +177,9 @@ def _csv_batches(path, batch_size, header, columns, text) -> Iterator[pd.DataFra
                 start += len(chunk)
 
 
-def _record_batches(path: Path, batch_size: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _record_batches(
+    path: Path, batch_size: int, columns: Sequence[Name]
+) -> Iterator[pa.RecordBatch]:
     """Yield the batches of all files in the types of the first."""
     schema = _parquet_schema(path)
     target = pa.schema([(name, _without_decimal(schema.field(name).type)) for name in columns])
@@ -250,8 +259,8 @@ def _csv_errors(path: Path) -> Iterator[None]:
         raise ValueError(f"{path} is damaged: {_first_line(error)}.") from None
 
 
-def _distinct(names: list[str], path: Path) -> list[str]:
-    twice = sorted({name for name in names if names.count(name) > 1})
+def _distinct(names: list[Name], path: Path) -> list[Name]:
+    twice = sorted({name for name in names if names.count(name) > 1}, key=str)
     if twice:
         raise ValueError(f"need distinct column names; {path} has {twice} more than once.")
     return names

@@ -1,7 +1,5 @@
 """Score a table with a registered model: batches in, a scored parquet file and a summary out."""
 
-import json
-import math
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -10,13 +8,14 @@ from typing import Any
 
 import click
 
-from anomdiff import TimeSeriesDetector
-from anomdiff.jobs.errors import command_line
-from anomdiff.jobs.panels import SeriesSteps
+from anomdiff.jobs import command_line
+from anomdiff.jobs.model_columns import model_columns
+from anomdiff.jobs.scoring_input import ScoringInput, ScoringTable
 from anomdiff.jobs.settings import ScoreSettings
-from anomdiff.jobs.sources import Source, TableRows
-from anomdiff.jobs.summary import Tally
-from anomdiff.jobs.writers import TableWriter, atomic_paths
+from anomdiff.jobs.summary import ScoreSummary
+from anomdiff.jobs.writers import TableWriter, atomic_paths, json_values, write_json
+
+__all__ = ["main", "score", "summary_path"]
 
 
 def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     returned. Memory holds one batch and, for quantiles and quality, 5 bytes per row.
 
     With a model of series, rows are the steps of whole series, in any order and mixed: the
-    columns of series and time come along, `channel` says which channel is most to blame, and the
+    columns of series and time are copied, `channel` is the one that contributes most, and the
     steps are written series by series. Memory holds the series of a batch, or a single longer one,
     and 9 bytes per row.
 
@@ -45,50 +44,49 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
         column, the quality of the scores.
     """
     _check_output(settings)
-    source = Source(settings)  # fails before a model is fetched if there is no table
-    model = {"uri": None, "version": None, "run_id": None}
+    table = ScoringTable(settings)  # fails before a model is fetched if there is no table
+    model: dict[str, Any] = {"uri": None, "version": None, "run_id": None}
     if detector is None:
         detector, model = _load(settings.model)
-    selected = _select(source, detector)
-    tally = Tally(selected.inputs)
+    source = ScoringInput(table, model_columns(detector, table.names))
     started = time.perf_counter()
-
-    with atomic_paths(settings.output, summary_path(settings.output)) as (table, summary):
-        schema = selected.output_schema()
-        with TableWriter(table, schema) as writer, closing(selected.batches()) as batches:
-            for frame in batches:
-                rows = selected.features(frame)
-                scored = detector.score_frame(rows)
-                results = {name: scored[name] for name in scored if name in selected.results}
-                writer.write(selected.kept(frame).assign(row=frame.index, **results))
-                tally.add(scored, selected.missing(rows), source.labels(frame))
+    with atomic_paths(settings.output, summary_path(settings.output)) as (scored, beside):
+        found = _write_scores(detector, source, scored)
         seconds = time.perf_counter() - started
-        result = {
-            "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "data": str(settings.data),
-            "output": str(settings.output),
-            "model": model,
-            "alpha": detector.alpha,
-            "threshold": _finite(detector.threshold_),
-            **tally.summary(),
-            "columns_not_used": [str(name) for name in selected.extra],
-            "seconds": round(seconds, 3),
-            "rows_per_second": round(tally.rows / seconds, 1),
-        }
-        summary.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    return result
+        summary = json_values(
+            {
+                "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "data": str(settings.data),
+                "output": str(settings.output),
+                "model": model,
+                "alpha": detector.alpha,
+                "threshold": float(detector.threshold_),
+                **found.to_dict(),
+                "columns_not_used": [str(name) for name in source.unused],
+                "seconds": round(seconds, 3),
+                "rows_per_second": round(found.rows / seconds, 1),
+            }
+        )
+        write_json(beside, summary)
+    return summary
 
 
 def summary_path(output: Path) -> Path:
-    """Tell where the summary of a scored file lies."""
+    """Path of the summary of a scored file."""
     return output.with_name(f"{output.stem}.summary.json")
 
 
-def _select(source: Source, detector: Any) -> TableRows | SeriesSteps:
-    """Find the columns of the model; warn of columns that nobody uses."""
-    if isinstance(detector, TimeSeriesDetector):
-        return SeriesSteps(source, detector)
-    return TableRows(source, detector.schema_)
+def _write_scores(detector: Any, source: ScoringInput, path: Path) -> ScoreSummary:
+    """Score batch by batch into a file."""
+    found = ScoreSummary(source.columns.inputs)
+    with TableWriter(path, source.output_schema()) as writer, closing(source.batches()) as batches:
+        for frame in batches:
+            rows = source.columns.rows(frame)
+            scored = detector.score_frame(rows)
+            results = {name: scored[name] for name in scored if name in source.results}
+            writer.write(source.kept(frame).assign(row=frame.index, **results))
+            found.add(scored, source.columns.count_missing(rows), source.table.labels(frame))
+    return found
 
 
 def _load(uri: str) -> tuple[Any, dict[str, Any]]:
@@ -127,32 +125,22 @@ def _check_output(settings: ScoreSettings) -> None:
         raise ValueError(f"need an output outside the data {settings.data}; got {settings.output}.")
 
 
-def _finite(number: float) -> float | None:
-    """JSON has no infinity; the threshold is infinite where calibration had too few rows."""
-    return float(number) if math.isfinite(number) else None
-
-
 @click.command()
-@click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="Table to score.")
-@click.option("--output", type=click.Path(path_type=Path), help="Scored parquet file to write.")
+@command_line.config
+@click.option("--data", type=command_line.PATH, help="Table to score.")
+@click.option("--output", type=command_line.PATH, help="Scored parquet file to write.")
 @click.option("--model", help="MLflow URI, such as models:/NAME@champion.")
-@click.option("--header/--no-header", default=None, help="Does a CSV file name its columns?")
-@click.option("--batch-rows", type=int, help="Rows in memory at a time; of series, whole ones.")
+@command_line.header
+@click.option("--batch-size", type=int, help="Rows in memory at a time; of series, whole ones.")
 @click.option("--keep", multiple=True, help="Column to copy to the output; 'all' for all.")
-@click.option("--label", help="Column with the known truth, if there is one.")
-@click.option("--normal", multiple=True, help="Value of the label that means normal.")
+@command_line.label
+@command_line.normal
 def main(config: Path | None, **options: Any) -> None:
     """Score a table as the settings file CONFIG says; options override it."""
-    with command_line():
-        overrides = {key: value for key, value in options.items() if value not in (None, ())}
-        settings = ScoreSettings.load(config, overrides)
+    with command_line.reported_errors():
+        settings = ScoreSettings.load(config, options)
         summary = score(settings)
         click.echo(
             f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
             f"{summary['rows_per_second']:,.0f} rows/s: {settings.output}"
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,21 +1,21 @@
-"""What a job may be told, read from a TOML file, and how a label column separates normal rows."""
+"""Settings of the jobs: read from a TOML file and checked, so that a typo is an error."""
 
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from anomdiff.jobs.labels import Value
+from anomdiff.jobs.readers import Name
 from anomdiff.monitoring.drift import DriftLimits
 from anomdiff.selection.comparison import PromotionRule
 
-NAME = "anomdiff"
+__all__ = ["MonitorSettings", "PromoteSettings", "ScoreSettings", "Settings", "TrainSettings"]
 
-ColumnName = str | int  # files without a header have numbered columns
-Value = bool | int | float | str
+NAME = "anomdiff"
 
 
 def _listed(value: object) -> object:
@@ -23,7 +23,7 @@ def _listed(value: object) -> object:
 
 
 Values = Annotated[tuple[Value, ...], BeforeValidator(_listed)]
-Columns = Annotated[tuple[ColumnName, ...], BeforeValidator(_listed)]
+Columns = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -37,12 +37,10 @@ class Limits(DriftLimits):
 
 
 class Settings(BaseModel):
-    """Settings of a job; a key that is not known is an error.
+    """Settings of every job; a key that is not known is an error.
 
     Parameters
     ----------
-    data : Path
-        A `.parquet` or `.csv` file (see `anomdiff.jobs.readers`), or a folder of parquet files.
     header : bool, default=True
         Whether the first line of a CSV file names the columns; if not, they are 0, 1, 2, ...
     label : str or int, optional
@@ -53,14 +51,13 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    data: Path
     header: bool = True
-    label: ColumnName | None = None
+    label: Name | None = None
     normal: Values = ()
 
     @classmethod
     def load(cls, path: Path | str | None, overrides: Mapping[str, object] | None = None) -> Self:
-        """Read settings from a TOML file; `overrides` that are not None win over it.
+        """Read settings from a TOML file; `overrides` that are given win over it.
 
         Raises
         ------
@@ -69,7 +66,8 @@ class Settings(BaseModel):
         FileNotFoundError
             If there is no such file.
         """
-        given = {key: value for key, value in (overrides or {}).items() if value is not None}
+        options = (overrides or {}).items()
+        given = {key: value for key, value in options if value not in (None, ())}
         try:
             return cls.model_validate({**_read_toml(path), **given})
         except ValidationError as error:
@@ -88,11 +86,13 @@ class TrainSettings(Settings):
 
     Parameters
     ----------
+    data : Path
+        A `.parquet` or `.csv` file (see `anomdiff.jobs.readers`), or a folder of parquet files.
     estimator : {"tabular", "timeseries"}
-        Whether rows are judged by themselves, or as the steps of one or many series. Steps that
-        are not normal by their label are then not left out: what was measured counts as missing.
+        Whether rows are scored by themselves, or as the steps of one or many series. Steps that
+        are not normal by their label are then not left out: their values count as missing.
     series, time : str or int, optional
-        Columns that tell the series apart, and the time; without them the rows are one series,
+        Columns of the label of a series and of the time; without them the rows are one series,
         in their order.
     drop : list of str or int
         Columns to leave out.
@@ -108,9 +108,10 @@ class TrainSettings(Settings):
         and `random_state`.
     """
 
+    data: Path
     estimator: Literal["tabular", "timeseries"] = "tabular"
-    series: ColumnName | None = None
-    time: ColumnName | None = None
+    series: Name | None = None
+    time: Name | None = None
     drop: Columns = ()
     kinds: dict[str, Literal["number", "category", "boolean", "datetime", "ignored"]] = {}
     max_rows: int | None = Field(default=None, gt=0)
@@ -139,6 +140,8 @@ class ScoreSettings(Settings):
 
     Parameters
     ----------
+    data : Path
+        Table to score.
     model : str
         MLflow URI of the model; by default the registered champion.
     output : Path
@@ -149,6 +152,7 @@ class ScoreSettings(Settings):
         Columns of the input to copy to the output.
     """
 
+    data: Path
     model: str = f"models:/{NAME}@champion"
     output: Path
     batch_size: int = Field(default=50_000, gt=0)
@@ -179,6 +183,8 @@ class MonitorSettings(Settings):
 
     Parameters
     ----------
+    data : Path
+        Batch to compare with training.
     model : str
         MLflow URI of the model; by default the registered champion.
     scored : Path, optional
@@ -193,25 +199,13 @@ class MonitorSettings(Settings):
         Fields of `anomdiff.monitoring.drift.DriftLimits`.
     """
 
+    data: Path
     model: str = f"models:/{NAME}@champion"
     scored: Path | None = None
     reference: Path | None = None
     output: Path
     experiment: str = f"{NAME}-monitor"
     limits: Limits = Limits()
-
-
-def is_normal(labels: pd.Series, normal: tuple[Value, ...]) -> pd.Series:
-    """Whether each label is one of the normal values, as text or as a number; missing is not.
-
-    Case and outer space do not count, and 0, "0", "0.0" and 0.0 are the same value, because the
-    type of a label depends on the file it comes from.
-    """
-    text = labels.astype("string").str.strip().str.casefold()
-    wanted = pd.Series([str(value).strip().casefold() for value in normal], dtype="string")
-    numbers = pd.to_numeric(wanted, errors="coerce").dropna()
-    same_number = pd.to_numeric(text, errors="coerce").isin(numbers)
-    return (text.isin(wanted) | same_number).astype(bool) & text.notna()
 
 
 def _read_toml(path: Path | str | None) -> dict[str, object]:
@@ -226,7 +220,7 @@ def _read_toml(path: Path | str | None) -> dict[str, object]:
 
 
 def _sentence(error: ValidationError, settings: type[Settings]) -> str:
-    """Tell one thing that is wrong, naming the key; first a key that is misspelt."""
+    """One mistake as a sentence that names the key; a misspelt key comes first."""
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":

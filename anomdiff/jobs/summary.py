@@ -1,4 +1,4 @@
-"""What the summary of a scored file tells, counted batch by batch."""
+"""The summary of a scored file, counted batch by batch."""
 
 from typing import Any
 
@@ -7,11 +7,13 @@ import pandas as pd
 
 from anomdiff.metrics.detection import auroc, average_precision
 
+__all__ = ["ScoreSummary"]
+
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
 
-class Tally:
-    """Counts of all batches; for quantiles and quality, 5 bytes per row.
+class ScoreSummary:
+    """Rows, alarms, missing cells and scores of all batches, in 5 bytes per row.
 
     Parameters
     ----------
@@ -33,8 +35,8 @@ class Tally:
         self.scores.append(scored["anomaly_score"].to_numpy(np.float32))
         self.labels.append(labels)
 
-    def summary(self) -> dict[str, Any]:
-        """Sum up, as JSON values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Counts, rates, quantiles and quality, as JSON values."""
         scores = np.concatenate(self.scores)
         quantiles = np.quantile(scores, QUANTILES)
         return {

@@ -1,7 +1,7 @@
 """Train a detector on a table or on series: read, fit, log, register, and say where it all is.
 
-`torchrun --nproc-per-node 4 -m anomdiff.jobs.train CONFIG` shares the training among processes;
-only the first of them logs, registers and prints.
+`torchrun --nproc-per-node 4 -m pipelines.train CONFIG` shares the training among processes; only
+the first of them logs, registers and prints.
 """
 
 import sys
@@ -12,13 +12,27 @@ from typing import Any, NamedTuple
 
 import click
 import pandas as pd
+from sklearn.exceptions import NotFittedError
 
-from anomdiff import TabularDetector, TimeSeriesDetector, save
+from anomdiff.detectors.tabular import TabularDetector
+from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.diffusion import distributed
-from anomdiff.jobs.errors import command_line
-from anomdiff.jobs.panels import plain_labels
+from anomdiff.jobs import command_line
+from anomdiff.jobs.labels import is_normal
+from anomdiff.jobs.model_columns import whole_labels
 from anomdiff.jobs.readers import Name, column_names, match_columns, read_table
-from anomdiff.jobs.settings import TrainSettings, is_normal
+from anomdiff.jobs.settings import TrainSettings
+from anomdiff.storage import save
+
+__all__ = [
+    "TrainReport",
+    "describe",
+    "how_to_look",
+    "main",
+    "make_detector",
+    "train",
+    "training_rows",
+]
 
 Detector = TabularDetector | TimeSeriesDetector
 ESTIMATORS = {"tabular": TabularDetector, "timeseries": TimeSeriesDetector}
@@ -38,7 +52,7 @@ class TrainReport(NamedTuple):
     model_uri : str
         Address of exactly this version.
     n_rows : int
-        Rows that the detector was given.
+        Rows that the detector was fitted to, those held out for calibration included.
     threshold : float
         Anomaly score above which a row is an alarm.
     """
@@ -57,7 +71,8 @@ class TrainReport(NamedTuple):
 def train(settings: TrainSettings) -> TrainReport | None:
     """Fit a detector as the settings say, log the run and register the model.
 
-    Of several processes, the first one does so and gets the report; the others only help it fit.
+    Of several processes, only the first logs, registers and gets the report; the others take part
+    in the fit and get None.
 
     Raises
     ------
@@ -72,7 +87,7 @@ def train(settings: TrainSettings) -> TrainReport | None:
     frame = training_rows(settings)
     detector = make_detector(settings, frame)
     if distributed.rank():
-        _help_to_fit(detector, frame)
+        _take_part(detector, frame)
         return None
     uri = tracking_store.ensure_store()
     try:
@@ -84,7 +99,8 @@ def train(settings: TrainSettings) -> TrainReport | None:
             source=str(settings.data),
             parameters=_job_parameters(settings),
         )
-        tags = {"data_digest": model.metadata["data_digest"], "alpha": detector.alpha}
+        digest = (model.metadata or {}).get("data_digest")
+        tags = {"data_digest": digest, "alpha": detector.alpha}
         version = registry.register(model, settings.registered_name, tags)
     except Exception as error:
         _rescue(detector, settings.registered_name, error)
@@ -103,13 +119,13 @@ def train(settings: TrainSettings) -> TrainReport | None:
 
 
 def training_rows(settings: TrainSettings) -> pd.DataFrame:
-    """Read the table without its anomalies, its label and the columns to drop."""
+    """Rows of the table without its anomalies, its label and the columns to drop."""
     names = column_names(settings.data, header=settings.header)
     series = _panel(settings, names)["series"]
     text = [] if series is None else [series]
     frame = read_table(settings.data, header=settings.header, text=text)
     if series is not None:
-        frame[series] = plain_labels(frame[series])
+        frame[series] = whole_labels(frame[series])
     if settings.label is not None:
         label = match_columns([settings.label], names)[settings.label]
         frame = _normal_rows(frame, label, settings)
@@ -121,13 +137,13 @@ def training_rows(settings: TrainSettings) -> pd.DataFrame:
 
 
 def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
-    """Build the detector; a parameter that it does not have is an error."""
+    """Detector with the parameters of the settings; one that it does not have is an error."""
     estimator = ESTIMATORS[settings.estimator]
     known = estimator().get_params()
     unknown = sorted(settings.detector.keys() - known.keys())
     if unknown:
         raise ValueError(f"detector has no parameters {unknown}; it has {', '.join(known)}.")
-    if estimator is TimeSeriesDetector:
+    if settings.estimator == "timeseries":
         return estimator(**(_panel(settings, list(frame)) | settings.detector))
     named = match_columns(list(settings.kinds), frame.columns)
     kinds = {named[name]: kind for name, kind in settings.kinds.items()}
@@ -146,7 +162,7 @@ def _panel(settings: TrainSettings, names: list[Name]) -> dict[str, Name | None]
 
 
 def _normal_rows(frame: pd.DataFrame, label: Name, settings: TrainSettings) -> pd.DataFrame:
-    """Leave out rows that are not normal; of series they stay, without what was measured."""
+    """Leave out rows that are not normal; steps of series stay, without their values."""
     normal = is_normal(frame[label], settings.normal)
     if not normal.any():
         found = frame[label].drop_duplicates().head(5).tolist()
@@ -163,55 +179,34 @@ def _normal_rows(frame: pd.DataFrame, label: Name, settings: TrainSettings) -> p
     return rows
 
 
-def _help_to_fit(detector: Detector, frame: pd.DataFrame) -> None:
-    """Take part in the training; the first process has the fit, and says what there is to warn."""
+def _take_part(detector: Detector, frame: pd.DataFrame) -> None:
+    """Take part in the training; the first process gives all warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         detector.fit(frame)
 
 
 def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
-    """List the settings of the job itself; the detector's own are logged by name."""
+    """Settings of the job itself; the detector's own are logged by name."""
     found = settings.model_dump(mode="json", exclude={"detector", "kinds"})
     return {f"job.{key}": value for key, value in found.items()}
 
 
 def _rescue(detector: Detector, name: str, error: Exception) -> None:
-    """Save what was fitted before the store failed."""
-    if not hasattr(detector, "threshold_"):
-        return
+    """Save the detector, if it was fitted before the store failed."""
     folder = Path(f"unlogged-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-    save(detector, folder)
+    try:
+        save(detector, folder)
+    except NotFittedError:
+        return
     sentence = str(error).strip().split("\n")[0]
     raise OSError(
         f"the detector is fitted and saved in {folder}, but MLflow could not take it: {sentence}"
     ) from error
 
 
-@click.command()
-@click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="Table to train on.")
-@click.option("--name", "registered_name", help="Registered model to make a version of.")
-@click.option("--experiment", help="MLflow experiment of the run.")
-@click.option("--estimator", help="'tabular', or 'timeseries' for steps of series.")
-@click.option("--series", help="Column that tells the series apart.")
-@click.option("--time", help="Column of the time of a step.")
-@click.option("--header/--no-header", default=None, help="Does a CSV file name its columns?")
-@click.option("--label", help="Column that says what a row is; it never reaches the model.")
-@click.option("--normal", multiple=True, help="Value of the label that means normal.")
-@click.option("--drop", multiple=True, help="Column to leave out.")
-@click.option("--max-rows", type=int, help="Train on a random sample of this many rows.")
-def main(config: Path | None, **options: Any) -> None:
-    """Train a detector as the settings file CONFIG says; options override it."""
-    with command_line(), distributed.joined():
-        overrides = {key: value for key, value in options.items() if value not in (None, ())}
-        report = train(TrainSettings.load(config, overrides))
-        if report is not None:
-            click.echo(f"{describe(report)}\nto look   {how_to_look(report.store)}")
-
-
 def describe(report: TrainReport) -> str:
-    """Say where the run and the model are."""
+    """Lines that say where the run and the model are."""
     return "\n".join(
         [
             f"model     {report.name} version {report.version} ({report.alias}), "
@@ -223,7 +218,7 @@ def describe(report: TrainReport) -> str:
 
 
 def how_to_look(store: str) -> str:
-    """Tell what to type, or which page to open, to see the runs of a store."""
+    """What to type, or which page to open, to see the runs of a store."""
     if store.startswith("http"):
         return f"open {store}"
     program = Path(sys.executable).with_name("mlflow")
@@ -232,5 +227,22 @@ def how_to_look(store: str) -> str:
     return f"{program} ui --backend-store-uri {store}"
 
 
-if __name__ == "__main__":
-    main()
+@click.command()
+@command_line.config
+@click.option("--data", type=command_line.PATH, help="Table to train on.")
+@click.option("--name", "registered_name", help="Registered model to make a version of.")
+@click.option("--experiment", help="MLflow experiment of the run.")
+@click.option("--estimator", help="'tabular', or 'timeseries' for steps of series.")
+@click.option("--series", help="Column that tells the series apart.")
+@click.option("--time", help="Column of the time of a step.")
+@command_line.header
+@click.option("--label", help="Column that says what a row is; it never reaches the model.")
+@command_line.normal
+@click.option("--drop", multiple=True, help="Column to leave out.")
+@click.option("--max-rows", type=int, help="Train on a random sample of this many rows.")
+def main(config: Path | None, **options: Any) -> None:
+    """Train a detector as the settings file CONFIG says; options override it."""
+    with command_line.reported_errors(), distributed.joined():
+        report = train(TrainSettings.load(config, options))
+        if report is not None:
+            click.echo(f"{describe(report)}\nto look   {how_to_look(report.store)}")

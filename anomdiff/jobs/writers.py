@@ -1,22 +1,28 @@
-"""Files written all or nothing: a reader sees the whole file or none."""
+"""Files that appear only when they are complete, tables written in batches, and JSON."""
 
 import errno
+import json
+import math
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+__all__ = ["TableWriter", "as_arrow", "atomic_paths", "json_values", "write_json"]
+
 
 @contextmanager
 def atomic_paths(*paths: Path | str) -> Iterator[list[Path]]:
-    """Give temporary paths that become `paths` when the block ends well, and else vanish.
+    """Yield temporary paths; the files are renamed to `paths` when the block ends without error.
 
-    All files are on the disk before the first is renamed. Folders are created as needed.
+    If it ends with one, they are removed. All files are on the disk before the first is renamed.
+    Folders are created as needed.
 
     Raises
     ------
@@ -44,13 +50,6 @@ def atomic_paths(*paths: Path | str) -> Iterator[list[Path]]:
     finally:
         for path in temporary:
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Give one temporary path; see `atomic_paths`."""
-    with atomic_paths(path) as (temporary,):
-        yield temporary
 
 
 class TableWriter:
@@ -89,6 +88,20 @@ def as_arrow(values: pd.Series, kind: pa.DataType) -> pa.Array:
     elif isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
     return pa.array(values, type=kind, from_pandas=True)
+
+
+def json_values(value: Any) -> Any:
+    """Values as JSON has them: keys are text, infinity and NaN are null."""
+    if isinstance(value, dict):
+        return {str(key): json_values(each) for key, each in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write values of `json_values` to a file."""
+    path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _prepare(targets: list[Path]) -> None:

@@ -1,1 +1,13 @@
-"""Room."""
+"""The fitted models: frozen objects from a frame to scores, with all that ``fit`` learned.
+
+tabular_model.py   TabularModel: fit, encode, components, score, to_dict, from_dict
+training_rows.py   what a table's model learns besides the network: split, reference, categories
+window_model.py    WindowModel: the same for series
+segment_errors.py  errors of the components of a series' score on a segment
+training_run.py    training one denoiser: weights, checkpoint, progress bar, hooks
+parameters.py      ranges of the parameters, checked before anything is learned
+parallel.py        blocks of rows or segments side by side
+
+In: checked frames and parameters. Out: models that score, and that the answers ask. May import
+pandas, scikit-learn and the rooms below; knows nothing of estimators, files or MLflow.
+"""

@@ -1,32 +1,40 @@
-"""Training one denoiser for an estimator: initial weights, resume, progress bar, hooks."""
+"""Training one denoiser for a model: initial weights, resume, progress bar, hooks."""
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
-from anomdiff.diffusion.checkpoint import fingerprint, read_checkpoint
+from anomdiff.diffusion.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.distributed import from_first, rank, require_same
-from anomdiff.diffusion.masks import DrawGiven
-from anomdiff.diffusion.training import TrainingConfig, TrainResult, train
+from anomdiff.diffusion.training import TrainingConfig, TrainingState, train
 from anomdiff.models.parallel import torch_threads
-from anomdiff.models.progress import StepHook, chain, checkpointing, progress_bar
 
+__all__ = ["HISTORY", "StepHook", "chain", "restore_denoiser", "train_denoiser"]
+
+StepHook = Callable[[TrainingState], None]
+
+# Columns of the course of training.
+HISTORY = ["step", "loss", "validation_loss", "learning_rate"]
 # Parameters that do not change what training computes.
-ASIDE = {"progress", "checkpoint"}
+WITHOUT_EFFECT = {"progress", "checkpoint"}
 
 
-def fit_denoiser(
-    make_network,
+def train_denoiser(
+    make_network: Callable[[], nn.Module],
     training: tuple[Tensor, Tensor],
-    held_out: tuple[Tensor, Tensor],
-    parameters: dict,
+    validation: tuple[Tensor, Tensor],
+    parameters: Mapping[str, Any],
     seed: int,
     on_step: StepHook | None,
-    draw_given: DrawGiven | None = None,
-) -> TrainResult:
-    """Train a new network, or go on from the checkpoint if there is one.
+) -> tuple[Denoiser, pd.DataFrame]:
+    r"""Train a new network, or go on from the checkpoint if there is one.
 
     Of several processes, the first one reads and writes the checkpoint, shows the progress and
     calls the hook.
@@ -35,23 +43,23 @@ def fit_denoiser(
     ----------
     make_network : callable
         Returns the untrained network.
-    training, held_out : pair of Tensor
-        Values and observed, of shape (row, *event).
-    parameters : dict
+    training, validation : pair of Tensor
+        Values and observed, of shape (row, \*event).
+    parameters : mapping
         Parameters of the estimator.
     seed : int
         Seed of weights, batches and noise.
     on_step : callable, optional
         The caller's hook.
-    draw_given : callable, optional
-        As of ``train``.
 
     Returns
     -------
-    result : TrainResult
-        Denoiser and history.
+    denoiser : Denoiser
+        Trained, without gradients.
+    history : DataFrame
+        One row per evaluation; columns ``HISTORY``.
     """
-    settings = {name: value for name, value in parameters.items() if name not in ASIDE}
+    settings = {name: value for name, value in parameters.items() if name not in WITHOUT_EFFECT}
     run = fingerprint(training[0], {**settings, "seed": seed})
     require_same(run)
     first = rank() == 0
@@ -63,25 +71,70 @@ def fit_denoiser(
     # On a CPU the batches are too small to share: a second thread costs more than it brings, and
     # with one thread the weights are the same whatever the number of cores.
     shown = parameters["progress"] and first
-    with torch_threads(1), progress_bar(config.max_iter, shown=shown) as advance:
-        return train(
-            Denoiser(_initialised(make_network, seed)),
+    with torch_threads(1), _progress_bar(config.max_iter, shown=shown) as advance:
+        result = train(
+            _untrained(make_network, seed),
             *training,
-            held_out,
+            validation,
             config,
             seed,
-            draw_given=draw_given,
             device=_resolve(parameters["device"]),
             resume=resume,
-            on_step=chain(advance, checkpointing(path, run), on_step) if first else None,
+            on_step=chain(advance, _checkpointing(path, run), on_step) if first else None,
         )
+    return result.denoiser.requires_grad_(False), pd.DataFrame(result.history, columns=HISTORY)
 
 
-def _initialised(make_network, seed: int) -> nn.Module:
-    """Network with seeded weights; torch initialises layers from its global state only."""
+def restore_denoiser(
+    make_network: Callable[[], nn.Module], weights: Mapping[str, Tensor]
+) -> Denoiser:
+    """Build a network and fill it with stored weights."""
+    denoiser = _untrained(make_network, seed=0)
+    denoiser.network.load_state_dict(dict(weights))
+    return denoiser.eval().requires_grad_(False)
+
+
+def chain(*hooks: StepHook | None) -> StepHook:
+    """Call several hooks in turn."""
+    present = [hook for hook in hooks if hook is not None]
+
+    def call(state: TrainingState) -> None:
+        for hook in present:
+            hook(state)
+
+    return call
+
+
+@contextmanager
+def _progress_bar(total: int, *, shown: bool) -> Iterator[StepHook]:
+    """Give a hook that advances a bar; quiet where nobody watches (no terminal)."""
+    with tqdm(total=total, desc="training", unit="step", disable=None if shown else True) as bar:
+
+        def advance(state: TrainingState) -> None:
+            bar.update(state.step - bar.n)
+            if state.validation_loss is not None:
+                bar.set_postfix(validation_loss=f"{state.validation_loss:.4f}")
+
+        yield advance
+
+
+def _checkpointing(path: Path | None, run: str) -> StepHook | None:
+    """Give a hook that writes a checkpoint whenever the validation loss was measured."""
+    if path is None:
+        return None
+
+    def write(state: TrainingState) -> None:
+        if state.validation_loss is not None:
+            write_checkpoint(state, path, run)
+
+    return write
+
+
+def _untrained(make_network: Callable[[], nn.Module], seed: int) -> Denoiser:
+    """Seeded weights; torch initialises layers from its global state only."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return make_network()
+        return Denoiser(make_network())
 
 
 def _resolve(device: str) -> str:

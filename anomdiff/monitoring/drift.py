@@ -1,7 +1,7 @@
-"""Whether new rows are still like those of training: columns, scores and the share of alarms.
+"""Drift of a batch of rows against training: of columns, of scores and of the share of alarms.
 
-Training leaves a small profile of its rows, JSON without any of them but the commonest
-categories; a later batch is compared with that profile alone.
+Columns are compared with a small profile of the training rows: JSON, without any of the rows, but
+with the most frequent categories.
 """
 
 from collections.abc import Mapping
@@ -11,31 +11,41 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, chi2, ks_2samp
+from scipy.stats import binomtest, ks_2samp
+
+from anomdiff.monitoring.stability import population_stability, psi_by_chance
+
+__all__ = [
+    "DriftLimits",
+    "alarm_drift",
+    "column_drift",
+    "drift_alarms",
+    "profile",
+    "score_drift",
+]
 
 N_QUANTILES, N_BINS = 101, 10
-MAX_VALUES = 200  # commonest categories that a profile names
-FLOOR = 1e-4  # least share of a bin: an empty one would count as infinitely far
+MAX_VALUES = 200  # most frequent categories that a profile names
 RARE = 0.05  # categories below this share are one bin
 
 
 @dataclass(frozen=True)
 class DriftLimits:
-    """How far a batch may be from training before somebody should look.
+    """How far a batch may be from training without an alarm.
 
-    What is below its limit never alarms; what is above does if chance hardly explains it.
+    Figures below their limit never alarm; those above do if chance is no likely explanation.
 
     Attributes
     ----------
     psi : float
         Population stability index of a column; 0.25 is the usual sign of a major shift.
     missing, unseen : float
-        Rise of the share of missing cells of a column, and share of its cells that training
-        never showed.
+        Rise of the share of missing cells of a column, and share of its cells whose value is
+        not in training.
     ks : float
         Kolmogorov-Smirnov distance of the scores from the held-out ones.
     alarm_factor : float
-        How many times more, or fewer, alarms than ``alpha`` are fine.
+        How many times more, or fewer, alarms than ``alpha`` are allowed.
     level : float
         Chance of an alarm without drift, by test.
     """
@@ -55,7 +65,7 @@ def profile(frame: pd.DataFrame) -> dict[str, Any]:
     ----------
     frame : DataFrame
         Training rows. Numbers, flags and times are described by their quantiles, anything else
-        by the shares of its commonest values.
+        by the shares of its most frequent values.
 
     Returns
     -------
@@ -81,65 +91,17 @@ def column_drift(reference: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFr
     Returns
     -------
     drift : DataFrame
-        One row per column: ``psi``, the population stability index; ``psi_by_chance``, what it
-        stays under in 99.9 % of batches without drift; ``ks``, the Kolmogorov-Smirnov distance
+        One row per column: ``psi``, the population stability index; ``psi_by_chance``, which
+        99.9 % of batches without drift stay below; ``ks``, the Kolmogorov-Smirnov distance
         (NaN for categories); the shares ``missing`` and ``missing_before``; ``unseen``, the share
-        of cells beyond the range or among none of the values of training (NaN where these were
-        too many to remember).
+        of cells beyond the range or not among the values of training (NaN where these were too
+        many for the profile).
     """
     rows = {
         name: _compare(described, _column(frame, name), reference["rows"])
         for name, described in reference["columns"].items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("column")
-
-
-def population_stability(expected: ArrayLike, actual: ArrayLike) -> float:
-    r"""Population stability index of two distributions over the same bins.
-
-    .. math:: PSI = \sum_b (a_b - e_b) \ln \frac{a_b}{e_b}
-
-    Parameters
-    ----------
-    expected, actual : array of shape (bin,)
-        Shares, or counts, which are divided by their sums; a share below 0.0001 counts as that.
-
-    Returns
-    -------
-    psi : float
-        0 for equal distributions, and larger the more they differ.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ or one side is empty.
-    """
-    expected, actual = np.asarray(expected, float), np.asarray(actual, float)
-    if expected.shape != actual.shape or expected.sum() <= 0 or actual.sum() <= 0:
-        raise ValueError(
-            f"need two distributions over the same bins; got shapes {expected.shape} and "
-            f"{actual.shape} with sums {expected.sum():g} and {actual.sum():g}."
-        )
-    expected, actual = (np.maximum(x / x.sum(), FLOOR) for x in (expected, actual))
-    return float(((actual - expected) * np.log(actual / expected)).sum())
-
-
-def psi_by_chance(n_bins: int, n_before: int, n_now: int, level: float = 0.001) -> float:
-    """Index that two samples of one distribution exceed with probability `level`.
-
-    Parameters
-    ----------
-    n_bins, n_before, n_now : int
-        Bins, and sizes of the two samples.
-    level : float, default=0.001
-        Probability.
-
-    References
-    ----------
-    Yurdakul and Naranjo (2020), "Statistical properties of the population stability index":
-    without drift the index is about ``(1/n + 1/m)`` times chi-square with ``bins - 1`` degrees.
-    """
-    return float(chi2.isf(level, max(n_bins - 1, 1)) * (1 / n_before + 1 / n_now))
 
 
 def score_drift(calibration: ArrayLike, scores: ArrayLike) -> dict[str, float]:
@@ -170,7 +132,7 @@ def drift_alarms(
     alarms: Mapping[str, float],
     limits: DriftLimits | None = None,
 ) -> list[str]:
-    """Say in a sentence each what has drifted too far; nothing, if nothing has.
+    """One sentence for each figure that has drifted too far.
 
     Parameters
     ----------
@@ -207,7 +169,7 @@ def _column_alarms(row: pd.Series, limits: DriftLimits) -> list[str]:
 
 
 def _describe(cells: pd.Series) -> dict[str, Any]:
-    """Profile of one column."""
+    """Profile of a column."""
     present = cells.dropna()
     described = {"missing": float(cells.isna().mean())}
     numbers = _as_numbers(present)
@@ -220,7 +182,7 @@ def _describe(cells: pd.Series) -> dict[str, Any]:
 
 
 def _compare(described: Mapping[str, Any], cells: pd.Series, n_before: int) -> dict[str, float]:
-    """Drift of one column."""
+    """Drift of a column."""
     present = cells.dropna()
     drift = {"psi": 0.0, "psi_by_chance": np.inf, "ks": np.nan}
     drift |= {"missing": float(cells.isna().mean()), "missing_before": described["missing"]}
@@ -234,7 +196,7 @@ def _compare(described: Mapping[str, Any], cells: pd.Series, n_before: int) -> d
     return {**drift, **further}
 
 
-def _compare_numbers(described, present: pd.Series) -> tuple[np.ndarray, np.ndarray, dict]:
+def _compare_numbers(described: Mapping, present: pd.Series) -> tuple[np.ndarray, np.ndarray, dict]:
     """Shares of bins, and distance, of numbers; what is no number is beyond the last bin."""
     numbers = _as_numbers(present)
     if numbers is None:
@@ -250,12 +212,12 @@ def _compare_numbers(described, present: pd.Series) -> tuple[np.ndarray, np.ndar
     return expected, actual, {"ks": ks, "unseen": outside}
 
 
-def _compare_values(described, present: pd.Series) -> tuple[np.ndarray, np.ndarray, dict]:
+def _compare_values(described: Mapping, present: pd.Series) -> tuple[np.ndarray, np.ndarray, dict]:
     """Shares of the named values, and of all others together."""
     shares = pd.Series(described["shares"], dtype=float)
     counts = _labels(present).value_counts()
     others = counts[~counts.index.isin(shares.index)].sum()
-    # Rare values, of which there may be many, are one bin: each would tell little but noise.
+    # Rare values, of which there may be many, are one bin: each alone would be mostly noise.
     common = shares[shares >= RARE]
     expected = np.append(common, 1 - common.sum())
     actual = np.append(counts.reindex(common.index, fill_value=0), 0)
@@ -265,7 +227,7 @@ def _compare_values(described, present: pd.Series) -> tuple[np.ndarray, np.ndarr
 
 
 def _edges(quantiles: np.ndarray) -> np.ndarray:
-    """Inner edges of about ten bins, none of them empty in training, however often values repeat.
+    """Inner edges of about ten bins, none of them empty in training even if values repeat.
 
     A bin reaches from its edge up to the next, which is not part of it.
     """

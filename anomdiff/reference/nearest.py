@@ -1,4 +1,4 @@
-"""Remembered rows: the empirical denoiser where its noise vanishes, and how crowded it is there."""
+"""The nearest reference row: the limit of the exact denoiser of these rows as noise vanishes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,35 +9,35 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+__all__ = ["NearestRows", "squared_distances"]
+
 # Pairs of rows compared at once: their distances should stay in the CPU's cache.
 PAIRS_AT_ONCE = 2**20
 # Nearer than this, in standard deviations, a row is a copy.
 COPY = 1e-9
-# Remembered rows that are looked at exactly, or passed over, together.
+# Reference rows that are compared exactly, or passed over, together.
 BLOCK = 16
-# A row that this many blocks may still hold the nearest of, when some have been looked at, is
-# compared with all that is remembered.
-MANY_BLOCKS, LOOKS = 8, 3
+# A row that this many blocks may still hold the nearest of, after this many rounds, is compared
+# with all reference rows.
+MANY_BLOCKS, ROUNDS = 8, 3
 # Fewer pairs than these are compared at once: bounds would cost more than they save.
 FEW_PAIRS = 2**17
-# Rows, and remembered ones, whose bounds are worked out at once: they stay in the CPU's cache.
-ROWS_AT_ONCE, REMEMBERED_AT_ONCE = 1024, 32 * BLOCK
+# Rows, and reference rows, whose bounds are worked out at once: they stay in the CPU's cache.
+ROWS_AT_ONCE, REFERENCE_AT_ONCE = 1024, 32 * BLOCK
 
 
 @dataclass(frozen=True)
-class Memory:
-    r"""Remembered rows, and the local scale around each.
+class NearestRows:
+    r"""Reference rows of one view, with the local scale around each, to be searched.
 
     Parameters
     ----------
-    rows : float Tensor of shape (memory, coord)
+    rows : float Tensor of shape (reference, coord)
         Encoded normal rows.
-    scales : float Tensor of shape (memory,)
-        Local scale around each: how far apart remembered rows are there.
-    shy : bool Tensor of shape (memory,)
-        Rows that do not vouch for a copy of themselves: those that set the threshold, because
-        a new row does not find itself in the memory either; all of them where the rows to
-        judge are those remembered.
+    scales : float Tensor of shape (reference,)
+        Local scale around each: how far apart reference rows are there.
+    exclude_self : bool Tensor of shape (reference,)
+        Rows that are no neighbours of a copy of themselves.
 
     References
     ----------
@@ -46,17 +46,17 @@ class Memory:
 
     rows: Tensor
     scales: Tensor
-    shy: Tensor
+    exclude_self: Tensor
 
     @torch.inference_mode()
-    def misses(
+    def distances(
         self, values: Float[Tensor, "row coord"], observed: Bool[Tensor, "row coord"]
     ) -> Float[Tensor, "row 2"]:
-        r"""Distance of each row to the nearest remembered one, plainly and in its local scales.
+        r"""Distance of each row to the nearest reference row, plainly and in its local scales.
 
-        As :math:`\sigma \to 0` the posterior mean under the remembered rows becomes the
-        nearest of them, and its miss on the clean row this distance. The second number is
-        the same where each remembered row has a noise level of its own,
+        As :math:`\sigma \to 0` the posterior mean under the reference rows becomes the nearest
+        of them, and its error on the clean row this distance. The second number is the same
+        where each reference row has a noise level of its own,
         :math:`\min_i |x - x_i| / s_i`: what is far from a dense cluster may be near in a
         sparse one. Neither changes with the order of equally near rows.
 
@@ -70,11 +70,11 @@ class Memory:
 
         Returns
         -------
-        misses : float Tensor of shape (row, 2)
+        distances : float Tensor of shape (row, 2)
             In standard deviations, and in local scales.
         """
         plain, local = self._search(values, observed, None)
-        copies = (plain.squares.sqrt() < COPY) & self.shy[self._order][plain.rows]
+        copies = (plain.squares.sqrt() < COPY) & self.exclude_self[self._order][plain.rows]
         if copies.any() and len(self.rows) > 1:
             again = self._search(values[copies], observed[copies], plain.rows[copies])
             for first, second in zip((plain, local), again, strict=True):
@@ -82,7 +82,7 @@ class Memory:
         return torch.stack([plain.squares, local.squares], dim=1).sqrt()
 
     def _search(self, values, observed, own) -> tuple["Nearest", "Nearest"]:
-        """Find the nearest remembered rows, plainly and in local scales, ``own`` ones left out."""
+        """Find the nearest reference rows, plainly and in local scales, ``own`` ones left out."""
         found = []
         for start in range(0, len(values), ROWS_AT_ONCE):
             block = slice(start, start + ROWS_AT_ONCE)
@@ -100,10 +100,10 @@ class Memory:
         return self._bounded(*rows, plain, False), self._bounded(*rows, local, True)
 
     def _bounded(self, x, seen, own, bounds: Tensor, scaled: bool) -> "Nearest":
-        """Look at the blocks that can hold the nearest row, those with the least bounds first."""
+        """Compare the blocks that can hold the nearest row, those with the least bounds first."""
         best = Nearest(x.new_full((len(x),), torch.inf), torch.zeros(len(x), dtype=torch.long))
         pending = torch.arange(len(x))
-        looks = 0
+        rounds = 0
         while len(pending):
             block = bounds.argmin(0)
             bounds.scatter_(0, block[None], torch.inf)
@@ -113,8 +113,8 @@ class Memory:
             least = best.squares[pending]
             above = (least * (1 + torch.finfo(torch.float32).eps)).float()  # never below it
             n_left = torch.where(least > 0, (bounds <= above).sum(0), 0)
-            looks += 1
-            most = MANY_BLOCKS if looks >= LOOKS else len(bounds)
+            rounds += 1
+            most = MANY_BLOCKS if rounds >= ROUNDS else len(bounds)
             many = pending[n_left > most]  # equally near, or far out
             if len(many):
                 everything = self._compared(*_chosen(many, x, seen, own), [scaled])
@@ -124,19 +124,19 @@ class Memory:
         return best
 
     def _compared(self, x, seen, own, kinds: list[bool]) -> list["Nearest"]:
-        """Compare rows with all that is remembered, plainly or in its scales."""
+        """Compare rows with all reference rows, plainly or in their scales."""
         mine = None if own is None else own[:, None] == torch.arange(len(self.rows))
         rows, scales = self._blocks
-        memory, shrink = rows.flatten(0, 1)[: len(self.rows)], scales.flatten()[: len(self.rows)]
+        reference, shrink = rows.flatten(0, 1)[: len(self.rows)], scales.flatten()[: len(self.rows)]
         parts = [
             [(squares * shrink if scaled else squares).argmin(1) for scaled in kinds]
-            for _, _, squares in compared(memory, x, seen, mine, self._lengths)
+            for _, _, squares in squared_distances(reference, x, seen, mine, self._lengths)
         ]
         nearest = [torch.cat(each) for each in zip(*parts, strict=True)]
         # The search is by matrix products; the distances found are then free of cancellation.
         return [
             Nearest(
-                torch.where(seen, memory[at] - x, 0.0).square().sum(1)
+                torch.where(seen, reference[at] - x, 0.0).square().sum(1)
                 * (shrink[at] if scaled else 1.0),
                 at,
             )
@@ -178,9 +178,9 @@ class Memory:
         right = torch.cat([-2 * seen_x, length, torch.full_like(length, kept)], dim=1).float().T
         rows = self._single
         bounds = right.new_empty(len(rows) // BLOCK, len(x))
-        space = right.new_empty(REMEMBERED_AT_ONCE, len(x))  # written over: fresh memory is slow
-        for start in range(0, len(rows), REMEMBERED_AT_ONCE):
-            tile = rows[start : start + REMEMBERED_AT_ONCE]
+        space = right.new_empty(REFERENCE_AT_ONCE, len(x))  # written over: fresh memory is slow
+        for start in range(0, len(rows), REFERENCE_AT_ONCE):
+            tile = rows[start : start + REFERENCE_AT_ONCE]
             squares = torch.mm(tile, right, out=space[: len(tile)])
             if len(unseen):
                 squares.addmm_(tile[:, :-2][:, gaps].square(), unseen, alpha=-1)
@@ -195,7 +195,7 @@ class Memory:
 
     @cached_property
     def _blocks(self) -> tuple[Tensor, Tensor]:
-        """Remembered rows of shape (block, BLOCK, coord), and 1 / scale^2 of shape (block, BLOCK).
+        """Reference rows of shape (block, BLOCK, coord), and 1 / scale^2 of shape (block, BLOCK).
 
         The last row fills up the last block.
         """
@@ -230,7 +230,7 @@ class Nearest(NamedTuple):
     squares : float Tensor
         Its least squared distance, in whatever scales.
     rows : int Tensor
-        Number of the remembered row that has it, in the order of their scales.
+        Number of the reference row that has it, in the order of their scales.
     """
 
     squares: Tensor
@@ -255,38 +255,38 @@ def _chosen(which: Tensor, x: Tensor, seen: Tensor, own: Tensor | None) -> tuple
     return x[which], seen[which], None if own is None else own[which]
 
 
-def compared(
-    memory: Float[Tensor, "memory coord"],
+def squared_distances(
+    reference: Float[Tensor, "reference coord"],
     values: Float[Tensor, "row coord"],
     observed: Bool[Tensor, "row coord"],
-    own: Bool[Tensor, "row memory"] | None,
-    lengths: Float[Tensor, "memory"],
+    own: Bool[Tensor, "row reference"] | None,
+    lengths: Float[Tensor, "reference"],
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield blocks of rows, their masks, and their squared distances to the memory.
+    """Yield blocks of rows, their masks, and their squared distances to the reference rows.
 
     Parameters
     ----------
-    memory : float Tensor of shape (memory, coord)
-        Remembered rows.
+    reference : float Tensor of shape (reference, coord)
+        Reference rows.
     values : float Tensor of shape (row, coord)
         Rows, 0 where not observed.
     observed : bool Tensor of shape (row, coord)
         Entries that count.
-    own : bool Tensor of shape (row, memory) or None
-        Remembered rows that do not vouch for a row; their distance is infinite.
-    lengths : float Tensor of shape (memory,)
-        Sums of squares of the remembered rows.
+    own : bool Tensor of shape (row, reference) or None
+        Reference rows that are no neighbours of a row; their distance is infinite.
+    lengths : float Tensor of shape (reference,)
+        Sums of squares of the reference rows.
     """
     gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
-    gap_squares = memory[:, gaps].square().T
-    at_once = max(1, PAIRS_AT_ONCE // len(memory))
+    gap_squares = reference[:, gaps].square().T
+    at_once = max(1, PAIRS_AT_ONCE // len(reference))
     for start in range(0, len(values), at_once):
         block = slice(start, start + at_once)
         x, seen = values[block], observed[block]
         row = torch.where(seen, x, 0.0).square().sum(1, keepdim=True)
         # What a row has not seen does not count.
         counted = lengths - (~seen[:, gaps]).to(x) @ gap_squares
-        distances = counted.addmm(x, memory.T, alpha=-2)
+        distances = counted.addmm(x, reference.T, alpha=-2)
         distances += row
         if own is not None:
             distances[own[block]] = torch.inf

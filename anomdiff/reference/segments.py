@@ -1,171 +1,149 @@
-"""What a detector of series learns beside the network: which windows and steps to use."""
+"""Which windows and steps of training segments are used: reference, training and calibration."""
 
-from dataclasses import dataclass
-from numbers import Integral
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from anomdiff.encoding.segment import Segment
 from anomdiff.reference.sliding_windows import LEAST_SHARE
-from anomdiff.reference.window_bank import WindowMemory
+from anomdiff.reference.window_bank import LevelBank, WindowBank
 
-# Steps of a stretch that are calibrated on together.
-PIECE = 2048
-# A length is used if this many times as many training windows have it.
+__all__ = [
+    "are_held_out",
+    "as_tensors",
+    "draw_segments",
+    "draw_windows",
+    "reference_banks",
+    "spread_out",
+    "training_windows",
+    "usable_lengths",
+]
+
+# Steps of a segment that are calibrated on together.
+CALIBRATION_STEPS = 2048
+# A length is used if training has this many times as many windows of it.
 LEAST_WINDOWS = 2
+# Steps whose mean is a level. Only of several channels: a single one's level wanders, and
+# scoring it cost more on TSB-AD-U than it found.
+LEVEL_LENGTH = 16
+# Windows drawn of the held-out ends tell when training stops; at least this many.
+LEAST_VALIDATION = 64
+
+Segments = Sequence[Segment[Tensor]]
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Encoded neighbouring steps of training, and their place among all of them.
-
-    Attributes
-    ----------
-    values, observed : Tensor of shape (step, channel)
-        Scaled steps, and which are not missing.
-    place : int
-        Of the first step, on an axis on which stretches lie apart.
-    familiar : bool
-        Whether training showed the series.
-    """
-
-    values: Tensor
-    observed: Tensor
-    place: int
-    familiar: bool = True
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def cut(self, start: int, stop: int) -> "Piece":
-        """Part of this piece."""
-        steps = slice(start, stop)
-        cut = self.values[steps], self.observed[steps], self.place + start
-        return Piece(*cut, self.familiar)
-
-    def places(self, length: int) -> Tensor:
-        """Places of the windows of some length."""
-        return self.place + torch.arange(len(self) - length + 1)
+def as_tensors(segment: Segment[np.ndarray]) -> Segment[Tensor]:
+    """Scaled steps of a segment as tensors."""
+    values, observed = torch.from_numpy(segment.values), torch.from_numpy(segment.observed)
+    return replace(segment, values=values, observed=observed)
 
 
-def lay_out(encoded: list[tuple[np.ndarray, np.ndarray]], apart: int) -> list[Piece]:
-    """Give every stretch its place, more than ``apart`` steps from the others."""
-    pieces, place = [], 0
-    for values, observed in encoded:
-        pieces.append(Piece(torch.from_numpy(values), torch.from_numpy(observed), place))
-        place += len(values) + apart
-    return pieces
+def spread_out(segments: Segments, apart: int) -> list[Segment[Tensor]]:
+    """Give every segment its start, more than ``apart`` steps after the end of the one before."""
+    placed, start = [], 0
+    for segment in segments:
+        placed.append(replace(segment, start=start))
+        start += len(segment) + apart
+    return placed
 
 
-def check_lengths(lengths) -> tuple[int, ...]:
-    """Refuse window lengths that are none."""
-    lengths = tuple(lengths)
-    if not lengths or not all(isinstance(w, Integral) and w > 1 for w in lengths):
-        raise ValueError(f"window_lengths must be whole numbers above 1; got {lengths!r}.")
-    return lengths
-
-
-def usable_lengths(pieces: list[Piece], lengths: tuple[int, ...]) -> list[int]:
-    """Window lengths of which training shows enough windows.
+def usable_lengths(segments: Segments, lengths: Sequence[int]) -> tuple[int, ...]:
+    """Window lengths of which training shows enough windows, ascending.
 
     Raises
     ------
     ValueError
         If there is none.
     """
-    counts = {w: sum(_n_windows(piece, w) for piece in pieces) for w in lengths}
-    usable = [w for w, n in sorted(counts.items()) if n >= LEAST_WINDOWS * w]
+    counts = {w: sum(_n_windows(segment, w) for segment in segments) for w in lengths}
+    usable = tuple(w for w, n in sorted(counts.items()) if n >= LEAST_WINDOWS * w)
     if not usable:
         least = min(lengths)
         raise ValueError(
             f"need at least {(LEAST_WINDOWS + 1) * least - 1} steps in a row, most of them "
-            f"observed; got n_samples={max(map(len, pieces))}, {counts[least]} usable windows."
+            f"observed; got n_samples={max(map(len, segments))}, {counts[least]} usable windows."
         )
     return usable
 
 
 def draw_windows(
-    pieces: list[Piece], length: int, most: int, rng, view=WindowMemory.view
+    segments: Segments, length: int, most: int, rng: np.random.RandomState, view=WindowBank.view
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw training windows, all of them if there are no more than ``most``.
 
     Returns
     -------
-    windows, seen : Tensor of shape (window, channel, entry)
+    windows, observed : Tensor of shape (window, channel, entry)
         What ``view`` makes of them, which is to take off their means; windows that are mostly
         missing are left out.
-    places : int Tensor of shape (window,)
+    starts : int Tensor of shape (window,)
         Where each begins.
     """
-    counts = np.array([max(0, len(piece) - length + 1) for piece in pieces])
+    counts = np.array([max(0, len(segment) - length + 1) for segment in segments])
     total = int(counts.sum())
     chosen = np.sort(rng.choice(total, most, replace=False)) if total > most else np.arange(total)
     owners = np.searchsorted(np.cumsum(counts), chosen, side="right")
-    starts = chosen - (np.cumsum(counts) - counts)[owners]
-    n_channels = pieces[0].values.shape[1]
+    places = chosen - (np.cumsum(counts) - counts)[owners]
+    n_channels = segments[0].values.shape[1]
     empty = torch.zeros(0, n_channels, length, dtype=torch.float64)
     parts = [(*view(empty, empty.bool()), torch.zeros(0, dtype=torch.long))]
     for owner in np.unique(owners):
-        piece, rows = pieces[owner], torch.from_numpy(starts[owners == owner])
+        segment, rows = segments[owner], torch.from_numpy(places[owners == owner])
         steps = rows[:, None] + torch.arange(length)
-        values, seen = piece.values[steps].mT, piece.observed[steps].mT
-        parts.append((*view(values, seen), piece.place + rows))
-    windows, seen, places = (torch.cat(part) for part in zip(*parts, strict=True))
-    kept = seen.double().mean((1, 2)) >= LEAST_SHARE
-    return windows[kept], seen[kept], places[kept]
+        values, observed = segment.values[steps].mT, segment.observed[steps].mT
+        parts.append((*view(values, observed), segment.start + rows))
+    windows, observed, starts = (torch.cat(part) for part in zip(*parts, strict=True))
+    kept = observed.double().mean((1, 2)) >= LEAST_SHARE
+    return windows[kept], observed[kept], starts[kept]
 
 
-def remember_windows(
-    pieces: list[Piece], length: int, most: int, rng, kind=WindowMemory
-) -> WindowMemory:
-    """Keep windows of one length, or their levels."""
-    windows, _, places = draw_windows(pieces, length, most, rng, kind.view)
-    return kind(length, windows.flatten(1).float(), places)
-
-
-def split_pieces(
-    pieces: list[Piece], fraction: float, length: int
-) -> tuple[list[Piece], list[Piece]]:
-    """Hold out the end of every stretch that is long enough for windows of ``length``."""
-    training, held_out = [], []
-    for piece in pieces:
-        tail = round(fraction * len(piece))
-        if tail < length or len(piece) - tail < length:
-            training.append(piece)
-            continue
-        training.append(piece.cut(0, len(piece) - tail))
-        held_out.append(piece.cut(len(piece) - tail, len(piece)))
-    return training, held_out
+def reference_banks(
+    segments: Segments,
+    lengths: Sequence[int],
+    max_reference: int,
+    rng: np.random.RandomState,
+) -> tuple[WindowBank, ...]:
+    """Draw the reference windows of each length, and reference levels of several channels."""
+    n_channels = segments[0].values.shape[1]
+    most = max(2, max_reference // n_channels)
+    banks = [_reference_windows(segments, w, most, rng, WindowBank) for w in lengths]
+    if LEVEL_LENGTH in lengths and n_channels > 1:
+        banks.append(_reference_windows(segments, LEVEL_LENGTH, most, rng, LevelBank))
+    return tuple(banks)
 
 
 def training_windows(
-    pieces: list[Piece], fraction: float, length: int, most: int, rng
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], list[Piece]]:
+    segments: Segments, fraction: float, length: int, most: int, rng: np.random.RandomState
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], list[Segment[Tensor]]]:
     """Draw the windows that the network is trained on, and those that tell when to stop.
 
     Returns
     -------
-    shown, unseen : tuple of Tensor
+    training, validation : tuple of Tensor
         Values and which are observed, of shape (window, channel, length).
-    held_out : list of Piece
-        What the first ones are not from.
+    held_out : list of Segment
+        What no training window is from.
     """
-    training, held_out = split_pieces(pieces, fraction, length)
-    windows, seen, _ = draw_windows(training, length, most, rng)
+    training, held_out = _split(segments, fraction, length)
+    windows, observed, _ = draw_windows(training, length, most, rng)
     if not len(windows):  # all that is observed is held out
-        windows, seen, _ = draw_windows(pieces, length, most, rng)
-    unseen = windows[::5], seen[::5]  # where no part is left for it, they tell when to stop
+        windows, observed, _ = draw_windows(segments, length, most, rng)
+    validation = windows[::5], observed[::5]  # where no part is left for it
     if held_out:
-        drawn = draw_windows(held_out, length, max(64, most // 5), rng)[:2]
-        unseen = drawn if len(drawn[0]) else unseen
-    return (windows, seen), unseen, held_out
+        drawn = draw_windows(held_out, length, max(LEAST_VALIDATION, most // 5), rng)[:2]
+        validation = drawn if len(drawn[0]) else validation
+    return (windows, observed), validation, held_out
 
 
-def some_steps(pieces: list[Piece], most: int, rng) -> list[Piece]:
-    """Cut pieces of about ``PIECE`` steps and draw some, until they have ``most`` steps."""
-    cuts = [piece.cut(start, stop) for piece in pieces for start, stop in _bounds(len(piece))]
+def draw_segments(
+    segments: Segments, most: int, rng: np.random.RandomState
+) -> list[Segment[Tensor]]:
+    """Cut segments of about ``CALIBRATION_STEPS`` and draw some, until they have ``most`` steps."""
+    cuts = [segment.slice(*bounds) for segment in segments for bounds in _bounds(len(segment))]
     drawn, n_steps = [], 0
     for i in rng.permutation(len(cuts)):
         if n_steps >= most:
@@ -175,24 +153,47 @@ def some_steps(pieces: list[Piece], most: int, rng) -> list[Piece]:
     return drawn
 
 
-def are_held_out(piece: Piece, held_out: list[Piece], length: int) -> Tensor:
-    """Tell the steps of a piece of which all windows of a length lie in a held-out part."""
-    steps = piece.place + torch.arange(len(piece))
-    found = torch.zeros(len(piece), dtype=torch.bool)
+def are_held_out(segment: Segment[Tensor], held_out: Segments, length: int) -> Tensor:
+    """Tell the steps of a segment of which all windows of a length lie in a held-out part."""
+    steps = segment.start + torch.arange(len(segment))
+    found = torch.zeros(len(segment), dtype=torch.bool)
     for part in held_out:
-        found |= (steps >= part.place + length - 1) & (steps < part.place + len(part))
+        found |= (steps >= part.start + length - 1) & (steps < part.start + len(part))
     return found
 
 
-def _n_windows(piece: Piece, length: int) -> int:
+def _reference_windows(
+    segments: Segments, length: int, most: int, rng: np.random.RandomState, bank: type[WindowBank]
+) -> WindowBank:
+    """Draw the reference windows of one length, or their levels."""
+    windows, _, starts = draw_windows(segments, length, most, rng, bank.view)
+    return bank(length, windows.flatten(1).float(), starts)
+
+
+def _split(
+    segments: Segments, fraction: float, length: int
+) -> tuple[list[Segment[Tensor]], list[Segment[Tensor]]]:
+    """Hold out the end of every segment that is long enough for windows of ``length``."""
+    training, held_out = [], []
+    for segment in segments:
+        tail = round(fraction * len(segment))
+        if tail < length or len(segment) - tail < length:
+            training.append(segment)
+            continue
+        training.append(segment.slice(0, len(segment) - tail))
+        held_out.append(segment.slice(len(segment) - tail, len(segment)))
+    return training, held_out
+
+
+def _n_windows(segment: Segment[Tensor], length: int) -> int:
     """Count the windows that are not mostly missing."""
-    if len(piece) < length:
+    if len(segment) < length:
         return 0
-    seen = F.pad(piece.observed.sum(1).cumsum(0), (1, 0))
-    whole = length * piece.observed.shape[1]
+    seen = F.pad(segment.observed.sum(1).cumsum(0), (1, 0))
+    whole = length * segment.observed.shape[1]
     return int((seen[length:] - seen[:-length] >= LEAST_SHARE * whole).sum())
 
 
 def _bounds(n_steps: int) -> list[tuple[int, int]]:
-    edges = np.linspace(0, n_steps, max(1, round(n_steps / PIECE)) + 1).astype(int)
+    edges = np.linspace(0, n_steps, max(1, round(n_steps / CALIBRATION_STEPS)) + 1).astype(int)
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))

@@ -1,13 +1,15 @@
-"""Training rows that cannot all be trusted: keep the most central ones."""
+"""The most central of training rows that hold anomalies."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from anomdiff.reference.local_scales import neighbour_distances
+from anomdiff.reference.reference_set import kth_distances
 
-# A clump of anomalies has to be larger than this to vouch for itself.
-CLUMP = 128
+__all__ = ["central_rows"]
+
+# Anomalies that are alike have to be more than this to count as central.
+CENTRAL_NEIGHBOUR = 128
 # Rows that all others are compared with; centrality needs no more.
 MAX_REFERENCE = 5000
 # Rounds of choosing the central rows by their distance to the central rows.
@@ -19,8 +21,9 @@ def central_rows(
 ) -> Bool[Tensor, "row"]:
     """Tell the most central rows from the others.
 
-    A row is central if its ``CLUMP``-th nearest neighbour is near; the ranks by this distance are
-    added over the views. In the later rounds only rows that were central count as neighbours.
+    A row is central if its ``CENTRAL_NEIGHBOUR``-th nearest neighbour is near; the ranks by this
+    distance are added over the views. In the later rounds only rows that were central count as
+    neighbours.
 
     Parameters
     ----------
@@ -52,9 +55,9 @@ def central_rows(
         reference = candidates[order[:MAX_REFERENCE]]
         own = torch.zeros(n_rows, dtype=torch.bool)
         own[reference] = True
-        k = max(1, min(CLUMP, len(reference) // 4))
+        k = max(1, min(CENTRAL_NEIGHBOUR, len(reference) // 4))
         ranks = [
-            neighbour_distances(view[reference], view, k, own).argsort(stable=True).argsort()
+            kth_distances(view[reference], view, k, own).argsort(stable=True).argsort()
             for view in views
         ]
         central = torch.zeros(n_rows, dtype=torch.bool)

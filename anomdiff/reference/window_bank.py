@@ -1,4 +1,4 @@
-"""Remembered windows: how far a window is from the nearest one, in its shape or in its level."""
+"""Reference windows: how far a window is from the nearest one, in its shape or in its level."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,55 +7,57 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from anomdiff.reference.nearest import compared
+from anomdiff.reference.nearest import squared_distances
 from anomdiff.reference.sliding_windows import (
     LEAST_SHARE,
-    Covering,
-    blocks,
-    by_channel,
+    WindowComponent,
+    sum_by_channel,
+    window_blocks,
     without_means,
 )
+
+__all__ = ["LevelBank", "MissingComponent", "WindowBank"]
 
 # Levels, in squared standard deviations, that differ by less are noise.
 LEVEL_NOISE = 0.1
 
 
-@dataclass(frozen=True)
-class WindowMemory(Covering):
-    r"""Remembered windows of one length, each without its mean.
+@dataclass(frozen=True, eq=False)
+class WindowBank(WindowComponent):
+    r"""Reference windows of one length, each without its mean.
 
     Parameters
     ----------
     length : int
         Steps of a window.
-    rows : float Tensor of shape (memory, channel * length)
+    windows : float Tensor of shape (reference, channel * length)
         The windows.
-    places : int Tensor of shape (memory,)
-        Where each begins, in ascending order, on an axis on which training stretches lie apart.
+    starts : int Tensor of shape (reference,)
+        Where each begins, ascending, on an axis on which training segments lie apart.
     """
 
     length: int
-    rows: Tensor
-    places: Tensor
+    windows: Tensor
+    starts: Tensor
 
     @staticmethod
     def view(
-        windows: Float[Tensor, "window channel time"], seen: Bool[Tensor, "window channel time"]
+        windows: Float[Tensor, "window channel time"], observed: Bool[Tensor, "window channel time"]
     ) -> tuple[Float[Tensor, "window channel entry"], Bool[Tensor, "window channel entry"]]:
-        """What is remembered of windows, and which of it is known: all but their means."""
-        return without_means(windows, seen), seen
+        """What is compared of windows, and which of it is known: all but their means."""
+        return without_means(windows, observed), observed
 
     @torch.inference_mode()
-    def energies(
+    def squared_errors(
         self,
         values: Float[Tensor, "step channel"],
         observed: Bool[Tensor, "step channel"],
-        places: Int[Tensor, "window"] | None = None,
+        starts: Int[Tensor, "window"] | None = None,
     ) -> Float[Tensor, "window channel"]:
-        r"""Squared distance of each window to the nearest remembered one, by channel.
+        r"""Squared distance of each window to the nearest reference window, by channel.
 
-        The miss of the empirical denoiser of windows as its noise vanishes. Missing entries do
-        not count; the energy is scaled up to the whole window.
+        The error of the exact denoiser of the reference windows as its noise vanishes. Missing
+        entries do not count; the error is scaled up to the whole window.
 
         Parameters
         ----------
@@ -63,77 +65,79 @@ class WindowMemory(Covering):
             Scaled steps, 0 where not observed; at least ``length`` of them.
         observed : bool Tensor of shape (step, channel)
             False where missing.
-        places : int Tensor of shape (window,), optional
-            Where each window begins, if these are training data: windows that overlap it do
-            not vouch for it.
+        starts : int Tensor of shape (window,), optional
+            Where each window begins, if these are training data: windows that overlap it are
+            not compared with it.
 
         Returns
         -------
-        energies : float Tensor of shape (window, channel)
+        errors : float Tensor of shape (window, channel)
             Summed over channels, the squared distance per channel; NaN where less than half of
-            the window is observed, or every remembered window overlaps it.
+            the window is observed, or every reference window overlaps it.
         """
         found = []
-        for start, *block in blocks(values, observed, self.length):
+        for first, *block in window_blocks(values, observed, self.length):
             x, seen = self.view(*block)
-            own = None if places is None else self._overlapping(places[start : start + len(x)])
-            found.append(self._energies(x, seen, own))
+            own = None if starts is None else self._overlapping(starts[first : first + len(x)])
+            found.append(self._squared_errors(x, seen, own))
         return torch.cat(found).to(values)
 
     @cached_property
-    def _squares(self) -> Tensor:
-        return self.rows.square().sum(1)
+    def _lengths(self) -> Tensor:
+        return self.windows.square().sum(1)
 
-    def _overlapping(self, places: Tensor) -> Tensor:
-        """Tell which remembered windows overlap windows at some places, of shape (window, memory).
+    def _overlapping(self, starts: Tensor) -> Tensor:
+        """Tell which reference windows overlap others, of shape (window, reference).
 
-        The remembered places are sorted: only a narrow band needs to be looked at.
+        The starts are sorted: only a narrow band needs to be compared.
         """
-        low = torch.searchsorted(self.places, places - self.length, right=True)
-        high = torch.searchsorted(self.places, places + self.length)
-        overlapping = torch.zeros(len(places), len(self.places), dtype=torch.bool)
+        low = torch.searchsorted(self.starts, starts - self.length, right=True)
+        high = torch.searchsorted(self.starts, starts + self.length)
+        overlapping = torch.zeros(len(starts), len(self.starts), dtype=torch.bool)
         band = low[:, None] + torch.arange(int((high - low).max()))
-        rows = torch.arange(len(places))[:, None].expand_as(band)
+        rows = torch.arange(len(starts))[:, None].expand_as(band)
         inside = band < high[:, None]
         overlapping[rows[inside], band[inside]] = True
         return overlapping
 
-    def _energies(self, x: Tensor, seen: Tensor, own: Tensor | None) -> Tensor:
+    def _squared_errors(self, x: Tensor, observed: Tensor, own: Tensor | None) -> Tensor:
         parts = []
-        flat = x.flatten(1).to(self.rows), seen.flatten(1)
-        for row, mask, squares in compared(self.rows, *flat, own, self._squares):
+        flat = x.flatten(1).to(self.windows), observed.flatten(1)
+        for row, mask, squares in squared_distances(self.windows, *flat, own, self._lengths):
             least, nearest = squares.min(1)
-            miss = torch.where(mask, self.rows[nearest] - row, 0.0)
+            residual = torch.where(mask, self.windows[nearest] - row, 0.0)
             shape = len(row), *x.shape[1:]
-            energies = by_channel(miss.square().reshape(shape), mask.reshape(shape))
-            parts.append(torch.where(least.isinf()[:, None], torch.nan, energies))
+            errors = sum_by_channel(residual.square().reshape(shape), mask.reshape(shape))
+            parts.append(torch.where(least.isinf()[:, None], torch.nan, errors))
         return torch.cat(parts)
 
 
-@dataclass(frozen=True)
-class LevelMemory(WindowMemory):
-    """Remembered means of windows: how high the channels stand, together."""
+@dataclass(frozen=True, eq=False)
+class LevelBank(WindowBank):
+    """Reference means of windows: how high the channels stand, together."""
 
     @staticmethod
-    def view(windows: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean of each channel, where half of it is seen, weighed as the window it stands for."""
-        count, length = seen.sum(2, keepdim=True), windows.shape[2]
+    def view(windows: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean of each channel where half of it is observed, scaled like the window it sums up."""
+        count, length = observed.sum(2, keepdim=True), windows.shape[2]
         known = count >= LEAST_SHARE * length
         means = windows.sum(2, keepdim=True) / count.clamp(min=1) * length**0.5
         return torch.where(known, means, 0.0), known
 
     @property
-    def noise(self) -> float:
-        """Energy below which differences are noise."""
+    def noise_floor(self) -> float:
+        """Squared error below which differences are noise."""
         return LEVEL_NOISE * self.length
 
 
 @dataclass(frozen=True)
-class Silence(Covering):
-    """A voice that has nothing to say of a series; parameters and energies as of a memory's."""
+class MissingComponent(WindowComponent):
+    """A component that is missing for a series; parameters and errors as of a window bank's."""
 
     length: int
 
-    def energies(self, values: Tensor, observed: Tensor, places: Tensor | None = None) -> Tensor:
+    def squared_errors(
+        self, values: Tensor, observed: Tensor, starts: Tensor | None = None
+    ) -> Tensor:
         """NaN for every window and channel."""
         return torch.full_like(values[self.length - 1 :], torch.nan)

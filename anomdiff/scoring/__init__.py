@@ -1,10 +1,13 @@
-"""From denoisers to numbers a user can trust: scores, p-values, thresholds, reasons.
+"""Components of the score and their combination; tensors only.
 
-In come encoded rows and fitted denoisers, out come reconstruction errors per noise level
-(``reconstruction``) and distances to remembered rows (``memory``), both put together in
-``ensemble``; one calibrated score per row with its p-value and threshold (``calibration``),
-other thresholds (``thresholds``, ``costs``); and the share of each column (``attribution``).
+reconstruction.py   partial-noise reconstruction errors of the network
+cooccurrence.py     categories that do not go together
+ensemble.py         all components of a row: network, distances to reference rows, categories
+calibration.py      from components of rows to one score
+step_regression.py  single steps from the steps around them
+window_scores.py    the network on windows, and from components of steps to one score
 
-Imports torch, numpy and ``anomdiff.diffusion``. Separate from the detectors because a score is a
-pure function of one row and fitted numbers: the same in a notebook, a batch job and a server.
+In: encoded rows or windows and fitted denoisers. Out: errors by component, and scores. May import
+``anomdiff.reference`` and ``anomdiff.diffusion``. A score is a pure function of one row and fitted
+numbers: the same in a notebook, a batch job and a server.
 """

@@ -1,4 +1,4 @@
-"""Categories that do not go together: what single mismatches, each common enough, do not show."""
+"""Categories that do not go together, each of them common enough by itself."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,8 @@ from scipy.sparse import csr_array
 from scipy.stats import mannwhitneyu
 from torch import Tensor
 
+__all__ = ["Cooccurrence"]
+
 # Rows' worth of independence mixed into the pair frequencies; 1 to 100 measured the same.
 PRIOR_ROWS = 5.0
 # Held-out rows are broken up this many times to see how much dependence there is.
@@ -16,13 +18,13 @@ SHUFFLES = 3
 
 
 @dataclass(frozen=True)
-class Dependence:
+class Cooccurrence:
     r"""How unlikely each pair of a row's categories is, compared with independent columns.
 
     For the cells :math:`a` and :math:`b` of columns i and j the pair counts
     :math:`r_{ij} = \ln p_i(a) + \ln p_j(b) - \ln p_{ij}(a, b)`, minus their pointwise mutual
     information. A column's sum over the others stands out where it exceeds the mean of held-out
-    rows; the miss of a row is the sum over columns of the root of that excess.
+    rows; the error of a row is the sum over columns of the root of that excess.
 
     This is the closed form that a masked diffusion over categories approximates with one column
     masked and columns assumed to act on it one by one; a trained one measured worse.
@@ -33,7 +35,7 @@ class Dependence:
         :math:`r_{ij}(a, b)` for all values of all columns; 0 within a column.
     starts : int Tensor of shape (column,)
         First slot of each column.
-    usual : float Tensor of shape (column,)
+    typical : float Tensor of shape (column,)
         Mean of the sums of held-out rows.
 
     References
@@ -45,7 +47,7 @@ class Dependence:
 
     pairs: Tensor
     starts: Tensor
-    usual: Tensor
+    typical: Tensor
 
     @classmethod
     def fit(
@@ -53,8 +55,8 @@ class Dependence:
         codes: Int[Tensor, "row column"],
         held_out: Int[Tensor, "held column"],
         n_slots: Int[Tensor, "column"],
-    ) -> "Dependence":
-        """Count the pairs of training rows, and see what is usual in held-out rows.
+    ) -> "Cooccurrence":
+        """Count the pairs of training rows, and the typical sums of held-out rows.
 
         Parameters
         ----------
@@ -75,15 +77,15 @@ class Dependence:
         pairs = prior.log() - ((counts + PRIOR_ROWS * prior) / (n_rows + PRIOR_ROWS)).log()
         column = torch.arange(len(n_slots)).repeat_interleave(n_slots)
         pairs[column[:, None] == column] = 0.0
-        bare = cls(pairs, starts, torch.zeros(len(n_slots), dtype=torch.float64))
-        return cls(pairs, starts, bare._sums(held_out).mean(0))
+        counted = cls(pairs, starts, torch.zeros(len(n_slots), dtype=torch.float64))
+        return cls(pairs, starts, counted._sums(held_out).mean(0))
 
-    def misses(self, codes: Int[Tensor, "row column"]) -> Float[Tensor, "row 1"]:
-        """Sum over columns of the root of what their pairs are less likely than usual."""
-        return (self._sums(codes) - self.usual).clamp(min=0).sqrt().sum(1, keepdim=True)
+    def errors(self, codes: Int[Tensor, "row column"]) -> Float[Tensor, "row 1"]:
+        """Sum over columns of the root of what their pairs are less likely than typical."""
+        return (self._sums(codes) - self.typical).clamp(min=0).sqrt().sum(1, keepdim=True)
 
     def strength(self, held_out: Int[Tensor, "held column"], generator: torch.Generator) -> float:
-        """How well the misses tell held-out rows from rows whose columns were shuffled apart.
+        """How well the errors tell held-out rows from rows whose columns were shuffled apart.
 
         Parameters
         ----------
@@ -102,7 +104,7 @@ class Dependence:
             torch.stack([c[torch.randperm(len(c), generator=generator)] for c in held_out.T], dim=1)
             for _ in range(SHUFFLES)
         ]
-        broken, whole = self.misses(torch.cat(apart))[:, 0], self.misses(held_out)[:, 0]
+        broken, whole = self.errors(torch.cat(apart))[:, 0], self.errors(held_out)[:, 0]
         wins = mannwhitneyu(broken, whole).statistic / (len(broken) * len(whole))
         return max(0.0, 2 * float(wins) - 1)
 

@@ -1,97 +1,110 @@
-"""The ways to look at a row, put together: the network with and without noise, and the memory."""
+"""The components of a row's score, put together: network, nearest reference rows, categories."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from anomdiff.reference.nearest import Memory
-from anomdiff.scoring.reconstruction import Channel, reconstruction_errors, row_misses
+from anomdiff.reference.nearest import NearestRows
+from anomdiff.reference.reference_set import ReferenceSet
+from anomdiff.scoring.cooccurrence import Cooccurrence
+from anomdiff.scoring.reconstruction import reconstruction_errors, row_errors
+
+__all__ = ["Ensemble"]
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    r"""Channels that see different anomalies.
+    r"""Components that are sensitive to different anomalies.
 
-    The network generalises and sees how entries depend on each other; the memory knows
-    single rows and clusters that the network smooths over.
+    The network generalises and learns how entries depend on each other; the nearest reference
+    row shows single rows and clusters that the network smooths over; co-occurrence counts
+    categories that do not go together.
 
     Attributes
     ----------
-    network : list of Channel
-        Together one voice: levels without noise, then levels with noise.
-    memory : list of Memory
-        Remembered rows, one voice per view.
-    views : bool Tensor of shape (view, \*event)
-        Entries that each memory looks at.
-    factors : float Tensor of shape (\*event,)
-        What the entries of a row, in its memory's eyes, are multiplied by.
+    denoiser : nn.Module
+        Trained on the entries of the first view.
+    levels : float Tensor of shape (level,)
+        Noise levels of the network, in standard deviations.
+    noise : float Tensor of shape (level, draw, seen)
+        Noise of the entries of the first view.
+    views : bool Tensor of shape (view, coord)
+        Entries that each search compares.
+    distance_weights : float Tensor of shape (coord,)
+        What entries are multiplied by where rows are compared.
+    searches : sequence of NearestRows
+        Reference rows, one search per view.
+    cooccurrence : Cooccurrence or None
+        None where the component is missing.
     """
 
-    network: list[Channel]
-    memory: list[Memory]
+    denoiser: nn.Module
+    levels: Tensor
+    noise: Tensor
     views: Tensor
-    factors: Tensor
+    distance_weights: Tensor
+    searches: Sequence[NearestRows]
+    cooccurrence: Cooccurrence | None
 
     @classmethod
     def build(
         cls,
         denoiser: nn.Module,
-        memory: list[Memory],
-        views: Bool[Tensor, "view *event"],
-        factors: Float[Tensor, "*event"],
         levels: Float[Tensor, "level"],
-        noise: Float[Tensor, "level draw *seen"],
+        noise: Float[Tensor, "level draw seen"],
+        views: Bool[Tensor, "view coord"],
+        distance_weights: Float[Tensor, "coord"],
+        reference: ReferenceSet,
+        cooccurrence: Cooccurrence | None,
     ) -> "Ensemble":
-        r"""Set up the channels.
+        """Set up the search of every view; parameters as the attributes."""
+        rows = reference.values * distance_weights
+        searches = [
+            NearestRows(rows[:, view], scales, reference.exclude_self)
+            for view, scales in zip(views, reference.local_scales, strict=True)
+        ]
+        return cls(denoiser, levels, noise, views, distance_weights, searches, cooccurrence)
 
-        Parameters
-        ----------
-        denoiser : nn.Module
-            Trained on the entries of the first view.
-        memory : list of Memory
-            What is remembered in each view.
-        views : bool Tensor of shape (view, \*event)
-            Entries of each view.
-        factors : float Tensor of shape (\*event,)
-            What the memory's entries are multiplied by.
-        levels : float Tensor of shape (level,)
-            Noise levels of the network.
-        noise : float Tensor of shape (level, draw, \*seen)
-            Noise of the network's channel with noise.
-        """
-        clean = torch.zeros_like(noise[:, :1])
-        network = [Channel(denoiser, levels, each, views[0]) for each in (clean, noise)]
-        return cls(network, memory, views, factors)
-
-    def misses(
+    def components(
         self,
-        values: Float[Tensor, "row *event"],
-        observed: Bool[Tensor, "row *event"],
+        values: Float[Tensor, "row coord"],
+        observed: Bool[Tensor, "row coord"],
         share: Float[Tensor, "row"],
+        codes: Int[Tensor, "row column"],
     ) -> list[Float[Tensor, "row _"]]:
-        r"""How badly each voice restores each row.
+        r"""Errors of each component on each row, before calibration.
 
         Parameters
         ----------
-        values, observed : Tensor of shape (row, \*event)
+        values, observed : Tensor of shape (row, coord)
             Encoded rows, float64, and which entries are not missing.
         share : float Tensor of shape (row,)
             Share of the row that is observed.
+        codes : int Tensor of shape (row, column)
+            Categories of the row.
 
         Returns
         -------
-        misses : list of float Tensor of shape (row, level)
-            The network's, then one per view of the memory; to be calibrated.
+        components : list of float Tensor of shape (row, level)
+            The network's (noise-free levels, then noised ones), the distances in each view, and
+            the co-occurrence of categories, if there is one; larger is more anomalous.
         """
-        network = [
-            row_misses(reconstruction_errors(channel, values, observed), share)
-            for channel in self.network
+        found = [self._network(values, observed, share)]
+        for search, view in zip(self.searches, self.views, strict=True):
+            x = (values * self.distance_weights)[:, view]
+            found.append(search.distances(x, observed[:, view]) / share.sqrt()[:, None])
+        if self.cooccurrence is not None:
+            found.append(self.cooccurrence.errors(codes))
+        return found
+
+    def _network(self, values: Tensor, observed: Tensor, share: Tensor) -> Tensor:
+        """Errors of the network on noise-free and on noised rows."""
+        seen = values[:, self.views[0]], observed[:, self.views[0]]
+        parts = [
+            reconstruction_errors(self.denoiser, *seen, self.levels, noise)
+            for noise in (torch.zeros_like(self.noise[:, :1]), self.noise)
         ]
-        memory = [
-            memory.misses((values * self.factors)[:, view], observed[:, view])
-            / share.sqrt()[:, None]
-            for memory, view in zip(self.memory, self.views, strict=True)
-        ]
-        return [torch.cat(network, dim=1), *memory]
+        return torch.cat([row_errors(errors, share) for errors in parts], dim=1)

@@ -1,45 +1,23 @@
 """Partial-noise reconstruction errors: noise a row a little, denoise it in one step, measure."""
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+__all__ = ["reconstruction_errors", "row_errors"]
 
 # Denoiser calls are cut into blocks of at most this many rows: larger ones leave the CPU's caches.
 BLOCK_ROWS = 1024
 
 
-@dataclass(frozen=True)
-class Channel:
-    r"""One way to look at a row: a denoiser, the noise levels it is tried at, and the noise.
-
-    Attributes
-    ----------
-    denoiser : nn.Module
-        Called as ``denoiser(noisy, sigma, given)``, in evaluation mode.
-    levels : float Tensor of shape (level,)
-        Noise levels, in standard deviations.
-    noise : float Tensor of shape (level, draw, \*event)
-        Standard normal noise, the same for every row; zeros with one draw for the
-        noise-free channel, which asks where the denoiser would move the clean row.
-    view : bool Tensor of shape (\*event,), optional
-        Entries that the channel looks at; the denoiser then works on rows of these
-        alone, and the noise has their shape. All entries by default.
-    """
-
-    denoiser: nn.Module
-    levels: Tensor
-    noise: Tensor
-    view: Tensor | None = None
-
-
 @torch.inference_mode()
 def reconstruction_errors(
-    channel: Channel,
+    denoiser: nn.Module,
     values: Float[Tensor, "row *event"],
     observed: Bool[Tensor, "row *event"],
-) -> Float[Tensor, "row level *seen"]:
+    levels: Float[Tensor, "level"],
+    noise: Float[Tensor, "level draw *event"],
+) -> Float[Tensor, "row level *event"]:
     r"""Squared denoising error of each entry at each level, averaged over the draws.
 
     Every error is divided by :math:`\sigma^2 / (1 + \sigma^2)`, its expectation
@@ -47,19 +25,23 @@ def reconstruction_errors(
 
     Parameters
     ----------
-    channel : Channel
-        Denoiser, levels and noise.
+    denoiser : nn.Module
+        Called as ``denoiser(noisy, sigma, given)``, in evaluation mode.
     values : float Tensor of shape (row, \*event)
         Encoded rows or windows, in standard deviations; pass float64, or the
         small differences lose their digits.
     observed : bool Tensor of shape (row, \*event)
         False where the source cell is missing.
+    levels : float Tensor of shape (level,)
+        Noise levels, in standard deviations.
+    noise : float Tensor of shape (level, draw, \*event)
+        Standard normal noise, the same for every row; zeros with one draw for noise-free
+        input, which asks where the denoiser would move the clean row.
 
     Returns
     -------
-    errors : float Tensor of shape (row, level, \*seen)
-        Dimensionless, at least 0, and 0 where not observed; ``seen`` is the event,
-        or the number of entries in the channel's view.
+    errors : float Tensor of shape (row, level, \*event)
+        Dimensionless, at least 0, and 0 where not observed.
 
     Raises
     ------
@@ -71,27 +53,24 @@ def reconstruction_errors(
     Partial noising: Wyatt et al. (2022), "AnoDDPM". Level weight:
     Karras et al. (2022), table 1, :math:`\lambda(\sigma)`.
     """
-    if channel.view is not None:
-        values, observed = values[:, channel.view], observed[:, channel.view]
-    levels, noise = channel.levels.to(values), channel.noise.to(values)
+    levels, noise = levels.to(values), noise.to(values)
     if noise.shape[0] != len(levels) or noise.shape[2:] != values.shape[1:]:
         raise ValueError(
             f"noise must have shape (level, draw, *event) with {len(levels)} levels and "
             f"event shape {tuple(values.shape[1:])}; got {tuple(noise.shape)}."
         )
     rows_at_once = max(1, BLOCK_ROWS // (noise.shape[0] * noise.shape[1]))
-    blocks = values.split(rows_at_once)
-    errors = torch.cat([_errors(channel.denoiser, block, levels, noise) for block in blocks])
-    return torch.where(observed[:, None], errors, 0.0)
+    errors = [_errors(denoiser, block, levels, noise) for block in values.split(rows_at_once)]
+    return torch.where(observed[:, None], torch.cat(errors), 0.0)
 
 
-def row_misses(
+def row_errors(
     errors: Float[Tensor, "row level *event"], share: Float[Tensor, "row"]
 ) -> Float[Tensor, "row level"]:
     r"""Sum of the logarithms of a row's squared errors, as if all its entries were observed.
 
-    :math:`\sum_j \ln(1 + e_j)` hears several entries that are each a little off as well
-    as one that is far off; the plain sum would hear the furthest alone.
+    :math:`\sum_j \ln(1 + e_j)` is sensitive to several entries that are each a little off as
+    well as to one that is far off; the plain sum depends on the furthest alone.
 
     Parameters
     ----------
@@ -102,7 +81,7 @@ def row_misses(
 
     Returns
     -------
-    misses : float Tensor of shape (row, level)
+    errors : float Tensor of shape (row, level)
         At least 0.
     """
     return errors.flatten(2).log1p().sum(2) / share[:, None]

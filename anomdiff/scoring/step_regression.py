@@ -9,7 +9,9 @@ from torch.nn import functional as F
 
 from anomdiff.reference.sliding_windows import NOISE, cut_windows
 
-# Neighbours looked at on either side.
+__all__ = ["StepRegression"]
+
+# Neighbours used on either side.
 REACH = 8
 # Ridge, in variances of the channel: neighbours may be copies of each other.
 RIDGE = 1e-2
@@ -20,8 +22,8 @@ class StepRegression:
     r"""Each step from the steps around it, channel by channel.
 
     For Gaussian data this is the posterior mean of the step given its neighbours, and the limit
-    of the denoiser for a step whose noise grows while its neighbours are given. It sees what
-    windows blur: a single step that is off.
+    of the denoiser for a step whose noise grows while its neighbours are given. It is sensitive
+    to a single step that is off, which windows blur.
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ class StepRegression:
     length = 2 * REACH + 1
     # Windows that count for a step, counted from it: the one in whose middle it is.
     offsets = (-REACH, -REACH + 1)
-    noise = NOISE * REACH
+    noise_floor = NOISE * REACH
 
     @classmethod
     def fit(cls, windows: Float[Tensor, "window channel time"]) -> "StepRegression":
@@ -50,10 +52,10 @@ class StepRegression:
         return cls(weights)
 
     @torch.inference_mode()
-    def energies(
+    def squared_errors(
         self, values: Float[Tensor, "step channel"], observed: Bool[Tensor, "step channel"]
     ) -> Float[Tensor, "window channel"]:
-        """Squared miss of the middle step of each window, over the number of channels.
+        """Squared error of the middle step of each window, over the number of channels.
 
         Parameters
         ----------
@@ -64,14 +66,13 @@ class StepRegression:
 
         Returns
         -------
-        energies : float Tensor of shape (window, channel)
+        errors : float Tensor of shape (window, channel)
             NaN where an entry of the window is missing.
         """
         x, seen = cut_windows(values, observed, self.length)
-        known = seen.all(2)
-        miss = (x[:, :, REACH] - (x * self.weights).sum(2)).square() / values.shape[1]
-        return torch.where(known, miss, torch.nan)
+        errors = (x[:, :, REACH] - (x * self.weights).sum(2)).square() / values.shape[1]
+        return torch.where(seen.all(2), errors, torch.nan)
 
-    def fold(self, energies: Float[Tensor, "window channel"]) -> Float[Tensor, "step channel"]:
-        """Energy of each step; NaN at both ends."""
-        return F.pad(energies, (0, 0, REACH, REACH), value=torch.nan)
+    def fold(self, errors: Float[Tensor, "window channel"]) -> Float[Tensor, "step channel"]:
+        """Squared error of each step; NaN at both ends."""
+        return F.pad(errors, (0, 0, REACH, REACH), value=torch.nan)

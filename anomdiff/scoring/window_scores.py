@@ -1,4 +1,4 @@
-"""Windows of series: cut, judged by the network, folded back to steps, calibrated."""
+"""Scores of steps: the network's error on windows, and all components' errors put together."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anomdiff.reference.sliding_windows import Covering, blocks, by_channel, without_means
+from anomdiff.reference.sliding_windows import (
+    WindowComponent,
+    sum_by_channel,
+    window_blocks,
+    without_means,
+)
 
-# Weight of the network's voice beside the largest and the mean of the others.
+__all__ = ["NETWORK_WEIGHT", "WindowCalibration", "WindowNetwork", "without_optimism"]
+
+# Weight of the network's component beside the largest and the mean of the others.
 NETWORK_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
-class WindowNetwork(Covering):
+class WindowNetwork(WindowComponent):
     r"""How far the trained denoiser would move windows that carry no noise.
 
     Parameters
@@ -24,7 +31,7 @@ class WindowNetwork(Covering):
     length : int
         Steps of a window.
     sigma : float
-        Noise level that the denoiser is told, in standard deviations.
+        Noise level that the denoiser is given, in standard deviations.
     """
 
     denoiser: nn.Module
@@ -32,7 +39,7 @@ class WindowNetwork(Covering):
     sigma: float
 
     @torch.inference_mode()
-    def energies(
+    def squared_errors(
         self, values: Float[Tensor, "step channel"], observed: Bool[Tensor, "step channel"]
     ) -> Float[Tensor, "window channel"]:
         r"""Squared move of each window by channel, over its expectation on Gaussian data.
@@ -46,56 +53,56 @@ class WindowNetwork(Covering):
 
         Returns
         -------
-        energies : float Tensor of shape (window, channel)
-            As of ``WindowMemory.energies``.
+        errors : float Tensor of shape (window, channel)
+            As of ``WindowBank.squared_errors``.
         """
         found = []
         scale = self.sigma**2 / (1 + self.sigma**2)
-        for _, windows, seen in blocks(values, observed, self.length):
+        for _, windows, seen in window_blocks(values, observed, self.length):
             x = without_means(windows, seen)
             level = x.new_full((len(x),), self.sigma)
             moved = self.denoiser(x, level, torch.zeros_like(seen)) - x
-            found.append(by_channel(torch.where(seen, moved, 0.0).square() / scale, seen))
+            found.append(sum_by_channel(torch.where(seen, moved, 0.0).square() / scale, seen))
         return torch.cat(found)
 
 
 def without_optimism(
-    folded: Float[Tensor, "voice step channel"], fresh: Bool[Tensor, "step"]
-) -> Float[Tensor, "voice step channel"]:
-    """Scale the network's energies of steps it was trained on up to those of steps it was not.
+    errors: Float[Tensor, "component step channel"], held_out: Bool[Tensor, "step"]
+) -> Float[Tensor, "component step channel"]:
+    """Scale the network's errors on steps it was trained on up to those on steps it was not.
 
-    A network restores what it was trained on better than what is new. The remembered windows need
-    no such factor: those that overlap a step do not vouch for it.
+    A network restores what it was trained on better than what is new. The reference windows need
+    no such factor: those that overlap a step are not compared with it.
 
     Parameters
     ----------
-    folded : float Tensor of shape (voice, step, channel)
-        Folded energies of training steps, NaN where unknown; the last voice is the network.
-    fresh : bool Tensor of shape (step,)
+    errors : float Tensor of shape (component, step, channel)
+        Errors of training steps, NaN where missing; the last component is the network.
+    held_out : bool Tensor of shape (step,)
         Steps that the network was not trained on; nothing is scaled if there are none.
 
     Returns
     -------
-    folded : float Tensor of shape (voice, step, channel)
-        The same, the last voice multiplied by the ratio of mean energies, at least 1, where not
-        fresh.
+    errors : float Tensor of shape (component, step, channel)
+        The same, the last component multiplied by the ratio of mean errors, at least 1, where
+        not held out.
     """
-    energies = folded[-1].sum(1)
-    seen, unseen = energies[~fresh].nanmean(), energies[fresh].nanmean()
+    network = errors[-1].sum(1)
+    seen, unseen = network[~held_out].nanmean(), network[held_out].nanmean()
     ratio = unseen / seen
     if not ratio.isfinite() or ratio < 1:
-        return folded
-    scaled = torch.where(fresh[:, None], folded[-1], ratio * folded[-1])
-    return torch.cat([folded[:-1], scaled[None]])
+        return errors
+    scaled = torch.where(held_out[:, None], errors[-1], ratio * errors[-1])
+    return torch.cat([errors[:-1], scaled[None]])
 
 
 @dataclass(frozen=True)
 class WindowCalibration:
-    """What folded energies of normal steps are like, voice by voice; the last is the network.
+    """What errors of normal steps are like, component by component; the last is the network.
 
     Parameters
     ----------
-    mean, spread : float Tensor of shape (voice,)
+    mean, spread : float Tensor of shape (component,)
         Location and scale.
     """
 
@@ -104,52 +111,52 @@ class WindowCalibration:
 
     @classmethod
     def fit(
-        cls, folded: Float[Tensor, "voice step channel"], noise: list[float]
+        cls, errors: Float[Tensor, "component step channel"], noise_floors: list[float]
     ) -> "WindowCalibration":
-        """Calibrate on the folded energies of normal steps; NaN where unknown.
+        """Calibrate on the errors of normal steps; NaN where missing.
 
         Parameters
         ----------
-        folded : float Tensor of shape (voice, step, channel)
-            Folded energies.
-        noise : list of float
-            Energy below which differences are noise, by voice.
+        errors : float Tensor of shape (component, step, channel)
+            Errors folded back to steps.
+        noise_floors : list of float
+            Error below which differences are noise, by component.
         """
-        totals = [total[~total.isnan()] for total in folded.sum(2)]
-        # A voice that no step of training was long enough for has nothing to say.
+        totals = [total[~total.isnan()] for total in errors.sum(2)]
+        # A component that no segment of training was long enough for is missing.
         mean = torch.stack([t.mean() if len(t) else t.new_zeros(()) for t in totals])
         spread = torch.stack([t.std(correction=0) if len(t) else t.new_ones(()) for t in totals])
-        return cls(mean, spread + torch.tensor(noise, dtype=spread.dtype))
+        return cls(mean, spread + torch.tensor(noise_floors, dtype=spread.dtype))
 
     def score(
-        self, folded: Float[Tensor, "voice step channel"]
+        self, errors: Float[Tensor, "component step channel"]
     ) -> tuple[Float[Tensor, "step"], Float[Tensor, "step channel"]]:
-        """Score each step, and say how much of it each channel is to blame for.
+        """Score each step, and say how much of it each channel contributes.
 
-        A score is half the network's standardised energy, plus the largest of the others, plus
-        their mean: the largest lets the length speak that fits an anomaly, the mean steadies it.
+        A score is half the network's standardised error, plus the largest of the others, plus
+        their mean: the largest is that of the length that fits an anomaly, the mean steadies it.
 
         Parameters
         ----------
-        folded : float Tensor of shape (voice, step, channel)
-            Folded energies, NaN where unknown.
+        errors : float Tensor of shape (component, step, channel)
+            Errors folded back to steps, NaN where missing.
 
         Returns
         -------
         scores : float Tensor of shape (step,)
-            About 0 for normal steps, and where nothing is known.
-        blame : float Tensor of shape (step, channel)
-            What each channel's energy adds to the score; over channels it sums up to the score,
-            but for a constant that a step without any energy would get.
+            About 0 for normal steps, and where everything is missing.
+        contributions : float Tensor of shape (step, channel)
+            What each channel's error adds to the score; over channels they sum up to the score,
+            but for a constant that a step without any error would get.
         """
-        standard = (folded.sum(2) - self.mean[:, None]) / self.spread[:, None]
+        standard = (errors.sum(2) - self.mean[:, None]) / self.spread[:, None]
         known = ~standard.isnan()
-        memories = torch.where(known, standard, -torch.inf)[:-1]
+        others = torch.where(known, standard, -torch.inf)[:-1]
         weights = known.to(standard)
         weights[:-1] /= weights[:-1].sum(0).clamp(min=1)
-        weights[:-1] += F.one_hot(memories.argmax(0), len(memories)).T
+        weights[:-1] += F.one_hot(others.argmax(0), len(others)).T
         weights[-1] *= NETWORK_WEIGHT
         weights = torch.where(known, weights, 0.0)
         scores = (weights * standard.nan_to_num(0.0)).sum(0)
-        per_energy = (weights / self.spread[:, None])[:, :, None]
-        return scores, (per_energy * folded.nan_to_num(0.0)).sum(0)
+        per_error = (weights / self.spread[:, None])[:, :, None]
+        return scores, (per_error * errors.nan_to_num(0.0)).sum(0)

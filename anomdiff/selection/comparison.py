@@ -1,6 +1,6 @@
-"""Whether a challenger may take the champion's place: evidence of both, a rule, and a verdict.
+"""Whether a challenger may replace the champion: evidence of both, a rule, and a verdict.
 
-Nothing here knows MLflow: the verdict is a function of numbers, and `registry.promote` acts on it.
+The verdict is a function of numbers alone.
 """
 
 import time
@@ -13,9 +13,10 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.metrics.detection import auroc, average_precision
 from anomdiff.selection.criteria import likelihood, separation
+
+__all__ = ["Evidence", "PromotionRule", "Verdict", "gather", "promotion_verdict"]
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class Evidence:
     Attributes
     ----------
     columns : tuple of str
-        Columns that it looks at.
+        Columns that it judges.
     rows, alarms : int
         Rows that are not known to be anomalies, and alarms among them.
     alpha : float
-        Share of alarms that it promises.
+        Share of alarms among normal rows that it is set to.
     seconds_per_row : float
         Time to score a row within a batch.
     validation_loss, separation : float or None
@@ -74,14 +75,14 @@ class PromotionRule:
     validation_loss : float
         Largest rise, as a share, where labels are not known and the columns are the same.
     alarm_rate : float
-        Largest distance of the alarm rate from alpha, as a share of alpha. More is forgiven if
-        chance explains it, or if it is no further off than the champion's, within this share.
+        Largest distance of the alarm rate from alpha, as a share of alpha. More is allowed if
+        chance explains it, or if the champion's is as far off, within this share.
     level : float
-        Chance, by binomial test, below which a distance is no accident.
+        p-value of a binomial test below which chance does not explain the alarm rate.
     latency : float
-        How many times the champion's time per row is fine.
+        Largest time per row, as a multiple of the champion's.
     lose_columns : bool
-        Whether it may do without columns that the champion looks at.
+        Whether it may lack columns that the champion judges.
     """
 
     average_precision: float = 0.01
@@ -95,14 +96,14 @@ class PromotionRule:
 
 
 class Verdict(NamedTuple):
-    """What a rule says.
+    """What a rule decides.
 
     Attributes
     ----------
     promote : bool
-        Whether the challenger may take over: nothing speaks against it.
+        Whether the challenger may replace the champion: no check failed.
     passed, failed : tuple of str
-        Sentences that speak for and against it.
+        A sentence for each check.
     """
 
     promote: bool
@@ -111,19 +112,19 @@ class Verdict(NamedTuple):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What decided."""
+        """Sentences of the checks that decided."""
         return self.passed if self.promote else self.failed
 
 
 def promotion_verdict(
     champion: Evidence | None, challenger: Evidence, rule: PromotionRule | None = None
 ) -> Verdict:
-    """Say whether a challenger may take over, and why.
+    """Decide whether a challenger may replace the champion, and say why.
 
     Parameters
     ----------
     champion : Evidence or None
-        None if there is none: the challenger then only has to keep its own promises.
+        None if there is none: then only the challenger's alarm rate is checked.
     challenger : Evidence
         On the same rows.
     rule : PromotionRule, optional
@@ -132,7 +133,7 @@ def promotion_verdict(
     Returns
     -------
     verdict : Verdict
-        A measure that is not known of both says nothing.
+        A measure that is not known of both is not checked.
     """
     checks = list(_checks(champion, challenger, rule or PromotionRule()))
     passed = tuple(sentence for good, sentence in checks if good)
@@ -154,14 +155,19 @@ def gather(
     labels : int array of shape (row,), optional
         1 for an anomaly, 0 for a normal row, -1 where it is not known.
 
+    Returns
+    -------
+    evidence : Evidence
+        Alarms are counted among the rows that are not known to be anomalies.
+
     Raises
     ------
     ValueError
         If the data cannot be used, or all rows are anomalies.
     """
     labels = np.full(len(frame), -1) if labels is None else np.asarray(labels)
-    harmless = labels != 1
-    if not harmless.any():
+    normal = labels != 1
+    if not normal.any():
         raise ValueError(f"need normal rows; all {len(frame)} rows are labelled as anomalies.")
     detector.score_frame(frame.head(100))  # the first call is slower
     start = time.perf_counter()
@@ -169,9 +175,9 @@ def gather(
     seconds = time.perf_counter() - start
     known = labels >= 0
     return Evidence(
-        columns=_columns(detector),
-        rows=int(harmless.sum()),
-        alarms=int(scored["is_anomaly"].to_numpy()[harmless].sum()),
+        columns=_judged_columns(detector),
+        rows=int(normal.sum()),
+        alarms=int(scored["is_anomaly"].to_numpy()[normal].sum()),
         alpha=detector.alpha,
         seconds_per_row=seconds / len(frame),
         **_unlabelled(detector, frame),
@@ -179,19 +185,21 @@ def gather(
     )
 
 
-def _checks(champion, challenger: Evidence, rule: PromotionRule) -> Iterator[tuple[bool, str]]:
-    """Every question that a rule asks: whether the answer is good, and the answer."""
-    yield _alarms(champion, challenger, rule)
+def _checks(
+    champion: Evidence | None, challenger: Evidence, rule: PromotionRule
+) -> Iterator[tuple[bool, str]]:
+    """Every check of a rule: whether it passed, and a sentence."""
+    yield _check_alarm_rate(champion, challenger, rule)
     if champion is None:
         yield True, "there is no champion"
         return
     labelled = None not in (champion.average_precision, challenger.average_precision)
     names = ("average_precision", "auroc") if labelled else ("separation",)
     for name in names:
-        yield from _drop(name, champion, challenger, getattr(rule, name))
+        yield from _check_fall(name, champion, challenger, getattr(rule, name))
     same_columns = set(champion.columns) == set(challenger.columns)
     if not labelled and same_columns:
-        yield from _rise(champion.validation_loss, challenger.validation_loss, rule.validation_loss)
+        yield from _check_loss(champion, challenger, rule.validation_loss)
     lost = sorted(set(champion.columns) - set(challenger.columns))
     if lost:
         yield rule.lose_columns, f"columns {lost} are lost"
@@ -199,43 +207,48 @@ def _checks(champion, challenger: Evidence, rule: PromotionRule) -> Iterator[tup
     yield factor <= rule.latency, f"a row takes {factor:.2f} times the champion's time"
 
 
-def _alarms(champion, challenger: Evidence, rule: PromotionRule) -> tuple[bool, str]:
-    """Whether the alarm rate is what alpha promises."""
+def _check_alarm_rate(
+    champion: Evidence | None, challenger: Evidence, rule: PromotionRule
+) -> tuple[bool, str]:
+    """Whether the alarm rate is near alpha, by the rule, by chance or as the champion's is."""
     rate, alpha = challenger.alarm_rate, challenger.alpha
     near = abs(rate - alpha) <= rule.alarm_rate * alpha
     chance = binomtest(challenger.alarms, challenger.rows, alpha).pvalue >= rule.level
     # Where recent rows hold anomalies, or have drifted, no alarm rate is near alpha.
-    room = np.log1p(rule.alarm_rate)
-    nearer = champion is not None and _off(challenger) <= _off(champion) + room
+    allowed = np.log1p(rule.alarm_rate)
+    nearer = champion is not None and _off_alpha(challenger) <= _off_alpha(champion) + allowed
     beside = "" if champion is None else f", the champion's is {champion.alarm_rate:.2%}"
     return near or chance or nearer, f"alarm rate {rate:.2%} at alpha {alpha:.2%}{beside}"
 
 
-def _off(evidence: Evidence) -> float:
-    """Distance of the alarm rate from alpha, as a factor either way."""
+def _off_alpha(evidence: Evidence) -> float:
+    """Distance of the alarm rate from alpha, as the logarithm of their ratio."""
     return abs(np.log(max(evidence.alarm_rate, 1e-9) / evidence.alpha))
 
 
-def _drop(name: str, champion, challenger, allowed: float) -> Iterator[tuple[bool, str]]:
+def _check_fall(
+    name: str, champion: Evidence, challenger: Evidence, allowed: float
+) -> Iterator[tuple[bool, str]]:
     before, now = getattr(champion, name), getattr(challenger, name)
     if before is not None and now is not None:
         yield now >= before - allowed, f"{name.replace('_', ' ')} {now:.3f} after {before:.3f}"
 
 
-def _rise(before: float | None, now: float | None, allowed: float) -> Iterator[tuple[bool, str]]:
+def _check_loss(
+    champion: Evidence, challenger: Evidence, allowed: float
+) -> Iterator[tuple[bool, str]]:
+    before, now = champion.validation_loss, challenger.validation_loss
     if before is not None and now is not None:
-        yield now <= before * (1 + allowed), f"held-out loss {now:.3f} after {before:.3f}"
+        yield now <= before * (1 + allowed), f"validation loss {now:.3f} after {before:.3f}"
 
 
-def _columns(detector: DiffusionDetector) -> tuple[str, ...]:
-    """Names of what a detector looks at."""
-    if isinstance(detector, TimeSeriesDetector):
-        return tuple(map(str, detector.encoder_.names))
-    return tuple(map(str, detector.columns_))
+def _judged_columns(detector: DiffusionDetector) -> tuple[str, ...]:
+    model = detector.model_
+    return tuple(map(str, model.columns if detector.unit == "row" else model.names))
 
 
 def _unlabelled(detector: DiffusionDetector, frame: pd.DataFrame) -> dict[str, float | None]:
-    """Loss and separation; None where there are too few rows for them."""
+    """Validation loss and separation; None where there are too few rows for them."""
     found: dict[str, float | None] = {"validation_loss": None, "separation": None}
     try:
         found["validation_loss"] = -likelihood(detector, frame)
@@ -246,7 +259,7 @@ def _unlabelled(detector: DiffusionDetector, frame: pd.DataFrame) -> dict[str, f
 
 
 def _labelled(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """Quality against the labels; nothing where these are all the same."""
+    """Measures against the labels; none where these are all the same."""
     if len(np.unique(labels)) < 2:
         return {}
     return {

@@ -1,1 +1,12 @@
-"""Room."""
+"""From scores to p-values and thresholds; numpy only, and usable without a detector.
+
+conformal.py      p-values, also under covariate shift, and the threshold that flags the same rows
+fdr.py            flags of a batch of which at most a given share is expected to be false
+extreme_value.py  alarms rarer than calibration rows can show
+budget.py         at most so many alarms a day
+cost.py           the least expected cost, and what analysts' verdicts say
+checks.py         what scores, weights and shares have to be like
+
+In: scores (larger is more anomalous; a row is flagged where ``score > threshold``). Out: flags,
+p-values, thresholds. May import numpy and scipy.
+"""

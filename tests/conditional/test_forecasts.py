@@ -1,38 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import anomdiff
 from anomdiff import TimeSeriesDetector
-from anomdiff.conditional.forecaster import Futures
 from tests.series import autoregression, panel, waves
-
-QUICK = {
-    "max_iter": 5,
-    "width": 16,
-    "n_blocks": 1,
-    "window_lengths": (8, 32, 64),
-    "random_state": 0,
-}
-
-
-@pytest.fixture(scope="module")
-def wide():
-    """A detector of one series; do not change it."""
-    return TimeSeriesDetector(**QUICK).fit(waves(800, seed=0))
-
-
-@pytest.fixture(scope="module")
-def long():
-    """A detector of a panel; do not change it."""
-    return TimeSeriesDetector(series="host", time="time", **QUICK).fit(panel(400, seed=0))
-
-
-def wave_windows(n=300, length=48, scale=1.0):
-    steps = torch.arange(n)[:, None] + torch.arange(length)
-    noise = torch.randn(n, 1, length, generator=torch.Generator().manual_seed(0))
-    return scale * (torch.sin(steps / 4)[:, None] + 0.1 * noise).double(), torch.arange(n)
+from tests.settings import TINY, TINY_LONG
 
 
 def test_a_forecast_of_waves_is_nearer_than_their_noise_is_large(wide):
@@ -71,7 +44,7 @@ def test_each_series_is_forecast_in_its_own_units(long):
 )
 def test_times_go_on_a_median_step_apart(index, first):
     frame = waves(100, seed=0).set_index(index)
-    detector = TimeSeriesDetector(**QUICK | {"window_lengths": (8,)}).fit(frame)
+    detector = TimeSeriesDetector(**TINY, window_lengths=(8,)).fit(frame)
 
     times = detector.forecast(frame, 3, n_draws=2)["time"].unique()
 
@@ -81,8 +54,8 @@ def test_times_go_on_a_median_step_apart(index, first):
 
 def test_whole_numbers_of_time_stay_whole_and_rows_in_order_have_none():
     frame = waves(100, seed=0).assign(t=np.arange(0, 500, 5))
-    numbered = TimeSeriesDetector(time="t", **QUICK | {"window_lengths": (8,)}).fit(frame)
-    ordered = TimeSeriesDetector(**QUICK | {"window_lengths": (8,)}).fit(frame.to_numpy())
+    numbered = TimeSeriesDetector(time="t", **TINY, window_lengths=(8,)).fit(frame)
+    ordered = TimeSeriesDetector(**TINY, window_lengths=(8,)).fit(frame.to_numpy())
 
     assert numbered.forecast(frame, 2)["t"].unique().tolist() == [500, 505]
     assert "time" not in ordered.forecast(frame.to_numpy(), 2)
@@ -141,18 +114,19 @@ def test_draws_depend_on_the_seed_alone_and_survive_a_round_trip(wide, tmp_path)
 
 
 def test_a_detector_that_is_fitted_again_forecasts_the_new_data():
-    detector = TimeSeriesDetector(**QUICK).fit(waves(300, seed=0))
+    detector = TimeSeriesDetector(**TINY_LONG).fit(waves(300, seed=0))
     detector.forecast(waves(100, seed=1), 8)
     other = waves(300, seed=0) ** 2
 
     again = detector.fit(other).forecast(other, 8)
 
-    pd.testing.assert_frame_equal(again, TimeSeriesDetector(**QUICK).fit(other).forecast(other, 8))
+    fresh = TimeSeriesDetector(**TINY_LONG).fit(other)
+    pd.testing.assert_frame_equal(again, fresh.forecast(other, 8))
 
 
 def test_four_of_five_autoregressive_steps_fall_between_the_tenths():
     process = autoregression(3000, seed=0)
-    detector = TimeSeriesDetector(**QUICK).fit(process[:1500])
+    detector = TimeSeriesDetector(**TINY_LONG).fit(process[:1500])
 
     inside = []
     for end in range(1600, 2900, 20):
@@ -209,98 +183,3 @@ def test_what_is_no_forecast_is_refused(wide, arguments, message):
 def test_what_is_no_event_is_refused(wide, event, message):
     with pytest.raises(ValueError, match=message):
         wide.risk(waves(100, seed=1), event, 4)
-
-
-def test_shares_are_a_mixture_and_misses_are_what_is_left():
-    futures = Futures.fit(*wave_windows(), horizon=16)
-
-    assert (futures.shares >= 0).all()
-    torch.testing.assert_close(futures.shares.sum(0), torch.ones(1, 16, dtype=torch.float64))
-    assert futures.misses.std() < 0.15  # the noise is 0.1
-    assert abs(futures.misses.mean()) < 0.03
-
-
-def test_a_forecast_scales_and_moves_with_its_data():
-    one, ten = (Futures.fit(*wave_windows(scale=s), horizon=16) for s in (1.0, 10.0))
-    past = wave_windows()[0][:5, :, 3:35]
-    nothing = torch.zeros(0, 1, dtype=torch.float64)
-
-    ahead = one.centre(past, nothing)
-
-    torch.testing.assert_close(ten.centre(10 * past + 7, nothing), 10 * ahead + 7)
-
-
-def with_holes(frame, seed=0, length=12):
-    """Remove a block of every channel in each hundred steps, and some single cells."""
-    rng = np.random.default_rng(seed)
-    missing = rng.random(frame.shape) < 0.02
-    for channel in range(frame.shape[1]):
-        for start in range(0, len(frame), 100):
-            at = start + rng.integers(0, 100 - length)
-            missing[at : at + length, channel] = True
-    return frame.mask(missing), missing
-
-
-def test_missing_steps_of_waves_are_filled_nearly_as_well_as_noise_allows(wide):
-    whole = waves(400, seed=1)
-    holed, missing = with_holes(whole)
-
-    filled = wide.impute(holed)
-
-    assert filled.notna().all(axis=None)
-    pd.testing.assert_frame_equal(filled.mask(missing), holed)
-    assert (filled - whole).to_numpy()[missing].std() < 0.1  # the noise of what is missing is 0.05
-    assert (holed.interpolate() - whole).to_numpy()[missing].std() > 0.5
-
-
-def test_draws_of_missing_steps_spread_around_their_mean(wide):
-    whole = waves(400, seed=1)
-    holed, missing = with_holes(whole)
-
-    draws = wide.impute(holed, n_draws=100)
-
-    assert draws.index.names[0] == "draw"
-    cells = draws.to_numpy().reshape(100, *whole.shape)
-    low, high = np.quantile(cells, [0.1, 0.9], axis=0)
-    inside = (whole.to_numpy() >= low) & (whole.to_numpy() <= high)
-    assert 0.65 < inside[missing].mean() < 0.9
-    assert (np.ptp(cells, axis=0)[~missing] == 0).all()
-    pd.testing.assert_frame_equal(wide.impute(holed, n_draws=100), draws)
-
-
-def test_a_series_is_filled_from_itself_alone_and_keeps_its_order(long):
-    frame = panel(120, seed=3)
-    frame.loc[[30, 31, 150], "slow"] = np.nan
-    order = np.random.default_rng(0).permutation(len(frame))
-
-    filled = long.impute(frame)
-
-    own = (frame["host"] == "a").to_numpy()
-    pd.testing.assert_frame_equal(long.impute(frame[own]), filled[own])
-    pd.testing.assert_frame_equal(long.impute(frame.iloc[order]), filled.iloc[order])
-    assert filled["host"].equals(frame["host"])
-
-
-def test_a_silent_channel_is_told_by_the_others(wide):
-    whole = waves(200, seed=1)
-    holed = whole.assign(echo=whole["echo"].where(np.arange(200) < 100))
-
-    filled = wide.impute(holed)
-
-    miss = (filled["echo"] - whole["echo"])[100:].std()
-    assert miss < 0.3 * whole["echo"].std()
-
-
-@pytest.mark.parametrize("n_rows", [5, 20])
-def test_short_series_and_series_without_gaps_can_be_filled_too(wide, n_rows):
-    whole = waves(n_rows, seed=1)
-    holed = whole.copy()
-    holed.iloc[3, 0] = np.nan
-
-    assert wide.impute(holed).notna().all(axis=None)
-    pd.testing.assert_frame_equal(wide.impute(whole), whole)
-
-
-def test_the_number_of_draws_is_checked(wide):
-    with pytest.raises(ValueError, match="n_draws of at least 1, or None; got 0"):
-        wide.impute(waves(50, seed=1), n_draws=0)

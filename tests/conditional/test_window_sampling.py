@@ -9,23 +9,16 @@ from sklearn.model_selection import cross_val_score
 import anomdiff
 from anomdiff import TimeSeriesDetector
 from anomdiff.conditional.window_sampling import with_levels
-from anomdiff.reference.window_bank import WindowMemory
+from anomdiff.diffusion.noise import seeded
+from anomdiff.reference.window_bank import WindowBank
 from tests.series import autoregression, panel, waves
-
-QUICK = {"max_iter": 5, "width": 16, "n_blocks": 1, "window_lengths": (8, 32), "random_state": 0}
+from tests.settings import TINY_LONG
 
 
 @pytest.fixture(scope="module")
 def wide():
     """A detector of one series; do not change it."""
-    return TimeSeriesDetector(**QUICK).fit(waves(1500, seed=0))
-
-
-@pytest.fixture(scope="module")
-def process():
-    """A detector of a stationary process and the process; do not change it."""
-    values = autoregression(4000, seed=0)
-    return TimeSeriesDetector(**QUICK).fit(values[:3000]), values
+    return TimeSeriesDetector(**TINY_LONG).fit(waves(1500, seed=0))
 
 
 def cut(values, length=32):
@@ -86,8 +79,8 @@ def test_draws_have_the_marginals_and_dependencies_of_training(wide, process):
         assert ks_2samp(drawn[name], frame[name]).statistic < 0.06
     np.testing.assert_allclose(drawn[channels].corr(), frame.corr(), atol=0.05)
     assert np.ptp(drawn["slow"]) <= np.ptp(frame["slow"]) + 1e-5
-    memory = np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1]
-    assert memory == pytest.approx(0.6, abs=0.1)  # somewhat rougher than the process
+    lagged = np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1]
+    assert lagged == pytest.approx(0.6, abs=0.1)  # somewhat rougher than the process
 
 
 def test_a_classifier_hardly_tells_draws_from_unseen_windows(process):
@@ -104,7 +97,7 @@ def test_a_classifier_hardly_tells_draws_from_unseen_windows(process):
 
 def test_draws_are_laid_out_as_the_detector_was_fitted_and_score_as_normal():
     frame = panel(600, seed=0).assign(on=np.arange(1200) % 2)
-    detector = TimeSeriesDetector(series="host", time="time", **QUICK).fit(frame)
+    detector = TimeSeriesDetector(series="host", time="time", **TINY_LONG).fit(frame)
 
     drawn = detector.sample(30, random_state=0)
 
@@ -123,11 +116,11 @@ def test_draws_are_laid_out_as_the_detector_was_fitted_and_score_as_normal():
 def test_levels_are_found_again_from_windows_that_overlap(kept):
     series = autoregression(600, seed=2, memory=0.99)
     series = torch.from_numpy((series - series.mean()) / series.std())
-    places = torch.nonzero(torch.rand(569, generator=torch.Generator().manual_seed(0)) < kept)[:, 0]
-    windows = series.unfold(0, 32, 1)[places]
-    memory = WindowMemory(32, (windows - windows.mean(2, keepdim=True)).flatten(1), places)
+    starts = torch.nonzero(torch.rand(569, generator=seeded(0)) < kept)[:, 0]
+    windows = series.unfold(0, 32, 1)[starts]
+    bank = WindowBank(32, (windows - windows.mean(2, keepdim=True)).flatten(1), starts)
 
-    found = with_levels(memory, 1, torch.Generator())
+    found = with_levels(bank, 1, torch.Generator())
 
     off = (found - windows).flatten()
     assert off.std() < 1e-6  # the level of all is known but for the ends

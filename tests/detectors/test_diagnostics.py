@@ -3,9 +3,11 @@ import pandas as pd
 import pytest
 
 from anomdiff import TabularDetector, TimeSeriesDetector
+from anomdiff.detectors import diagnostics
 from tests.series import waves
+from tests.settings import TINY_NETWORK
 
-QUICK = {"width": 32, "n_blocks": 1, "random_state": 0, "progress": False}
+QUICK = {**TINY_NETWORK, "width": 32}
 
 
 def rows(n, seed, shift=0.0):
@@ -65,7 +67,7 @@ def test_a_network_too_large_for_its_rows_is_told():
 def test_samples_that_lack_a_dependence_are_told(detector, monkeypatch):
     apart = rows(2000, seed=3)
     apart["b"] = np.random.default_rng(4).permutation(apart["b"])
-    monkeypatch.setattr(TabularDetector, "sample", lambda self, n, **_: apart[:n])
+    monkeypatch.setattr(diagnostics, "sample_rows", lambda model, n, *_: apart[:n])
 
     found = findings(detector)
 

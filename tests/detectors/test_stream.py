@@ -4,25 +4,24 @@ import pytest
 
 from anomdiff import TimeSeriesDetector
 from tests.series import panel, waves
-
-QUICK = {"max_iter": 20, "width": 16, "n_blocks": 1, "window_lengths": (4, 8), "random_state": 0}
+from tests.settings import TINY_SERIES
 
 
 @pytest.fixture(scope="module")
 def fitted_wide():
-    return TimeSeriesDetector(alpha=0.1, **QUICK).fit(waves(400, seed=0))
+    return TimeSeriesDetector(alpha=0.1, **TINY_SERIES).fit(waves(400, seed=0))
 
 
 @pytest.fixture(scope="module")
 def fitted_long():
     settings = {"series": "host", "time": "time", "alpha": 0.1}
-    return TimeSeriesDetector(**settings, **QUICK).fit(panel(200, seed=0))
+    return TimeSeriesDetector(**settings, **TINY_SERIES).fit(panel(200, seed=0))
 
 
 @pytest.fixture(scope="module")
 def fitted_uneven():
     """A detector with one window far longer than the others, which then wait for their turn."""
-    settings = QUICK | {"window_lengths": (4, 8, 16, 32, 60), "network_length": 16}
+    settings = TINY_SERIES | {"window_lengths": (4, 8, 16, 32, 60), "network_length": 16}
     return TimeSeriesDetector(alpha=0.1, **settings).fit(waves(400, seed=0))
 
 
@@ -161,7 +160,7 @@ def test_rows_may_share_a_label(long, at_once):
 
 def test_arrays_are_numbered(fitted_wide):
     rows = waves(300, seed=0).to_numpy()
-    detector = TimeSeriesDetector(**QUICK).fit(rows)
+    detector = TimeSeriesDetector(**TINY_SERIES).fit(rows)
 
     assert_same(stream(detector, rows[:60], at_once=3), detector.score_frame(rows[:60]))
 
@@ -201,11 +200,11 @@ def test_memory_is_bounded(wide):
     for step in range(len(frame)):
         wide.score_next(frame[step : step + 1])
 
-        (stream,) = wide._streams.streams.values()
+        (stream,) = wide.stream_.streams.values()
         assert len(stream.steps) <= longest
         assert len(stream.waiting) == min(step + 1, longest - 1)
-        for each in stream.voices:
-            assert len(each.energies) < longest + each.voice.length + each.at_once
+        for each in stream.components:
+            assert len(each.errors) < longest + each.component.length + each.at_once
 
 
 def test_nothing_final_is_a_frame_without_rows(wide, long):
@@ -219,7 +218,7 @@ def test_nothing_final_is_a_frame_without_rows(wide, long):
 
 def test_a_new_fit_begins_new_streams():
     frame = waves(100, seed=0)
-    detector = TimeSeriesDetector(**QUICK).fit(frame)
+    detector = TimeSeriesDetector(**TINY_SERIES).fit(frame)
     detector.score_next(frame[:10])
 
     detector.fit(frame)

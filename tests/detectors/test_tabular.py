@@ -8,9 +8,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from anomdiff import TabularDetector
+from tests.settings import TINY
 from tests.tables import mixed_table
-
-QUICK = {"max_iter": 20, "width": 16, "n_blocks": 1, "random_state": 0}
 
 
 def scores(detector, frame):
@@ -67,7 +66,7 @@ def test_a_score_does_not_depend_on_the_number_of_threads(fitted):
 
 
 def test_the_same_seed_gives_the_same_model(table):
-    first, again = (TabularDetector(**QUICK).fit(table) for _ in range(2))
+    first, again = (TabularDetector(**TINY).fit(table) for _ in range(2))
 
     np.testing.assert_array_equal(scores(first, table), scores(again, table))
     assert first.threshold_ == again.threshold_
@@ -128,7 +127,7 @@ def test_missing_cells_are_scored(fitted):
 
 def test_normal_rows_raise_alarms_at_about_alpha():
     frame = mixed_table(4000, seed=6)
-    detector = TabularDetector(alpha=0.1, **QUICK).fit(frame[:2000])
+    detector = TabularDetector(alpha=0.1, **TINY).fit(frame[:2000])
 
     rate = detector.score_frame(frame[2000:])["is_anomaly"].mean()
 
@@ -142,10 +141,10 @@ def test_columns_that_go_together_are_learned_and_shuffled_cells_found():
     letters = np.array(list("abcdef"))[rng.integers(6, size=(1500, 1))]
     frame = pd.DataFrame(np.repeat(letters, 5, axis=1), columns=list("vwxyz"))
     noisy = frame.mask(rng.random(frame.shape) < 0.1, "a")
-    detector = TabularDetector(**QUICK).fit(noisy[:1000])
+    detector = TabularDetector(**TINY).fit(noisy[:1000])
     apart = noisy[1000:].apply(lambda column: rng.permutation(column))
 
-    assert detector.dependence_ is not None
+    assert detector.model_.ensemble.cooccurrence is not None
     together = np.r_[scores(detector, noisy[1000:]), scores(detector, apart)]
     assert roc_auc_score(np.repeat([0, 1], 500), together) > 0.95
 
@@ -156,7 +155,7 @@ def test_screening_finds_a_clump_of_anomalies_among_the_rows_fitted_to(n):
     normal = rng.normal(size=(n, 3))
     clump = rng.normal(size=(n // 30, 3)) * 0.05 + 4
     rows = np.r_[clump, normal]
-    detector = TabularDetector(**QUICK)
+    detector = TabularDetector(alpha=0.05, **TINY)
 
     scored = detector.screen(rows)
 
@@ -170,15 +169,15 @@ def test_contaminated_training_rows_are_not_learned():
     rows = np.r_[rng.normal(size=(500, 3)), rng.normal(size=(40, 3)) * 0.05 + 4]
     new = rng.normal(size=(200, 3)) * 0.05 + 4
 
-    trusting = TabularDetector(**QUICK).fit(rows)
-    careful = TabularDetector(**QUICK, trim_fraction=0.1).fit(rows)
+    trusting = TabularDetector(alpha=0.05, **TINY).fit(rows)
+    careful = TabularDetector(alpha=0.05, trim_fraction=0.1, **TINY).fit(rows)
 
     assert (careful.predict(new) == -1).mean() > 0.9
     assert (trusting.predict(new) == -1).mean() < 0.5
 
 
 def test_a_resumed_fit_equals_an_uninterrupted_one(table, tmp_path):
-    settings = {**QUICK, "max_iter": 250}
+    settings = {**TINY, "max_iter": 250}
     path = tmp_path / "training.safetensors"
 
     class Stop(Exception):
@@ -212,7 +211,7 @@ def test_a_resumed_fit_equals_an_uninterrupted_one(table, tmp_path):
 )
 def test_bad_training_tables_are_refused_in_one_sentence(table, change, message):
     with pytest.raises(ValueError, match=message) as caught:
-        TabularDetector(**QUICK).fit(change(table))
+        TabularDetector(**TINY).fit(change(table))
 
     assert "\n" not in str(caught.value)
 
@@ -247,7 +246,7 @@ def test_bad_batches_are_refused_in_one_sentence(fitted, table, change, message)
 )
 def test_parameters_out_of_range_are_refused(table, parameter, value):
     with pytest.raises(ValueError, match=parameter):
-        TabularDetector(**{**QUICK, parameter: value}).fit(table)
+        TabularDetector(**{**TINY, parameter: value}).fit(table)
 
 
 def test_importing_the_library_loads_no_tracking():

@@ -4,20 +4,19 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 import anomdiff
-from anomdiff import TabularDetector, TimeSeriesDetector, storage
+from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.thresholds.extreme_value import tail_threshold
 from anomdiff.thresholds.fdr import benjamini_hochberg
 from tests.series import waves
+from tests.settings import TINY, TINY_SERIES
 from tests.tables import mixed_table
-
-QUICK = {"max_iter": 20, "width": 16, "n_blocks": 1, "random_state": 0, "progress": False}
 
 
 @pytest.fixture(scope="module")
 def states():
     """A detector of each kind with normal rows it has not seen."""
-    table = TabularDetector(alpha=0.1, **QUICK).fit(mixed_table(400, seed=0))
-    series = TimeSeriesDetector(alpha=0.1, window_lengths=(4, 8), **QUICK).fit(waves(600, seed=0))
+    table = TabularDetector(alpha=0.1, **TINY).fit(mixed_table(400, seed=0))
+    series = TimeSeriesDetector(alpha=0.1, **TINY_SERIES).fit(waves(600, seed=0))
     return {"table": (table, mixed_table(200, seed=1)), "series": (series, waves(200, 1, 600))}
 
 
@@ -40,7 +39,7 @@ def agrees(detector, rows):
 
 def test_another_alpha_changes_the_threshold_and_nothing_else(case):
     detector, rows = case
-    network, before = detector.denoiser_, detector.score_frame(rows)
+    network, before = detector.model_.denoiser, detector.score_frame(rows)
 
     assert detector.set_alpha(0.3) is detector
 
@@ -50,7 +49,7 @@ def test_another_alpha_changes_the_threshold_and_nothing_else(case):
     assert flags.sum() > before["is_anomaly"].sum()
     same = ["anomaly_score", "p_value"]
     pd.testing.assert_frame_equal(after[same], before[same])
-    assert detector.denoiser_ is network
+    assert detector.model_.denoiser is network
     assert detector.get_params()["alpha"] == 0.3
 
 
@@ -75,13 +74,16 @@ def test_no_other_alpha_is_taken(case, alpha):
 
 def test_a_threshold_of_ones_own_is_kept_with_the_model(case, tmp_path):
     detector, rows = case
-    network, own = detector.denoiser_, tail_threshold(detector.calibration_scores_, 1e-3, tail=0.3)
+    network, own = (
+        detector.model_.denoiser,
+        tail_threshold(detector.calibration_scores_, 1e-3, tail=0.3),
+    )
 
     detector.set_threshold(own)
     loaded = anomdiff.load(anomdiff.save(detector, tmp_path / "model"))
 
     assert loaded.threshold_ == detector.threshold_ == own
-    assert detector.denoiser_ is network
+    assert detector.model_.denoiser is network
     np.testing.assert_array_equal(agrees(loaded, rows), agrees(detector, rows))
 
 
@@ -100,14 +102,20 @@ def test_a_threshold_is_a_number(case, threshold):
         case[0].set_threshold(threshold)
 
 
-def test_a_model_saved_without_a_threshold_has_that_of_alpha(case):
-    detector, _ = case
-    tensors = storage._tensors(detector)
-    del tensors["threshold"]
+@pytest.mark.parametrize("method", ["score_frame", "predict", "discoveries", "recalibrate"])
+def test_an_alpha_that_the_threshold_was_not_set_for_is_refused_until_it_is_set(case, method):
+    detector, rows = case
+    detector.set_params(alpha=0.3)
 
-    loaded = storage._restore(storage._description(detector), tensors)
+    if method != "recalibrate":  # which sets the threshold anew
+        with pytest.raises(ValueError, match=r"alpha .*0\.1; got alpha=0\.3: call set_alpha"):
+            getattr(detector, method)(rows)
+        detector.set_alpha(0.3)
+    else:
+        detector.recalibrate(rows)
 
-    assert loaded.threshold_ == detector.threshold_
+    scored = detector.score_frame(rows)
+    np.testing.assert_array_equal(scored["is_anomaly"], scored["p_value"] <= 0.3)
 
 
 def test_a_parameter_changed_for_the_next_fit_does_not_change_a_loaded_threshold(case, tmp_path):
@@ -121,7 +129,7 @@ def test_a_parameter_changed_for_the_next_fit_does_not_change_a_loaded_threshold
 
 def test_recalibrated_on_other_rows_the_p_values_are_their_ranks(case, tmp_path):
     detector, rows = case
-    network, before = detector.denoiser_, detector.score_frame(rows)["anomaly_score"]
+    network, before = detector.model_.denoiser, detector.score_frame(rows)["anomaly_score"]
 
     detector.recalibrate(rows)
 
@@ -130,7 +138,7 @@ def test_recalibrated_on_other_rows_the_p_values_are_their_ranks(case, tmp_path)
     naive = [(1 + (before >= s).sum()) / (1 + n) for s in before]
     np.testing.assert_allclose(scored["p_value"], naive)
     np.testing.assert_array_equal(agrees(detector, rows), scored["p_value"] <= 0.1)
-    assert detector.denoiser_ is network
+    assert detector.model_.denoiser is network
     loaded = anomdiff.load(anomdiff.save(detector, tmp_path / "model"))
     pd.testing.assert_frame_equal(loaded.score_frame(rows), scored)
 
@@ -180,7 +188,7 @@ def mix(rng, n, share):
 def mixed():
     """A detector that judges rows by the numbers alone."""
     rows = mix(np.random.default_rng(0), 1000, 0.1)
-    return TabularDetector(kinds={"kind": "category"}, **QUICK).fit(rows)
+    return TabularDetector(kinds={"kind": "category"}, **TINY).fit(rows)
 
 
 def test_rows_of_another_mix_need_the_weights_of_the_shifted_column(mixed):

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from anomdiff.diffusion.denoiser import Denoiser, EmpiricalDenoiser, denoising_loss
+from anomdiff.diffusion.denoiser import Denoiser, denoising_loss
 from anomdiff.diffusion.networks import ResidualMLP
-from tests.oracles import GaussianDenoiser, Zero, correlated_gaussian
+from tests.oracles import Zero
 
 EVENTS = pytest.mark.parametrize("event_shape", [(5,), (3, 16)], ids=["table", "window"])
 
@@ -20,65 +20,14 @@ def test_zero_network_gives_the_posterior_mean_of_a_unit_gaussian(event_shape):
 
 
 @EVENTS
-@pytest.mark.parametrize("kind", ["network", "memory"])
-def test_given_entries_come_back_unchanged(event_shape, kind):
+def test_given_entries_come_back_unchanged(event_shape):
     noisy = torch.randn(7, *event_shape)
     given = torch.rand(7, *event_shape) < 0.5
-    denoiser = Denoiser(Zero()) if kind == "network" else EmpiricalDenoiser(torch.randn_like(noisy))
 
-    denoised = denoiser(noisy, torch.full((7,), 0.5), given)
+    denoised = Denoiser(Zero())(noisy, torch.full((7,), 0.5), given)
 
     assert torch.equal(denoised[given], noisy[given])
     assert (denoised[~given] != noisy[~given]).all()
-
-
-@EVENTS
-def test_empirical_denoiser_equals_the_naive_sum(event_shape):
-    memory = torch.randn(20, *event_shape, dtype=torch.float64)
-    noisy = torch.randn(4, *event_shape, dtype=torch.float64)
-    sigma = torch.tensor([0.3, 0.5, 1.0, 3.0], dtype=torch.float64)
-
-    denoised = EmpiricalDenoiser(memory)(noisy, sigma, torch.zeros_like(noisy, dtype=torch.bool))
-
-    for row, s, result in zip(noisy, sigma, denoised, strict=True):
-        weights = torch.stack([(-((row - m) ** 2).sum() / (2 * s**2)).exp() for m in memory])
-        naive = sum(w * m for w, m in zip(weights, memory, strict=True)) / weights.sum()
-        torch.testing.assert_close(result, naive)
-
-
-def test_empirical_denoiser_returns_the_nearest_row_as_noise_vanishes():
-    memory = torch.randn(50, 4, dtype=torch.float64)
-    rows = torch.randn(9, 4, dtype=torch.float64)
-
-    denoised = EmpiricalDenoiser(memory)(
-        rows, torch.full((9,), 1e-3), torch.zeros(9, 4, dtype=torch.bool)
-    )
-
-    torch.testing.assert_close(denoised, memory[torch.cdist(rows, memory).argmin(1)])
-
-
-def test_empirical_denoiser_returns_the_mean_as_noise_grows():
-    memory = torch.randn(50, 4, dtype=torch.float64)
-
-    denoised = EmpiricalDenoiser(memory)(
-        torch.zeros(1, 4, dtype=torch.float64),
-        torch.full((1,), 1e5),
-        torch.zeros(1, 4, dtype=torch.bool),
-    )
-
-    torch.testing.assert_close(denoised[0], memory.mean(0))
-
-
-def test_empirical_denoiser_conditions_on_given_entries():
-    memory, covariance = correlated_gaussian(20_000)
-    x = torch.tensor([[1.5, 0.0]], dtype=torch.float64)
-    given = torch.tensor([[True, False]])
-    sigma = torch.tensor([3.0], dtype=torch.float64)
-
-    denoised = EmpiricalDenoiser(memory)(x, sigma, given)
-
-    exact = GaussianDenoiser(torch.zeros(2, dtype=torch.float64), covariance)(x, sigma, given)
-    torch.testing.assert_close(denoised, exact, atol=0.05, rtol=0)
 
 
 def test_loss_of_the_zero_network_on_unit_gaussian_data_is_one():

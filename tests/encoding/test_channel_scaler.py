@@ -1,69 +1,72 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from anomdiff.encoding.channel_scaler import MAX_Z, WindowEncoder
-from anomdiff.encoding.panel import PanelLayout, Stretch
+from anomdiff.encoding.channel_scaler import MAX_Z, ChannelScaler
+from anomdiff.encoding.panel import PanelLayout
 from tests.series import panel, waves
 
 
 def fit(frame, covariates=None, **columns):
     layout = PanelLayout.infer(frame, **columns)
     parts = layout.read(frame)
-    return WindowEncoder.fit(layout, parts, covariates), parts
+    return ChannelScaler.fit(layout, parts, covariates), parts
 
 
 def test_each_series_has_its_own_scale():
-    encoder, parts = fit(panel(200, seed=0), series="host", time="time")
+    scaler, parts = fit(panel(200, seed=0), series="host", time="time")
 
     for part in parts:
-        values, observed = encoder.encode(part)
-        np.testing.assert_allclose(values.mean(0), 0, atol=1e-12)
-        np.testing.assert_allclose(values.std(0), 1)
-        assert observed.all()
+        encoded = scaler.encode(part)
+        np.testing.assert_allclose(encoded.values.mean(0), 0, atol=1e-12)
+        np.testing.assert_allclose(encoded.values.std(0), 1)
+        assert encoded.observed.all()
+        assert encoded.known
 
 
 def test_series_of_different_lengths_and_gaps_are_scaled_by_all_their_steps():
     frame = panel(60, seed=0).drop(index=[*range(20, 40), *range(90, 120)])
 
-    encoder, _ = fit(frame, series="host", time="time")
+    scaler, _ = fit(frame, series="host", time="time")
 
     for label, rows in frame.groupby("host"):
         values = rows[["slow", "echo", "fast"]]
-        np.testing.assert_allclose(encoder.scales[label][0], values.mean())
-        np.testing.assert_allclose(encoder.scales[label][1], values.std(ddof=0))
+        np.testing.assert_allclose(scaler.scales[label][0], values.mean())
+        np.testing.assert_allclose(scaler.scales[label][1], values.std(ddof=0))
 
 
 def test_an_unknown_series_has_the_scale_of_all_together():
     frame = panel(200, seed=0)
-    encoder, (first, _) = fit(frame, series="host", time="time")
+    scaler, (first, _) = fit(frame, series="host", time="time")
 
-    values, _ = encoder.encode(Stretch("new", first.rows, first.values))
+    encoded = scaler.encode(replace(first, series="new"))
 
     everything = frame[["slow", "echo", "fast"]].to_numpy()
     expected = (first.values - everything.mean(0)) / everything.std(0)
-    np.testing.assert_allclose(values, expected)
+    np.testing.assert_allclose(encoded.values, expected)
+    assert not encoded.known
 
 
 def test_a_channel_that_a_series_lacks_has_the_scale_of_the_others():
     frame = panel(50, seed=0)
     frame.loc[frame["host"] == "b", "fast"] = np.nan
 
-    encoder, _ = fit(frame, series="host", time="time")
+    scaler, _ = fit(frame, series="host", time="time")
 
-    assert encoder.scales["b"][0][2] == encoder.scales[None][0][2]
-    assert encoder.scales["b"][1][2] == encoder.scales[None][1][2]
+    assert scaler.scales["b"][0][2] == scaler.scales[None][0][2]
+    assert scaler.scales["b"][1][2] == scaler.scales[None][1][2]
 
 
 def test_a_constant_channel_is_scaled_by_all_series_and_else_by_one():
     frame = panel(50, seed=0).assign(echo=7.0)
     frame.loc[frame["host"] == "b", "fast"] = 3.0
 
-    encoder, _ = fit(frame, series="host", time="time")
+    scaler, _ = fit(frame, series="host", time="time")
 
-    np.testing.assert_array_equal(encoder.scales["b"][1][1:], [1.0, encoder.scales[None][1][2]])
+    np.testing.assert_array_equal(scaler.scales["b"][1][1:], [1.0, scaler.scales[None][1][2]])
 
 
 def test_states_are_covariates_unless_there_is_nothing_else():
@@ -88,7 +91,7 @@ def test_covariates_can_be_declared():
         (None, {"echo": np.nan}, "'echo'"),
     ],
 )
-def test_what_leaves_nothing_to_judge_is_refused(covariates, change, message):
+def test_what_leaves_nothing_to_score_is_refused(covariates, change, message):
     with pytest.raises(ValueError, match=message):
         fit(waves(20, seed=0).assign(**change), covariates)
 
@@ -96,40 +99,40 @@ def test_what_leaves_nothing_to_judge_is_refused(covariates, change, message):
 def test_missing_cells_are_zero_and_not_observed():
     frame = waves(20, seed=0)
     frame.iloc[3, 1] = np.nan
-    encoder, (part,) = fit(frame)
+    scaler, (part,) = fit(frame)
 
-    values, observed = encoder.encode(part)
+    encoded = scaler.encode(part)
 
-    assert values[3, 1] == 0
-    np.testing.assert_array_equal(observed, frame.notna())
+    assert encoded.values[3, 1] == 0
+    np.testing.assert_array_equal(encoded.observed, frame.notna())
 
 
 def test_glitches_are_cut():
     frame = waves(20, seed=0)
-    encoder, (part,) = fit(frame)
+    scaler, (part,) = fit(frame)
 
-    values, _ = encoder.encode(Stretch(None, part.rows, part.values * 1e9))
+    encoded = scaler.encode(replace(part, values=part.values * 1e9))
 
-    assert np.abs(values).max() == MAX_Z
+    assert np.abs(encoded.values).max() == MAX_Z
 
 
 @pytest.mark.parametrize("labels", [("a", "b"), (1, 2), (0.5, 1.5), (True, False)])
-def test_an_encoder_survives_json_to_the_bit(labels):
+def test_a_scaler_survives_json_to_the_bit(labels):
     frame = panel(30, seed=0, labels=labels).astype({"host": object})
-    encoder, parts = fit(frame, series="host", time="time")
+    scaler, parts = fit(frame, series="host", time="time")
 
-    again = WindowEncoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
+    again = ChannelScaler.from_dict(json.loads(json.dumps(scaler.to_dict())))
 
-    assert again.layout == encoder.layout
-    assert list(again.scales) == list(encoder.scales)
+    assert again.layout == scaler.layout
+    assert list(again.scales) == list(scaler.scales)
     for part in parts:
-        np.testing.assert_array_equal(again.encode(part), encoder.encode(part))
+        np.testing.assert_array_equal(again.encode(part).values, scaler.encode(part).values)
 
 
 def test_nullable_and_boolean_channels_are_numbers():
     frame = pd.DataFrame({"a": pd.array([1, None, 3], dtype="Int64"), "b": [True, False, True]})
 
-    encoder, (part,) = fit(frame)
+    scaler, (part,) = fit(frame)
 
-    assert encoder.names == ["a"]
-    np.testing.assert_array_equal(encoder.encode(part)[1][:, 0], [True, False, True])
+    assert scaler.names == ["a"]
+    np.testing.assert_array_equal(scaler.encode(part).observed[:, 0], [True, False, True])

@@ -12,7 +12,7 @@ def read(frame, **columns):
     return PanelLayout.infer(frame, **columns).read(frame)
 
 
-def test_a_wide_frame_is_one_stretch_in_the_order_of_its_index():
+def test_a_wide_frame_is_one_segment_in_the_order_of_its_index():
     frame = waves(50, seed=0)
     order = np.random.default_rng(0).permutation(50)
 
@@ -47,7 +47,7 @@ def test_a_shuffled_long_frame_comes_back_series_by_series_in_order():
 
 
 @pytest.mark.parametrize("jump", [2, 4, 100])
-def test_a_gap_begins_a_new_stretch_and_a_small_jump_does_not(jump):
+def test_a_gap_begins_a_new_segment_and_a_small_jump_does_not(jump):
     moments = np.r_[np.arange(20), 19 + jump + np.arange(10)]
     frame = pd.DataFrame({"t": moments, "x": 0.0})
 
@@ -56,13 +56,13 @@ def test_a_gap_begins_a_new_stretch_and_a_small_jump_does_not(jump):
     assert [len(part.rows) for part in parts] == ([30] if jump <= 3 else [20, 10])
 
 
-def test_stretches_have_their_moments_and_rows_in_mere_order_have_none():
+def test_segments_have_their_times_and_rows_in_mere_order_have_none():
     frame = pd.DataFrame({"t": [3, 1, 2, 90, 91], "x": 0.0})
 
     parts = read(frame, time="t")
 
-    assert [part.moments.tolist() for part in parts] == [[1, 2, 3], [90, 91]]
-    assert [part.moments for part in read(frame)] == [None]
+    assert [part.times.tolist() for part in parts] == [[1, 2, 3], [90, 91]]
+    assert [part.times for part in read(frame)] == [None]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "Float64", "object", "str"])
@@ -138,7 +138,7 @@ def test_times_of_any_type_order_the_rows(moments):
         "no time",
         "no series",
         "no date",
-        "moment twice",
+        "time twice",
         "column twice",
     ],
 )

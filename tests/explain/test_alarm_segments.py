@@ -52,15 +52,15 @@ def test_channels_are_ordered_by_their_number_of_alarms():
 
 
 def test_alarms_of_several_series_are_told_apart_whatever_the_order_of_rows():
-    moments = pd.date_range("2025-01-01", periods=5, freq="h")
-    frame = scored("..xxxxx...", host=["a"] * 5 + ["b"] * 5, time=[*moments, *moments])
+    times = pd.date_range("2025-01-01", periods=5, freq="h")
+    frame = scored("..xxxxx...", host=["a"] * 5 + ["b"] * 5, time=[*times, *times])
 
     segments = alarm_segments(frame.sample(frac=1, random_state=0), "host", "time", 0)
 
     segments = segments.sort_values("host")
     assert list(segments.columns) == ["host", *COLUMNS]
-    assert segments["start"].tolist() == [moments[2], moments[0]]
-    assert segments["end"].tolist() == [moments[4], moments[1]]
+    assert segments["start"].tolist() == [times[2], times[0]]
+    assert segments["end"].tolist() == [times[4], times[1]]
 
 
 def test_a_clock_in_the_index_orders_the_rows():

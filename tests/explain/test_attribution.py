@@ -2,12 +2,11 @@ import pytest
 import torch
 
 from anomdiff.explain.attribution import (
-    MOST_APART,
+    MAX_DISTANCE,
     expected_parts,
     nearest_without,
     scores_with_one_replaced,
     shares_of_score,
-    with_one_replaced,
 )
 from tests.oracles import GaussianDenoiser, correlated_gaussian
 
@@ -53,45 +52,53 @@ def test_entries_of_no_part_stay():
 
 
 def test_the_nearest_rows_are_those_of_a_naive_search():
-    memory, values = normal(50, 4), normal(6, 4, seed=1)
+    reference, values = normal(50, 4), normal(6, 4, seed=1)
     observed = torch.rand(6, 4, generator=torch.Generator().manual_seed(2)) < 0.8
-    shy = torch.zeros(50, dtype=torch.bool)
+    exclude_self = torch.zeros(50, dtype=torch.bool)
 
-    found = nearest_without(memory, values, observed, MIXED_PARTS, 5, shy)
+    found = nearest_without(reference, values, observed, MIXED_PARTS, 5, exclude_self)
 
-    squares = torch.where(observed[:, None], (values[:, None] - memory) ** 2, 0.0)
-    apart = [squares[:, :, part].sum(2).clamp(max=MOST_APART) for part in MIXED_PARTS]
+    squares = torch.where(observed[:, None], (values[:, None] - reference) ** 2, 0.0)
+    apart = [squares[:, :, part].sum(2).clamp(max=MAX_DISTANCE) for part in MIXED_PARTS]
     for place, distances in enumerate([apart[1], apart[0], apart[0] + apart[1]]):
         torch.testing.assert_close(found[place], distances.argsort(1)[:, :5])
 
 
 def test_how_far_off_one_part_is_does_not_change_which_rows_are_near():
-    memory, values = normal(50, 2), normal(4, 2, seed=1)
-    shy = torch.zeros(50, dtype=torch.bool)
+    reference, values = normal(50, 2), normal(4, 2, seed=1)
+    exclude_self = torch.zeros(50, dtype=torch.bool)
     off, further = (values + torch.tensor([away, 0.0]) for away in (20.0, 1e9))
 
-    near, still = (nearest_without(memory, x, all_seen(x), PARTS, 3, shy) for x in (off, further))
+    near, still = (
+        nearest_without(reference, x, all_seen(x), PARTS, 3, exclude_self) for x in (off, further)
+    )
 
     torch.testing.assert_close(near, still)
 
 
-def test_a_shy_row_is_no_neighbour_of_its_copy():
-    memory = normal(20, 2)
-    shy = torch.arange(20) < 10
+def test_rows_that_exclude_themselves_are_no_neighbours_of_their_copies():
+    rows = normal(20, 2)
+    exclude_self = torch.arange(20) < 10
 
-    nearest = nearest_without(memory, memory, all_seen(memory), PARTS, 1, shy)[-1, :, 0]
+    nearest = nearest_without(rows, rows, all_seen(rows), PARTS, 1, exclude_self)[-1, :, 0]
 
-    torch.testing.assert_close(nearest == torch.arange(20), ~shy)
+    torch.testing.assert_close(nearest == torch.arange(20), ~exclude_self)
 
 
 def test_every_copy_differs_from_its_row_in_one_part():
-    values, suggested = normal(3, 4), normal(3, 4, seed=1)
+    values, suggested, scored = normal(3, 4), normal(3, 4, seed=1), []
+    seen, present = all_seen(values), torch.zeros(3, 4, dtype=torch.bool)
 
-    copies = with_one_replaced(values, suggested, MIXED_PARTS).reshape(2, 3, 4)
+    def score(*cells):
+        scored.extend(each.reshape(2, 3, 4) for each in cells)
+        return cells[0].sum(1)
 
-    for part, copy in zip(MIXED_PARTS, copies, strict=True):
+    scores_with_one_replaced(score, values, seen, (suggested, present), MIXED_PARTS)
+
+    for part, copy, observed in zip(MIXED_PARTS, *scored, strict=True):
         torch.testing.assert_close(copy[:, part], suggested[:, part])
         torch.testing.assert_close(copy[:, ~part], values[:, ~part])
+        torch.testing.assert_close(observed, (~part).expand(3, 4))
 
 
 def test_the_score_falls_most_without_the_part_that_is_off():
@@ -116,18 +123,18 @@ def test_shares_add_up_to_the_score_whatever_the_drops(scale):
     torch.testing.assert_close(shares.sum(1), scores, rtol=1e-12, atol=0)
 
 
-def test_shares_rank_as_drops_do_and_blame_no_part_that_lowers_nothing():
+def test_shares_rank_as_drops_do_and_are_none_for_a_part_that_lowers_nothing():
     scores, drops = normal(50).abs() + 0.1, normal(50, 4, seed=1)
 
     shares = shares_of_score(scores, drops)
 
-    blamed = drops > 0
-    assert (shares[~blamed & blamed.any(1, keepdim=True)] == 0).all()
-    ratio = (shares / drops)[blamed].reshape(-1)
+    lower = drops > 0
+    assert (shares[~lower & lower.any(1, keepdim=True)] == 0).all()
+    ratio = (shares / drops)[lower].reshape(-1)
     assert (ratio > 0).all()
 
 
-def test_a_row_no_stranger_than_a_typical_one_blames_all_alike():
+def test_all_parts_contribute_alike_to_a_score_no_higher_than_typical():
     shares = shares_of_score(torch.tensor([-2.0, 0.0]), torch.tensor([[3.0, 1.0], [3.0, 1.0]]))
 
     torch.testing.assert_close(shares, torch.tensor([[-1.0, -1.0], [0.0, 0.0]]))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from anomdiff import TabularDetector
+from tests.settings import TINY, TINY_NETWORK
 from tests.tables import mixed_table
 
 
@@ -71,12 +72,13 @@ def test_no_change_can_be_taken_back(fitted, bad, repaired):
 def test_max_columns_is_kept_and_what_stays_anomalous_is_said(fitted, bad):
     known = bad.drop(columns="note")[30:]
 
-    with pytest.warns(UserWarning, match="of 10 anomalies stay above the threshold") as caught:
+    with pytest.warns(UserWarning, match="rows stay above the threshold, of 10 before") as caught:
         repaired = fitted.repair(known, max_columns=1)
 
     left = is_anomaly(fitted, repaired)
+    assert caught[0].filename == __file__
     assert (n_changed(known, repaired) <= 1).all()
-    assert str(caught[0].message).startswith(f"{left.sum()} of 10")
+    assert str(caught[0].message).startswith(f"{left.sum()} rows stay")
     before, after = (fitted.score_frame(each)["anomaly_score"] for each in (known, repaired))
     assert (after <= before).all()
 
@@ -93,7 +95,7 @@ def test_immutable_columns_do_not_change(fitted, bad):
 
 def test_categories_stay_and_the_input_is_not_changed():
     frame = mixed_table(400, seed=0).astype({"kind": "category", "count": "int32"})
-    detector = TabularDetector(max_iter=60, width=16, n_blocks=1, random_state=0).fit(frame)
+    detector = TabularDetector(max_iter=60, **TINY_NETWORK).fit(frame)
     bad = frame[:6].assign(price=900.0, count=np.int32(99))
     bad["kind"] = bad["kind"].cat.add_categories("yacht").where([True] * 3 + [False] * 3, "yacht")
     before = bad.copy()
@@ -115,7 +117,7 @@ def test_a_repair_does_not_depend_on_the_batch(fitted, bad, repaired):
 
 def test_an_array_comes_back_as_a_frame_of_normal_rows():
     rows = np.random.default_rng(0).normal(size=(300, 4))
-    detector = TabularDetector(max_iter=20, width=8, n_blocks=1, random_state=0).fit(rows)
+    detector = TabularDetector(**TINY).fit(rows)
 
     repaired = detector.repair(np.array([[0.0, 0.0, 9.0, 0.0], [0.1, 0.2, 0.3, 0.4]]))
 
@@ -142,7 +144,7 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(fitted, table, arguments
 def test_rows_that_repeat_are_repaired_by_others():
     rng = np.random.default_rng(2)
     rows = pd.DataFrame({name: rng.random(400) < 0.4 for name in "uvw"})
-    detector = TabularDetector(alpha=0.3, max_iter=50, width=16, random_state=0, progress=False)
+    detector = TabularDetector(alpha=0.3, max_iter=50, **TINY_NETWORK)
     flagged = rows[detector.fit(rows).score_frame(rows)["is_anomaly"]]
 
     assert len(flagged) > 50

@@ -2,26 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anomdiff import TimeSeriesDetector
 from tests.series import panel, waves
-
-QUICK = {"max_iter": 20, "width": 16, "n_blocks": 1, "window_lengths": (8, 32), "random_state": 0}
-
-
-@pytest.fixture(scope="module")
-def wide():
-    """A detector of one series; do not change it."""
-    return TimeSeriesDetector(**QUICK).fit(waves(800, seed=0))
-
-
-@pytest.fixture(scope="module")
-def long():
-    """A detector of a panel; do not change it."""
-    return TimeSeriesDetector(series="host", time="time", **QUICK).fit(panel(400, seed=0))
 
 
 def at_peak(detector, frame, **arguments):
-    """Reasons for the step with the highest score."""
+    """Explanation of the step with the highest score."""
     peak = detector.score_frame(frame)["anomaly_score"].idxmax()
     return detector.explain(frame, rows=[peak], **arguments)
 
@@ -30,64 +15,64 @@ def test_contributions_add_up_to_the_score_exactly(wide):
     frame = waves(200, seed=1)
     frame.iloc[90:95, 1] += 3
 
-    reasons = wide.explain(frame)
+    explained = wide.explain(frame)
 
-    totals = reasons.groupby("row")["contribution"].sum()
+    totals = explained.groupby("row")["contribution"].sum()
     scored = wide.score_frame(frame)["anomaly_score"]
     np.testing.assert_allclose(totals, scored, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("channel", ["slow", "echo", "fast"])
 @pytest.mark.parametrize("length", [1, 12], ids=["spike", "shift"])
-def test_what_was_changed_is_to_blame_and_what_it_was_is_expected(wide, channel, length):
+def test_what_was_changed_contributes_most_and_what_it_was_is_expected(wide, channel, length):
     whole = waves(200, seed=1)
     frame, changed = whole.copy(), whole.index[100 : 100 + length]
     frame.loc[changed, channel] += 3
 
-    (reason,) = at_peak(wide, frame, top=1).to_dict("records")
-    reasons = wide.explain(frame, top=1, rows=changed)
+    (line,) = at_peak(wide, frame, top=1).to_dict("records")
+    explained = wide.explain(frame, top=1, rows=changed)
 
-    assert reason["column"] == channel
+    assert line["column"] == channel
     margin = pd.Timedelta(minutes=2)
-    assert changed[0] - margin <= reason["start"] <= changed[0] + margin
-    assert changed[-1] - margin <= reason["end"] <= changed[-1] + margin
-    assert (reasons["column"] == channel).all()
-    error = reasons["expected"].to_numpy() - whole.loc[changed, channel].to_numpy()
+    assert changed[0] - margin <= line["start"] <= changed[0] + margin
+    assert changed[-1] - margin <= line["end"] <= changed[-1] + margin
+    assert (explained["column"] == channel).all()
+    error = explained["expected"].to_numpy() - whole.loc[changed, channel].to_numpy()
     assert np.abs(error).max() < 0.3
-    assert (reasons["value"] > reasons["high"]).all()
+    assert (explained["value"] > explained["high"]).all()
 
 
-def test_two_channels_to_blame_are_not_expected_from_each_other(wide):
+def test_two_anomalous_channels_are_not_expected_from_each_other(wide):
     whole = waves(200, seed=1)
     frame = whole.copy()
     frame.iloc[100:104, :2] += 3
 
-    reasons = wide.explain(frame, top=2, rows=frame.index[100:104])
+    explained = wide.explain(frame, top=2, rows=frame.index[100:104])
 
-    assert set(reasons["column"]) == {"slow", "echo"}
-    wanted = whole.stack().loc[list(zip(reasons["row"], reasons["column"], strict=True))]
-    np.testing.assert_allclose(reasons["expected"], wanted, atol=0.3)
+    assert set(explained["column"]) == {"slow", "echo"}
+    wanted = whole.stack().loc[list(zip(explained["row"], explained["column"], strict=True))]
+    np.testing.assert_allclose(explained["expected"], wanted, atol=0.3)
 
 
 def test_nine_of_ten_values_of_normal_steps_lie_in_their_interval(wide):
-    reasons = wide.explain(waves(300, seed=1))
+    explained = wide.explain(waves(300, seed=1))
 
-    inside = reasons["value"].between(reasons["low"], reasons["high"])
+    inside = explained["value"].between(explained["low"], explained["high"])
     assert 0.85 < inside.mean() < 0.95
-    assert (reasons["start"] == reasons["row"]).mean() > 0.95
+    assert (explained["start"] == explained["row"]).mean() > 0.95
 
 
-def test_a_flagged_step_beside_the_span_points_to_it(wide):
+def test_a_flagged_step_beside_anomalous_steps_points_to_them(wide):
     frame = waves(200, seed=1)
     frame.iloc[100, 0] += 5
     flagged = wide.score_frame(frame)["is_anomaly"].to_numpy()
     beside = frame.index[np.flatnonzero(flagged & (np.arange(200) != 100))]
 
-    reasons = wide.explain(frame, top=1, rows=beside)
+    explained = wide.explain(frame, top=1, rows=beside)
 
     assert len(beside)
-    assert (reasons["start"] == frame.index[100]).all()
-    normal = reasons["value"].between(reasons["low"] - 0.2, reasons["high"] + 0.2)
+    assert (explained["start"] == frame.index[100]).all()
+    normal = explained["value"].between(explained["low"] - 0.2, explained["high"] + 0.2)
     assert normal.all()
 
 
@@ -111,13 +96,13 @@ def test_series_of_a_panel_are_explained_apart_in_their_units_and_times(long):
     frame.loc[150, "slow"] += 40  # of series b, which is ten times as large
     order = np.random.default_rng(0).permutation(len(frame))
 
-    reasons = long.explain(frame, top=1, rows=[150])
+    explained = long.explain(frame, top=1, rows=[150])
     shuffled = long.explain(frame.iloc[order], top=1, rows=[150])
 
-    pd.testing.assert_frame_equal(reasons, shuffled)
-    (reason,) = reasons.to_dict("records")
-    assert reason["start"] == reason["end"] == frame["time"][150]
-    assert abs(reason["expected"] - (frame["slow"][150] - 40)) < 3
+    pd.testing.assert_frame_equal(explained, shuffled)
+    (line,) = explained.to_dict("records")
+    assert line["start"] == line["end"] == frame["time"][150]
+    assert abs(line["expected"] - (frame["slow"][150] - 40)) < 3
 
 
 def test_gaps_silent_channels_and_short_series_are_explained(wide):
@@ -127,9 +112,9 @@ def test_gaps_silent_channels_and_short_series_are_explained(wide):
     frame.iloc[95:110, 1] = np.nan
     short = waves(4, seed=2)
 
-    reasons, few = wide.explain(frame), wide.explain(short)
+    explained, few = wide.explain(frame), wide.explain(short)
 
-    assert np.isfinite(reasons["expected"]).all()
+    assert np.isfinite(explained["expected"]).all()
     assert len(few) == 4 * 3
     assert few["low"].isna().all()
 

@@ -1,9 +1,8 @@
 import pytest
 
 from anomdiff import TabularDetector
+from tests.settings import TINY
 from tests.tables import mixed_table
-
-SMALL = {"max_iter": 20, "width": 16, "n_blocks": 1, "n_levels": 3, "random_state": 0}
 
 
 @pytest.fixture(scope="session")
@@ -14,11 +13,11 @@ def table():
 
 @pytest.fixture(scope="session")
 def detector(table):
-    """A detector that has seen the table; do not change it."""
-    return TabularDetector(**SMALL).fit(table)
+    """A detector fitted to the table; do not change it."""
+    return TabularDetector(**TINY).fit(table)
 
 
 @pytest.fixture
 def small():
     """A detector to fit, and quickly."""
-    return TabularDetector(**SMALL)
+    return TabularDetector(**TINY)

@@ -1,6 +1,7 @@
 """Laws of scoring on Spark, with a real Spark in local mode."""
 
 import datetime
+import json
 import os
 import pickle
 import re
@@ -22,11 +23,11 @@ from anomdiff.integrations.mlflow.tracking_store import ensure_experiment
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.jobs.train import train
 from tests.series import panel, waves
+from tests.settings import TINY, TINY_SERIES
 from tests.tables import mixed_table
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ["anomaly_score", "p_value", "is_anomaly"]
-TINY = {"max_iter": 10, "width": 16, "n_blocks": 1, "random_state": 0}
 SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
@@ -86,7 +87,7 @@ def machines():
 
 @pytest.fixture(scope="module")
 def series_detector():
-    detector = TimeSeriesDetector(**TINY, series="host", time="time", window_lengths=(8, 16))
+    detector = TimeSeriesDetector(**TINY_SERIES, series="host", time="time")
     return detector.fit(panel(300, seed=5, labels=("a", "b", "c")))
 
 
@@ -164,8 +165,8 @@ def test_every_spark_type_of_a_column_is_read(spark, detector, table):
 
 
 def test_the_time_zone_of_the_session_does_not_change_the_scores(spark, detector, table, rows):
-    moments = rows.assign(sold=rows["sold"].dt.tz_localize("UTC"))
-    frame = as_spark(spark, moments)
+    timestamps = rows.assign(sold=rows["sold"].dt.tz_localize("UTC"))
+    frame = as_spark(spark, timestamps)
     spark.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
 
     try:
@@ -183,10 +184,10 @@ def test_an_empty_frame_gives_an_empty_frame(spark, detector, rows):
 
 
 def test_each_worker_loads_the_model_once(detector):
-    parcels = [pickle.loads(pickle.dumps(on_spark.Parcel.of(detector))) for _ in range(2)]
+    sent = pickle.dumps(on_spark.SerializedModel.of(detector))
     threads = torch.get_num_threads()
 
-    first, again = map(on_spark.unpack, parcels)
+    first, again = (on_spark.unpack(pickle.loads(sent)) for _ in range(2))
 
     assert first is again
     assert torch.get_num_threads() == 1
@@ -201,9 +202,9 @@ def test_series_are_scored_as_in_one_frame(spark, series_detector, machines):
     assert list(scored) == [*machines, *RESULTS, "channel"]
     expected = series_detector.score_frame(machines.drop(columns="note"))
     assert len(scored) == len(machines)
-    moments = scored["time"].astype("datetime64[us, UTC]").dt.tz_localize(None)
+    timestamps = scored["time"].astype("datetime64[us, UTC]").dt.tz_localize(None)
     keys = pd.MultiIndex.from_frame(machines[["host", "time"]])
-    found = scored.assign(time=moments).set_index(["host", "time"]).loc[keys]
+    found = scored.assign(time=timestamps).set_index(["host", "time"]).loc[keys]
     assert_scores(found, expected)
     assert found["channel"].tolist() == expected["channel"].tolist()
 
@@ -211,7 +212,7 @@ def test_series_are_scored_as_in_one_frame(spark, series_detector, machines):
 @pytest.mark.parametrize("timed", [True, False])
 def test_a_model_of_one_series_scores_many_each_by_itself(spark, timed):
     known = waves(300, seed=0)
-    detector = TimeSeriesDetector(**TINY, window_lengths=(8, 16))
+    detector = TimeSeriesDetector(**TINY_SERIES)
     detector.fit(known if timed else known.reset_index(drop=True))
     parts = {label: waves(100, seed) for seed, label in enumerate("ab", start=1)}
     rows = [part.rename_axis("at").reset_index().assign(pump=k) for k, part in parts.items()]
@@ -243,15 +244,22 @@ def test_a_frame_that_does_not_fit_is_told_before_any_work(spark, detector, rows
 def test_a_model_for_the_other_kind_of_data_is_told(spark, detector, series_detector, rows):
     frame = as_spark(spark, rows)
 
-    with pytest.raises(TypeError, match="need a TabularDetector; got a TimeSeriesDetector"):
+    with pytest.raises(TypeError, match="need a model that scores rows; .* use score_panel"):
         on_spark.score_table(frame, series_detector)
 
-    with pytest.raises(TypeError, match="need a TimeSeriesDetector; got a TabularDetector"):
+    with pytest.raises(TypeError, match="need a model that scores steps; .* use score_table"):
         on_spark.score_panel(frame, detector)
 
 
+def test_spark_itself_is_asked_for_in_a_sentence(detector, table, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyspark.sql.types", None)
+
+    with pytest.raises(ImportError, match=r"need pyspark; pip install 'anomdiff\[spark\]'"):
+        on_spark.score_table(table, detector)
+
+
 def test_a_panel_needs_columns_of_series_and_time(spark, rows):
-    detector = TimeSeriesDetector(**TINY, window_lengths=(8,)).fit(waves(200, seed=0))
+    detector = TimeSeriesDetector(**TINY_SERIES).fit(waves(200, seed=0))
     frame = as_spark(spark, rows)
 
     with pytest.raises(ValueError, match="need series=, a column of the Spark frame; got None"):
@@ -269,7 +277,7 @@ def test_a_cell_that_cannot_be_read_is_told(spark, detector, rows):
 
 
 def test_the_code_in_the_documentation_runs(spark, detector, table, mlflow_store, tmp_path):
-    pumps = TimeSeriesDetector(**TINY, window_lengths=(8, 16)).fit(waves(200, seed=0))
+    pumps = TimeSeriesDetector(**TINY_SERIES).fit(waves(200, seed=0))
     for model, name in ((detector, "anomdiff"), (pumps, "pumps")):
         with mlflow.start_run(experiment_id=ensure_experiment("docs")):
             flavor.log_model(model, registered_model_name=name)
@@ -315,7 +323,7 @@ def test_processes_that_spark_starts_register_one_model(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     config = tmp_path / "train.toml"
-    parameters = "\n".join(f"{key} = {value}" for key, value in TINY.items())
+    parameters = "\n".join(f"{key} = {json.dumps(value)}" for key, value in TINY.items())
     config.write_text(f'data = "{training.data}"\n[detector]\n{parameters}\n', encoding="utf-8")
 
     distributor = TorchDistributor(num_processes=2, local_mode=True, use_gpu=False)

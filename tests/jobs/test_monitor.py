@@ -12,9 +12,8 @@ from anomdiff.integrations.mlflow.runs import log_training
 from anomdiff.jobs.monitor import main, monitor
 from anomdiff.jobs.settings import MonitorSettings
 from tests.series import panel
+from tests.settings import TINY, TINY_SERIES
 from tests.tables import mixed_table
-
-QUICK = {"max_iter": 20, "width": 16, "n_blocks": 1, "random_state": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +24,9 @@ def _no_pictures(monkeypatch):
 
 @pytest.fixture
 def model(mlflow_store):
-    """URI of a model whose training has left its profile."""
-    return log_training(
-        TabularDetector(**QUICK), mixed_table(400, seed=0), experiment="e"
-    ).model_uri
+    """URI of a model whose training has logged a profile."""
+    detector = TabularDetector(**TINY)
+    return log_training(detector, mixed_table(400, seed=0), experiment="e").model_uri
 
 
 @pytest.fixture
@@ -53,7 +51,7 @@ def test_a_batch_like_training_raises_no_alarm(model, batch):
     assert {"score_ks", "missing.weight", "unseen.kind"} <= metrics.keys()
 
 
-def test_a_batch_that_has_drifted_is_told_by_the_exit_code_and_column_by_column(model, batch):
+def test_drift_is_reported_by_the_exit_code_and_column_by_column(model, batch):
     frame = pd.read_parquet(batch)
     drifted = frame.assign(price=2 * frame["price"], kind="toy", weight=None)
     drifted.to_csv(batch.with_suffix(".csv"), index=False)
@@ -85,7 +83,7 @@ def test_training_rows_can_be_given_instead_of_their_profile(mlflow_store, batch
     training = mixed_table(400, seed=0)
     training.to_parquet(tmp_path / "training.parquet", index=False)
     with mlflow.start_run():
-        model = flavor.log_model(TabularDetector(**QUICK).fit(training)).model_uri
+        model = flavor.log_model(TabularDetector(**TINY).fit(training)).model_uri
 
     report = monitor(_settings(model, batch, reference=tmp_path / "training.parquet"))
 
@@ -101,18 +99,16 @@ def test_scores_of_other_rows_are_refused(model, batch, tmp_path):
         monitor(_settings(model, batch, scored=tmp_path / "scored.parquet"))
 
 
-def test_channels_of_series_are_watched(mlflow_store, tmp_path):
-    detector = TimeSeriesDetector(
-        series="host", time="time", window_lengths=(4, 8), alpha=0.05, **QUICK
-    )
+def test_channels_of_series_are_monitored(mlflow_store, tmp_path):
+    detector = TimeSeriesDetector(series="host", time="time", alpha=0.05, **TINY_SERIES)
     model = log_training(detector, panel(300, seed=0), experiment="e").model_uri
     later = panel(300, seed=5)
     later.assign(fast=later["fast"] + 3000).to_parquet(tmp_path / "batch.parquet")
 
     report = monitor(_settings(model, tmp_path / "batch.parquet"))
 
-    told = {reason.split("'")[1] for reason in report["reasons"] if "column" in reason}
-    assert told == {"fast"}
+    named = {reason.split("'")[1] for reason in report["reasons"] if "column" in reason}
+    assert named == {"fast"}
 
 
 def test_the_example_settings_are_the_defaults():

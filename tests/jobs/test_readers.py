@@ -120,7 +120,7 @@ CUT_OFF = gzip.compress(b"a,b\n" + bytes(str(list(range(9000))), "ascii"))[:2000
         ("t.xlsx", b"a", "need a file named .csv, .csv.gz, .data, .parquet, or a folder"),
     ],
 )
-def test_a_bad_file_is_told_in_one_sentence(tmp_path, name, content, sentence):
+def test_a_bad_file_is_reported_in_one_sentence(tmp_path, name, content, sentence):
     (tmp_path / name).write_bytes(content)
 
     for read in (read_table, lambda path: _joined(path, 2)):
@@ -129,7 +129,7 @@ def test_a_bad_file_is_told_in_one_sentence(tmp_path, name, content, sentence):
         assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_parquet_file_is_told(tmp_path):
+def test_a_damaged_parquet_file_is_reported(tmp_path):
     pd.DataFrame({"a": np.arange(50_000.0)}).to_parquet(tmp_path / "t.parquet")
     content = bytearray((tmp_path / "t.parquet").read_bytes())
     content[4:2000] = bytes(1996)
@@ -139,7 +139,7 @@ def test_a_damaged_parquet_file_is_told(tmp_path):
         read_table(tmp_path / "t.parquet")
 
 
-def test_an_empty_parquet_table_is_told(tmp_path):
+def test_an_empty_parquet_table_is_reported(tmp_path):
     pd.DataFrame({"a": [1.0]})[:0].to_parquet(tmp_path / "t.parquet")
 
     for read in (read_table, lambda path: _joined(path, 2)):
@@ -147,7 +147,7 @@ def test_an_empty_parquet_table_is_told(tmp_path):
             read(tmp_path / "t.parquet")
 
 
-def test_what_is_not_there_is_told(tmp_path):
+def test_what_is_not_there_is_reported(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "t.csv").write_text("a\n1\n", encoding="utf-8")
 

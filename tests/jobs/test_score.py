@@ -17,6 +17,7 @@ from anomdiff.metrics.detection import auroc, average_precision
 class FakeDetector:
     """Scores a row by its amount, and counts merchants it has not seen."""
 
+    unit = "row"
     alpha = 0.1
     threshold_ = 4.0
 
@@ -143,7 +144,7 @@ def test_quality_needs_labels_of_both_classes(data, detector, label):
     assert summary["quality"] is None
 
 
-def test_columns_that_nobody_uses_are_told(data, detector):
+def test_columns_that_are_not_used_are_reported(data, detector):
     settings = _settings(data, label="fraud", normal=[0])
 
     with pytest.warns(UserWarning, match=r"columns \['code'\] are not used by the model"):
@@ -196,7 +197,7 @@ def test_numbered_columns_are_found_in_a_file_without_header(tmp_path):
         (lambda t: t, {"output": "scored.csv"}, "need an output named .parquet; got scored.csv"),
     ],
 )
-def test_bad_input_is_told_in_one_sentence(tmp_path, table, detector, change, given, sentence):
+def test_bad_input_is_reported_in_one_sentence(tmp_path, table, detector, change, given, sentence):
     change(table).to_csv(tmp_path / "in.csv", index=False)
 
     with pytest.raises(ValueError, match=sentence) as caught:
@@ -214,7 +215,7 @@ def test_the_output_must_not_lie_in_the_data(tmp_path, table, detector):
             score(ScoreSettings(data=data, output=tmp_path / "in.parquet"), detector)
 
 
-def test_the_command_tells_a_mistake_without_a_stack_trace(tmp_path):
+def test_the_command_reports_a_mistake_without_a_stack_trace(tmp_path):
     options = ["--data", str(tmp_path / "x.csv"), "--output", str(tmp_path / "y.parquet")]
 
     result = CliRunner().invoke(main, options)

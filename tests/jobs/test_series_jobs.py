@@ -1,5 +1,6 @@
 """Laws of the jobs on time series: no batch cuts a series, every step is scored once."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,23 +10,23 @@ from click.testing import CliRunner
 
 from anomdiff import TimeSeriesDetector
 from anomdiff.integrations.mlflow import flavor, runs
-from anomdiff.jobs import grouping
 from anomdiff.jobs import score as score_job
-from anomdiff.jobs.promote import recent_rows
+from anomdiff.jobs import series_groups
+from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import PromoteSettings, ScoreSettings, TrainSettings
 from anomdiff.jobs.train import main as train_command
 from anomdiff.jobs.train import make_detector, train, training_rows
 from tests.series import panel, waves
+from tests.settings import TINY_SERIES
 
 CONFIGS = Path(__file__).parents[2] / "pipelines" / "configs"
-QUICK = {"max_iter": 5, "width": 8, "n_blocks": 1, "window_lengths": [4, 8], "random_state": 0}
 HOSTS = ("007", "b", "c", "d")
 
 
 @pytest.fixture(scope="module")
 def detector():
-    detector = TimeSeriesDetector(**QUICK, series="host", time="time")
+    detector = TimeSeriesDetector(**TINY_SERIES, series="host", time="time")
     return detector.fit(panel(120, seed=0, labels=HOSTS[:3]))
 
 
@@ -102,7 +103,7 @@ def test_steps_are_written_series_by_series_whatever_the_batch(
 
 
 def test_a_single_series_is_scored_in_the_order_of_its_rows(tmp_path):
-    detector = TimeSeriesDetector(**QUICK).fit(waves(150, seed=0).reset_index(drop=True))
+    detector = TimeSeriesDetector(**TINY_SERIES).fit(waves(150, seed=0).reset_index(drop=True))
     later = waves(80, seed=1).reset_index(drop=True)
     data = _write(later, tmp_path / "in.csv")
 
@@ -117,13 +118,11 @@ def test_a_single_series_is_scored_in_the_order_of_its_rows(tmp_path):
 @pytest.mark.parametrize("trained", [".csv", ".parquet"])
 @pytest.mark.parametrize("scored", [".csv", ".parquet"])
 @pytest.mark.parametrize("labels", [(1, 12), ("01", "12")])
-def test_numbered_series_and_times_are_known_again_in_other_files(
-    tmp_path, trained, scored, labels
-):
+def test_numbered_series_and_times_are_recognised_in_other_files(tmp_path, trained, scored, labels):
     frame = panel(100, seed=0, labels=labels).assign(time=np.tile(10**17 + np.arange(100), 2))
     training = _write(frame, tmp_path / f"training{trained}")
     settings = TrainSettings(
-        data=training, estimator="timeseries", series="host", time="time", detector=QUICK
+        data=training, estimator="timeseries", series="host", time="time", detector=TINY_SERIES
     )
     rows = training_rows(settings)
     detector = make_detector(settings, rows).fit(rows)
@@ -131,7 +130,7 @@ def test_numbered_series_and_times_are_known_again_in_other_files(
 
     found, _ = _score(_settings(data), detector)
 
-    assert set(detector.encoder_.scales) == {None, *labels}
+    assert set(detector.model_.scaler.scales) == {None, *labels}
     np.testing.assert_allclose(
         found["anomaly_score"], detector.score_frame(frame)["anomaly_score"], rtol=1e-9
     )
@@ -149,13 +148,16 @@ def test_numbered_series_and_times_are_known_again_in_other_files(
         ),
         (lambda t: t.assign(host=None), "need a series in column 'host'; row 0 has none"),
         (lambda t: t.assign(slow="high"), "need numbers in column 'slow'; got 'high' in row 0"),
-        (lambda t: t.assign(time=t["time"][0]), "need one row per moment of series '007'; row 1"),
+        (
+            lambda t: t.assign(time=t["time"][0]),
+            "need one row per time of series '007'; row 1",
+        ),
         (lambda t: t.assign(time="soon"), "need dates like .* in column 'time'; got 'soon'"),
         (lambda t: t[:0], "need at least one row"),
     ],
 )
 @pytest.mark.parametrize("order", ["by series", "by time"])
-def test_bad_input_is_told_in_one_sentence(tmp_path, detector, steps, change, sentence, order):
+def test_bad_input_is_reported_in_one_sentence(tmp_path, detector, steps, change, sentence, order):
     frame = change(steps.drop(columns=["key", "fault"]))
     frame = (
         frame.sort_values("time", kind="stable")
@@ -178,9 +180,9 @@ def test_a_kept_column_must_not_be_named_like_a_result(tmp_path, detector, steps
         score(_settings(data, keep="channel"), detector)
 
 
-def test_context_may_be_left_out(tmp_path):
+def test_covariates_may_be_left_out(tmp_path):
     rows = waves(150, seed=0).reset_index(drop=True).assign(door=np.arange(150) % 2)
-    detector = TimeSeriesDetector(**QUICK).fit(rows)
+    detector = TimeSeriesDetector(**TINY_SERIES).fit(rows)
     data = _write(rows.drop(columns="door"), tmp_path / "in.parquet")
 
     scored, summary = _score(_settings(data), detector)
@@ -196,7 +198,7 @@ def test_other_jobs_read_the_same_steps(tmp_path, detector, steps, suffix):
     data = _write(steps.sample(frac=1, random_state=2), tmp_path / f"in{suffix}")
     settings = PromoteSettings(data=data, label="fault", normal=False)
 
-    rows, labels = recent_rows(settings, detector)
+    rows, labels = read_model_rows(data, settings, detector)
 
     expected = detector.score_frame(steps[["host", "time", "slow", "echo", "fast"]])
     found = detector.score_frame(rows).sort_values(["host", "time"])
@@ -208,7 +210,7 @@ def test_other_jobs_read_the_same_steps(tmp_path, detector, steps, suffix):
 def test_trained_and_scored_from_files_by_commands(mlflow_store, tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(runs, "_log_picture", lambda name, draw: None)  # seconds, tested elsewhere
     data = _write(panel(150, seed=0).assign(note="x"), tmp_path / f"in{suffix}")
-    detector = "\n".join(f"{key} = {value}" for key, value in QUICK.items())
+    detector = "\n".join(f"{key} = {json.dumps(value)}" for key, value in TINY_SERIES.items())
     config = tmp_path / "train.toml"
     config.write_text(f'data = "{data}"\nestimator = "timeseries"\n[detector]\n{detector}\n')
     options = ["--series", "host", "--time", "time", "--drop", "note", "--name", "machines"]
@@ -239,7 +241,7 @@ def test_steps_that_are_not_normal_leave_a_hole_and_no_seam(tmp_path):
         time="time",
         label="fault",
         normal="no",
-        detector=QUICK,
+        detector=TINY_SERIES,
     )
 
     rows = training_rows(settings)
@@ -249,7 +251,7 @@ def test_steps_that_are_not_normal_leave_a_hole_and_no_seam(tmp_path):
     hole = (frame["fault"] == "yes").to_numpy()
     for name in ("slow", "echo", "fast", "on"):
         assert (rows[name].isna() == hole).all()
-    TimeSeriesDetector(**QUICK, series="host", time="time").fit(rows)
+    TimeSeriesDetector(**TINY_SERIES, series="host", time="time").fit(rows)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +266,7 @@ def test_steps_that_are_not_normal_leave_a_hole_and_no_seam(tmp_path):
         ({"estimator": "series"}, "'estimator': Input should be 'tabular' or 'timeseries'"),
     ],
 )
-def test_what_training_needs_is_told_in_one_sentence(tmp_path, given, sentence):
+def test_what_training_needs_is_reported_in_one_sentence(tmp_path, given, sentence):
     data = _write(panel(20, seed=0), tmp_path / "in.csv")
     settings = {"data": data, "estimator": "timeseries", "series": "host", "time": "time"}
 
@@ -283,7 +285,7 @@ def test_the_example_settings_are_settings():
 
 
 def test_more_groups_than_files_are_joined(tmp_path, monkeypatch, detector):
-    monkeypatch.setattr(grouping, "MOST_FILES", 3)
+    monkeypatch.setattr(series_groups, "MAX_FILES", 3)
     labels = [f"s{i}" for i in range(11)]
     frame = panel(8, seed=0, labels=labels).sort_values("time", kind="stable", ignore_index=True)
     data = _write(frame, tmp_path / "in.parquet")

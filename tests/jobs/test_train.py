@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import mlflow
@@ -7,13 +8,14 @@ import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
-from anomdiff import load
+from anomdiff import cli, load
 from anomdiff.integrations.mlflow import flavor, registry
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.jobs.train import main, train, training_rows
+from tests.settings import TINY
 from tests.tables import mixed_table
 
-SMALL = {"max_iter": 20, "width": 16, "n_blocks": 1, "n_levels": 3, "random_state": 0}
+QUICK = {**TINY, "n_levels": 3}
 
 
 @pytest.fixture
@@ -28,14 +30,14 @@ def data(tmp_path):
 @pytest.fixture
 def settings(data):
     return TrainSettings(
-        data=data, label="fault", normal="no", drop="note", detector=SMALL, registered_name="sales"
+        data=data, label="fault", normal="no", drop="note", detector=QUICK, registered_name="sales"
     )
 
 
 @pytest.fixture
 def config(data, tmp_path):
     path = tmp_path / "train.toml"
-    detector = "\n".join(f"{key} = {value}" for key, value in SMALL.items())
+    detector = "\n".join(f"{key} = {json.dumps(value)}" for key, value in QUICK.items())
     path.write_text(f'data = "{data}"\nregistered_name = "sales"\n[detector]\n{detector}\n')
     return path
 
@@ -56,7 +58,7 @@ def test_label_and_dropped_columns_never_reach_the_model(settings):
     assert list(training_rows(settings)) == list(mixed_table(1, seed=0))
 
 
-def test_the_sample_is_as_large_as_told_and_the_same_again(settings):
+def test_the_sample_has_max_rows_rows_and_is_the_same_again(settings):
     few = settings.model_copy(update={"max_rows": 30})
 
     assert len(training_rows(few)) == 30
@@ -84,7 +86,9 @@ def test_what_was_fitted_survives_a_store_that_fails(mlflow_store, settings, mon
 
 
 def test_the_command_says_where_the_model_is(mlflow_store, config):
-    result = CliRunner().invoke(main, [str(config), "--drop", "note", "--name", "shop"])
+    options = ["--drop", "note", "--name", "shop"]
+
+    result = CliRunner().invoke(cli.main, ["train", str(config), *options])
 
     assert result.exit_code == 0, result.output
     assert "models:/shop/1" in result.output
@@ -103,7 +107,7 @@ def test_the_command_says_where_the_model_is(mlflow_store, config):
         (["--data", "picture.parquet"], "need a parquet file"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(mlflow_store, config, tmp_path, options, sentence):
+def test_a_mistake_is_reported_in_one_sentence(mlflow_store, config, tmp_path, options, sentence):
     mixed_table(60, seed=0).assign(size=np.inf).to_csv(tmp_path / "infinite.csv", index=False)
     mixed_table(60, seed=0)[:0].to_csv(tmp_path / "empty.csv", index=False)
     (tmp_path / "picture.parquet").write_bytes(b"\x89PNG" * 100)
@@ -115,14 +119,14 @@ def test_a_mistake_is_told_in_one_sentence(mlflow_store, config, tmp_path, optio
     assert "Traceback" not in result.output
 
 
-def test_an_unknown_parameter_of_the_detector_is_told(mlflow_store, settings):
+def test_an_unknown_parameter_of_the_detector_is_reported(mlflow_store, settings):
     wrong = settings.model_copy(update={"detector": {"stepps": 3}})
 
     with pytest.raises(ValueError, match="no parameters \\['stepps'\\]"):
         train(wrong)
 
 
-def test_a_store_that_does_not_answer_is_told_before_training(data, monkeypatch):
+def test_a_store_that_does_not_answer_is_reported_before_training(data, monkeypatch):
     mlflow.set_tracking_uri("http://127.0.0.1:1")
 
     result = CliRunner().invoke(main, ["--data", str(data)])

@@ -1,10 +1,12 @@
 import errno
+import json
+import math
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from anomdiff.jobs.writers import TableWriter, atomic_path, atomic_paths
+from anomdiff.jobs.writers import TableWriter, atomic_paths, json_values, write_json
 
 
 def _write_half(error, *targets):
@@ -17,7 +19,7 @@ def _write_half(error, *targets):
 def test_a_file_appears_whole_in_a_new_folder(tmp_path):
     target = tmp_path / "new" / "file.txt"
 
-    with atomic_path(target) as temporary:
+    with atomic_paths(target) as (temporary,):
         temporary.write_text("done", encoding="utf-8")
         before = target.exists()
 
@@ -38,7 +40,7 @@ def test_an_error_leaves_what_was_there_before(tmp_path):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_in_one_sentence(tmp_path, code):
+def test_a_full_disk_is_reported_in_one_sentence(tmp_path, code):
     with pytest.raises(OSError, match=r"the disk is full: .*file.txt could not be") as caught:
         _write_half(OSError(code, "[Errno 28] Error writing bytes to file"), tmp_path / "file.txt")
 
@@ -49,7 +51,7 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path, code):
 def test_a_folder_is_not_replaced(tmp_path):
     with (
         pytest.raises(IsADirectoryError, match="need a file to write"),
-        atomic_path(tmp_path / "."),
+        atomic_paths(tmp_path / "."),
     ):
         pass
 
@@ -71,3 +73,12 @@ def test_batches_of_other_dtypes_are_cast_to_the_schema(tmp_path):
     assert table["count"].tolist() == [1, 2, 3, None, 4]
     assert table["name"].tolist() == [None, None, "True", "False", "a"]
     assert table["amount"].tolist() == [1.5, None, 1.0, 2.0, 0.5]
+
+
+def test_values_without_a_number_in_json_are_null(tmp_path):
+    values = json_values({1: math.inf, "b": {"c": math.nan, "d": 0.5}, "e": "inf"})
+
+    write_json(tmp_path / "values.json", values)
+
+    expected = {"1": None, "b": {"c": None, "d": 0.5}, "e": "inf"}
+    assert json.loads((tmp_path / "values.json").read_text(encoding="utf-8")) == expected

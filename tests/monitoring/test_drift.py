@@ -9,11 +9,10 @@ from anomdiff.monitoring.drift import (
     alarm_drift,
     column_drift,
     drift_alarms,
-    population_stability,
     profile,
-    psi_by_chance,
     score_drift,
 )
+from anomdiff.monitoring.stability import population_stability, psi_by_chance
 
 QUIET = {"ks": 0.0, "p_value": 1.0, "higher": 0.0}
 
@@ -74,14 +73,14 @@ def test_a_column_that_is_gone_is_missing_in_every_row(reference):
     assert drift.loc["kind", "missing_before"] == 0.0
 
 
-def test_a_column_without_any_value_in_training_takes_nothing_as_seen():
+def test_any_value_of_a_column_that_was_empty_in_training_is_unseen():
     empty = profile(pd.DataFrame({"x": [None, None]}))
 
     assert column_drift(empty, pd.DataFrame({"x": [None]})).loc["x", "unseen"] == 0.0
     assert column_drift(empty, pd.DataFrame({"x": [1.0]})).loc["x", "unseen"] == 1.0
 
 
-def test_too_many_categories_to_remember_are_not_called_unseen():
+def test_too_many_categories_for_the_profile_are_not_called_unseen():
     names = pd.DataFrame({"name": [f"n{i}" for i in range(1000)]})
 
     assert np.isnan(column_drift(profile(names), names).loc["name", "unseen"])
@@ -101,7 +100,7 @@ def test_stability_index_needs_the_same_bins(other):
         population_stability([1, 1, 1], other)
 
 
-def test_chance_explains_as_many_indices_as_told():
+def test_chance_alone_exceeds_the_limit_at_its_level():
     rng = np.random.default_rng(0)
     counts = [rng.multinomial(n, np.full(10, 0.1), 4000) for n in (400, 900)]
 
@@ -112,7 +111,7 @@ def test_chance_explains_as_many_indices_as_told():
 
 
 @pytest.mark.parametrize(("shift", "way"), [(1.0, "risen"), (-1.0, "fallen")])
-def test_scores_that_move_are_told_with_their_direction(reference, shift, way):
+def test_scores_that_move_are_reported_with_their_direction(reference, shift, way):
     rng = np.random.default_rng(0)
     drift = column_drift(reference, _draw(300, seed=1))
 
@@ -125,12 +124,14 @@ def test_scores_that_move_are_told_with_their_direction(reference, shift, way):
 
 
 @pytest.mark.parametrize(
-    ("alarms", "rows", "told"),
+    ("alarms", "rows", "reported"),
     [(3, 20, False), (15, 1000, False), (40, 1000, True), (0, 1000, True), (1, 5, False)],
 )
-def test_an_alarm_rate_is_told_if_it_is_far_off_and_no_accident(reference, alarms, rows, told):
+def test_an_alarm_rate_is_reported_if_it_is_far_off_and_no_chance(
+    reference, alarms, rows, reported
+):
     drift = column_drift(reference, _draw(300, seed=1))
 
     sentences = drift_alarms(drift, QUIET, alarm_drift(alarms, rows, 0.01), DriftLimits())
 
-    assert bool(sentences) == told
+    assert bool(sentences) == reported

@@ -20,7 +20,7 @@ def test_as_many_rows_are_central_as_asked_for(share):
 
 
 @pytest.mark.parametrize("n_normal", [400, 8000])
-def test_a_clump_of_anomalies_does_not_vouch_for_itself(n_normal):
+def test_anomalies_that_are_alike_are_not_central(n_normal):
     clump = torch.randn(60, 4, dtype=torch.float64) * 0.01 + 6
     rows = torch.cat([torch.randn(n_normal, 4, dtype=torch.float64), clump])
 

@@ -70,30 +70,30 @@ def test_too_few_rows_warn_and_flag_nothing():
     assert threshold == np.inf
 
 
-def test_calibration_rows_have_mean_zero_and_channels_the_same_weight():
+def test_calibration_rows_have_mean_zero_and_components_the_same_weight():
     generator = torch.Generator().manual_seed(0)
     one, two = torch.rand(2, 400, 3, generator=generator, dtype=torch.float64)
-    misses = [one * 100 + 7, two]
+    errors = [one * 100 + 7, two]
 
-    calibration = ScoreCalibration.fit(misses)
+    calibration = ScoreCalibration.fit(errors)
 
-    scores = calibration.score(misses)
+    scores = calibration.score(errors)
     assert scores.mean().item() == pytest.approx(0, abs=1e-12)
     torch.testing.assert_close(scores, ScoreCalibration.fit([one, two]).score([one, two]))
 
 
-def test_score_is_monotone_in_every_miss():
-    misses = [torch.rand(50, 2, dtype=torch.float64), torch.rand(50, 3, dtype=torch.float64)]
-    calibration = ScoreCalibration.fit(misses)
-    before = calibration.score(misses)
+def test_score_is_monotone_in_every_error():
+    errors = [torch.rand(50, 2, dtype=torch.float64), torch.rand(50, 3, dtype=torch.float64)]
+    calibration = ScoreCalibration.fit(errors)
+    before = calibration.score(errors)
 
-    for channel, level in [(0, 0), (0, 1), (1, 0), (1, 2)]:
-        larger = [tensor.clone() for tensor in misses]
-        larger[channel][:, level] += 0.1
+    for component, level in [(0, 0), (0, 1), (1, 0), (1, 2)]:
+        larger = [tensor.clone() for tensor in errors]
+        larger[component][:, level] += 0.1
         assert (calibration.score(larger) > before).all()
 
 
-def test_constant_misses_do_not_divide_by_zero():
-    misses = [torch.ones(20, 2, dtype=torch.float64)]
+def test_constant_errors_do_not_divide_by_zero():
+    errors = [torch.ones(20, 2, dtype=torch.float64)]
 
-    assert torch.isfinite(ScoreCalibration.fit(misses).score(misses)).all()
+    assert torch.isfinite(ScoreCalibration.fit(errors).score(errors)).all()

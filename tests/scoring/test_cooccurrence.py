@@ -4,7 +4,7 @@ from itertools import product
 import pytest
 import torch
 
-from anomdiff.scoring.cooccurrence import PRIOR_ROWS, Dependence
+from anomdiff.scoring.cooccurrence import PRIOR_ROWS, Cooccurrence
 
 SIZES = torch.tensor([3, 4, 2])
 
@@ -18,7 +18,7 @@ def table(n, depends, seed=0):
     return torch.stack([first, second, torch.randint(2, (n,), generator=g)], dim=1)
 
 
-def test_misses_equal_the_naive_counts():
+def test_errors_equal_the_naive_counts():
     codes, held_out, rows = table(60, True), table(40, True, 1), table(30, False, 2)
     n = len(codes)
 
@@ -34,27 +34,27 @@ def test_misses_equal_the_naive_counts():
         cells = [(j, row[j].item()) for j in range(3)]
         return [sum(pair(*one, *two) for two in cells if two[0] != one[0]) for one in cells]
 
-    usual = torch.tensor([sums(row) for row in held_out], dtype=torch.float64).mean(0)
-    naive = torch.tensor([sums(row) for row in rows], dtype=torch.float64) - usual
+    typical = torch.tensor([sums(row) for row in held_out], dtype=torch.float64).mean(0)
+    naive = torch.tensor([sums(row) for row in rows], dtype=torch.float64) - typical
 
-    misses = Dependence.fit(codes, held_out, SIZES).misses(rows)
+    errors = Cooccurrence.fit(codes, held_out, SIZES).errors(rows)
 
-    torch.testing.assert_close(misses[:, 0], naive.clamp(min=0).sqrt().sum(1))
+    torch.testing.assert_close(errors[:, 0], naive.clamp(min=0).sqrt().sum(1))
 
 
 def test_pairs_that_do_not_go_together_stand_out():
-    dependence = Dependence.fit(table(2000, True), table(500, True, 1), SIZES)
+    cooccurrence = Cooccurrence.fit(table(2000, True), table(500, True, 1), SIZES)
     rows = torch.tensor(list(product(range(3), range(3), range(2))))
-    misses = dependence.misses(rows)[:, 0]
+    errors = cooccurrence.errors(rows)[:, 0]
 
     together = rows[:, 0] == rows[:, 1]
-    assert misses[~together].min() > misses[together].max()
+    assert errors[~together].min() > errors[together].max()
 
 
 @pytest.mark.parametrize(("depends", "low", "high"), [(True, 0.4, 1.0), (False, 0.0, 0.12)])
-def test_strength_tells_how_much_there_is_to_break(depends, low, high):
-    dependence = Dependence.fit(table(2000, depends), table(800, depends, 1), SIZES)
+def test_strength_grows_with_the_dependence_of_columns(depends, low, high):
+    cooccurrence = Cooccurrence.fit(table(2000, depends), table(800, depends, 1), SIZES)
 
-    strength = dependence.strength(table(800, depends, 1), torch.Generator().manual_seed(0))
+    strength = cooccurrence.strength(table(800, depends, 1), torch.Generator().manual_seed(0))
 
     assert low <= strength <= high

@@ -37,11 +37,11 @@ def test_weights_solve_the_ridge_regression_of_each_channel():
         assert regression.weights[channel, REACH] == 0
 
 
-def test_energies_are_the_squared_misses_of_the_steps_in_the_middle():
+def test_errors_are_the_squared_residuals_of_the_steps_in_the_middle():
     regression, _ = fitted(series())
     values = series(60, seed=1)
 
-    folded = regression.fold(regression.energies(values, everywhere(values)))
+    folded = regression.fold(regression.squared_errors(values, everywhere(values)))
 
     assert folded.shape == values.shape
     assert folded[:REACH].isnan().all()
@@ -53,13 +53,13 @@ def test_energies_are_the_squared_misses_of_the_steps_in_the_middle():
         torch.testing.assert_close(folded[step], (window[REACH] - guess) ** 2 / 2)
 
 
-def test_a_missing_cell_silences_the_steps_around_it_in_its_channel_alone():
+def test_a_missing_cell_takes_the_errors_of_the_steps_around_it_in_its_channel_alone():
     regression, _ = fitted(series())
     values = series(80, seed=2)
     observed = everywhere(values)
     observed[40, 0] = False
 
-    folded = regression.fold(regression.energies(values, observed))
+    folded = regression.fold(regression.squared_errors(values, observed))
 
     assert folded[40 - REACH : 41 + REACH, 0].isnan().all()
     assert not folded[REACH:-REACH, 1].isnan().any()
@@ -70,7 +70,7 @@ def test_a_spike_stands_out_at_its_own_step():
     values = series(200, seed=3)
     values[120, 1] += 1.5
 
-    folded = regression.fold(regression.energies(values, everywhere(values)))[:, 1]
+    folded = regression.fold(regression.squared_errors(values, everywhere(values)))[:, 1]
 
     assert folded.nan_to_num(0.0).argmax() == 120
     assert folded[120] > 5 * folded[121]

@@ -6,6 +6,7 @@ import pytest
 from anomdiff import TimeSeriesDetector
 from anomdiff.selection.comparison import Evidence, PromotionRule, gather, promotion_verdict
 from tests.series import waves
+from tests.settings import TINY_SERIES
 from tests.tables import mixed_table
 
 CHAMPION = Evidence(
@@ -45,7 +46,7 @@ def test_without_a_champion_only_its_own_promise_counts():
         ({"columns": ("a",)}, "columns ['b'] are lost"),
         ({"seconds_per_row": 3e-4}, "a row takes 3.00 times"),
         ({**UNLABELLED, "separation": 0.7}, "separation 0.700 after 0.800"),
-        ({**UNLABELLED, "validation_loss": 0.6}, "held-out loss 0.600 after 0.500"),
+        ({**UNLABELLED, "validation_loss": 0.6}, "validation loss 0.600 after 0.500"),
     ],
 )
 def test_each_thing_that_is_worse_is_the_reason_to_keep_the_champion(change, word):
@@ -116,9 +117,7 @@ def test_evidence_counts_what_the_detector_says(detector):
 
 
 def test_evidence_of_few_steps_lacks_what_cannot_be_measured():
-    detector = TimeSeriesDetector(
-        window_lengths=(4, 8), max_iter=10, width=8, n_blocks=1, random_state=0
-    ).fit(waves(300, seed=0))
+    detector = TimeSeriesDetector(**TINY_SERIES).fit(waves(300, seed=0))
 
     few, many = gather(detector, waves(50, seed=1)), gather(detector, waves(400, seed=1))
 

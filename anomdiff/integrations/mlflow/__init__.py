@@ -1,10 +1,14 @@
-"""The detector inside MLflow: logged, registered, loaded and served like any other model.
+"""A detector in MLflow: tracked, registered, evaluated and served like any other model.
 
-In: fitted detectors and their training frames. Out: MLflow runs (`runs.py`, `autologging.py`,
-`sweep.py`, `evaluation.py`), models of the flavor `anomdiff` (`flavor.py`) and registered versions
-with their aliases (`registry.py`, by the rules of `promotion.py`); scores on Spark (`spark.py`).
-May import mlflow, matplotlib and every room below; only the jobs in `pipelines/` import it.
-Separate because `import mlflow` takes seconds, and a detector must work without a tracking store.
+- `flavor.py`: save, log and load a detector; `signature.py`: types of its requests and answers;
+  `pyfunc_model.py`: what a served model does with a request
+- `runs.py`: what a training run records; `callbacks.py`: its losses while it trains;
+  `autologging.py`: `autolog`, a run for every fit; `sweep.py`: a search for parameters
+- `registry.py`: versions and the aliases `champion` and `challenger`; `evaluation.py`: metrics
+- `tracking_store.py`: where runs and models are kept
+
+In: detectors and training frames. Out: runs, logged models, registered versions.
+May import mlflow, matplotlib (by `plots`) and every room but `jobs`.
 """
 
 __all__ = ["autolog"]

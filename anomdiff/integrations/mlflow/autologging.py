@@ -15,6 +15,8 @@ from anomdiff.integrations.mlflow.callbacks import LossCurve
 from anomdiff.integrations.mlflow.flavor import log_model
 from anomdiff.models.progress import chain
 
+__all__ = ["autolog"]
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,14 +39,12 @@ def autolog(
         Switch it off again.
     """
     original = getattr(DiffusionDetector.fit, "__wrapped__", DiffusionDetector.fit)
-    if disable:
-        DiffusionDetector.fit = original
-        return
-    DiffusionDetector.fit = _logging(original, log_models, log_input_examples)
+    fit = original if disable else _logged_fit(original, log_models, log_input_examples)
+    DiffusionDetector.fit = fit  # type: ignore[method-assign]
 
 
-def _logging(original: Callable, log_models: bool, log_input_examples: bool) -> Callable:
-    """Wrap `fit`."""
+def _logged_fit(original: Callable, log_models: bool, log_input_examples: bool) -> Callable:
+    """Return `fit` with a run around it."""
 
     @functools.wraps(original)
     def fit(self, X, y=None, *, on_step=None):
@@ -54,11 +54,11 @@ def _logging(original: Callable, log_models: bool, log_input_examples: bool) -> 
             if run_id is None:
                 return original(self, X, y, on_step=on_step)
             frame, curve = None, LossCurve(run_id)
-            with _harmless("what goes into the fit"):
+            with _warn_only("what goes into the fit"):
                 frame = _as_frame(X)
                 runs.log_inputs(self, frame)
             original(self, X, y, on_step=chain(curve, on_step))
-            with _harmless("what was fitted"):
+            with _warn_only("what was fitted"):
                 curve.flush()
                 runs.log_fitted(self, frame)
                 mlflow.log_metrics(runs.summary(self))
@@ -72,32 +72,32 @@ def _logging(original: Callable, log_models: bool, log_input_examples: bool) -> 
 
 @contextmanager
 def _run() -> Iterator[str | None]:
-    """Use the active run, or a new one that ends with the fit; None if the store is away."""
-    if mlflow.active_run() is not None:
-        yield mlflow.active_run().info.run_id
+    """Use the active run, or a new one that ends with the fit; None if the store fails."""
+    if (active := mlflow.active_run()) is not None:
+        yield active.info.run_id
         return
     run_id, status = None, "FAILED"
-    with _harmless("the run"):
+    with _warn_only("the run"):
         run_id = mlflow.start_run().info.run_id
     try:
         yield run_id
         status = "FINISHED"
     finally:
         if run_id is not None:
-            with _harmless("the end of the run"):
+            with _warn_only("the end of the run"):
                 mlflow.end_run(status)
 
 
 @contextmanager
-def _harmless(what: str) -> Iterator[None]:
-    """Turn an error of the store, of which each kind has its own, into a warning."""
+def _warn_only(what: str) -> Iterator[None]:
+    """Turn an error into a warning: each kind of store has its own errors."""
     try:
         yield
     except Exception as error:
         logger.warning("autologging leaves out %s: %s", what, error)
 
 
-def _as_frame(X) -> pd.DataFrame:
+def _as_frame(X: object) -> pd.DataFrame:
     """Rows as the detectors name their columns where they come without names."""
     if isinstance(X, pd.DataFrame):
         return X

@@ -1,4 +1,4 @@
-"""Losses of a training run, sent to MLflow while it goes on."""
+"""Losses of a training run, sent to MLflow while it trains."""
 
 import logging
 import time
@@ -7,13 +7,17 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
+from anomdiff.diffusion.training import TrainingState
+
+__all__ = ["LossCurve"]
+
 GROUP = 1000  # points that MLflow takes at once
 
 logger = logging.getLogger(__name__)
 
 
 class LossCurve:
-    """Collect losses step by step and send them in groups, so that one sees them meanwhile.
+    """Collects losses step by step and sends them in groups, to be seen while training runs.
 
     Parameters
     ----------
@@ -32,15 +36,15 @@ class LossCurve:
         self._losses: list[float] = []
         self._sent = time.monotonic()
 
-    def __call__(self, record) -> None:
-        """Take note of one step: `record` has step, loss, validation_loss and learning_rate."""
-        self._losses.append(record.loss)
-        if record.step % self.every == 0:
-            self._add("loss", float(np.mean(self._losses)), record.step)
-            self._add("learning_rate", record.learning_rate, record.step)
+    def __call__(self, state: TrainingState) -> None:
+        """Collect the losses of one training step."""
+        self._losses.append(state.loss)
+        if state.step % self.every == 0:
+            self._add("loss", float(np.mean(self._losses)), state.step)
+            self._add("learning_rate", state.learning_rate, state.step)
             self._losses.clear()
-        if record.validation_loss is not None:
-            self._add("validation_loss", record.validation_loss, record.step)
+        if state.validation_loss is not None:
+            self._add("validation_loss", state.validation_loss, state.step)
         if time.monotonic() - self._sent > self.seconds:
             self.flush()
 

@@ -1,4 +1,4 @@
-"""Figures of merit for `mlflow.models.evaluate`, which otherwise knows classes and regressions."""
+"""Metrics of anomaly scores for `mlflow.models.evaluate`, which has none of its own."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 from mlflow.models import EvaluationMetric, EvaluationResult, make_metric
 
-from anomdiff.integrations.mlflow.flavor import as_input, load_model
+from anomdiff.integrations.mlflow.flavor import load_model
+from anomdiff.integrations.mlflow.signature import as_input
 from anomdiff.metrics.detection import auroc, average_precision, precision_at_k
+
+__all__ = ["anomaly_metrics", "evaluate"]
 
 SCORE, LABEL = "anomaly_score", "is_true_anomaly"
 
@@ -23,12 +26,12 @@ def anomaly_metrics(k: Iterable[int] = (10, 100)) -> list[EvaluationMetric]:
     Parameters
     ----------
     k : iterable of int, default=(10, 100)
-        Numbers of rows that somebody could look at.
+        Numbers of rows that somebody could review.
 
     Returns
     -------
     metrics : list of EvaluationMetric
-        A figure that needs both normal rows and anomalies, or more rows than there are, is NaN.
+        A metric that needs both normal rows and anomalies, or more rows than there are, is NaN.
     """
     ranked = {"average_precision": average_precision, "auroc": auroc}
     ranked |= {f"precision_at_{n}": partial(precision_at_k, k=n) for n in k}
@@ -40,9 +43,9 @@ def anomaly_metrics(k: Iterable[int] = (10, 100)) -> list[EvaluationMetric]:
 
 
 def evaluate(
-    model_uri: str, frame: pd.DataFrame, labels: Iterable, *, k: Iterable[int] = (10, 100)
+    model_uri: str, frame: pd.DataFrame, labels: Iterable[bool], *, k: Iterable[int] = (10, 100)
 ) -> EvaluationResult:
-    """Evaluate a logged model on rows whose truth is known, in the active run or a new one.
+    """Evaluate a logged model on labelled rows, in the active run or a new one.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def evaluate(
     result : EvaluationResult
         MLflow's result, whose ``metrics`` are also logged.
     """
-    rows = as_input(load_model(model_uri), frame)
+    rows = pd.DataFrame(as_input(load_model(model_uri), frame))
     return mlflow.models.evaluate(
         model_uri,
         rows.assign(**{LABEL: np.asarray(labels, dtype=float)}),
@@ -83,6 +86,8 @@ def _ranked(measure: Callable) -> Callable:
     return eval_fn
 
 
-def _alarm_rate(predictions, targets, metrics, is_anomaly: pd.Series) -> float:
+def _alarm_rate(
+    predictions: pd.Series, targets: pd.Series, metrics: Mapping, is_anomaly: pd.Series
+) -> float:
     """Share of flagged rows; MLflow finds the column of the output by the argument's name."""
     return float(is_anomaly.mean())

@@ -1,7 +1,8 @@
 """The MLflow flavor `anomdiff`: a detector as safetensors and JSON, with its own code beside it.
 
-A logged model carries this package in `code/`, so that restoring it never asks a package index for
-a project of this name, and its requirements list only what scoring imports.
+A logged model carries this package in `code/`, all of it because it is small, so that restoring it
+never asks a package index for a project of this name. Its requirements list only what scoring
+imports.
 """
 
 import sys
@@ -18,13 +19,23 @@ from mlflow.models import Model, ModelSignature
 from mlflow.models.model import ModelInfo
 
 import anomdiff
-from anomdiff.detectors.tabular import TabularDetector
-from anomdiff.detectors.timeseries import TimeSeriesDetector
-from anomdiff.integrations.mlflow.pyfunc_model import Answers
+from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.integrations.mlflow.pyfunc_model import PyfuncModel
 from anomdiff.integrations.mlflow.signature import as_input, infer_signature
 from anomdiff.storage import load, save
 
+__all__ = [
+    "FLAVOR_NAME",
+    "as_input",
+    "default_requirements",
+    "infer_signature",
+    "load_model",
+    "log_model",
+    "save_model",
+]
+
 FLAVOR_NAME = "anomdiff"
+# What loading, scoring and explaining import; a test follows the imports and compares.
 REQUIREMENTS = (
     "jaxtyping",
     "numpy",
@@ -42,7 +53,7 @@ SERVER_REQUIREMENTS = {"uvloop": "sys_platform != 'win32'"}
 
 
 def save_model(
-    detector: TabularDetector | TimeSeriesDetector,
+    detector: DiffusionDetector,
     path: Path | str,
     *,
     input_example: pd.DataFrame | None = None,
@@ -94,11 +105,11 @@ def save_model(
             pip_requirements=pip_requirements or default_requirements(),
             metadata=None if metadata is None else dict(metadata),
         )
-    _let_others_read(Path(path))
+    _make_readable(Path(path))
 
 
 def log_model(
-    detector: TabularDetector | TimeSeriesDetector,
+    detector: DiffusionDetector,
     name: str = "model",
     *,
     registered_model_name: str | None = None,
@@ -139,9 +150,7 @@ def log_model(
     )
 
 
-def load_model(
-    model_uri: str, dst_path: Path | str | None = None
-) -> TabularDetector | TimeSeriesDetector:
+def load_model(model_uri: str, dst_path: Path | str | None = None) -> DiffusionDetector:
     """Load a detector; nothing but JSON and safetensors is read, and no code of the model runs.
 
     Parameters
@@ -150,6 +159,11 @@ def load_model(
         Such as `models:/NAME@champion`, `models:/NAME/3`, `runs:/RUN/model` or a folder.
     dst_path : Path or str, optional
         Existing folder to keep the downloaded files in; by default they are deleted again.
+
+    Returns
+    -------
+    detector : TabularDetector or TimeSeriesDetector
+        The fitted detector.
 
     Raises
     ------
@@ -186,7 +200,7 @@ def _pinned(name: str) -> str:
 
 
 def _example(
-    detector: TabularDetector | TimeSeriesDetector,
+    detector: DiffusionDetector,
     frame: pd.DataFrame | None,
     signature: ModelSignature,
 ) -> pd.DataFrame | np.ndarray | None:
@@ -196,12 +210,12 @@ def _example(
     return as_input(detector, frame, "tensor" if tensor else "columns")
 
 
-def _load_pyfunc(path: str) -> Answers:
+def _load_pyfunc(path: str) -> PyfuncModel:
     """Entry point of `mlflow.pyfunc.load_model`."""
-    return Answers(load(path))
+    return PyfuncModel(load(path))
 
 
-def _let_others_read(folder: Path) -> None:
+def _make_readable(folder: Path) -> None:
     """Let a server that runs as another user read the model: safetensors writes mode 0600."""
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)

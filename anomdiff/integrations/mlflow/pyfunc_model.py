@@ -8,21 +8,18 @@ import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
-from anomdiff.detectors.tabular import TabularDetector
-from anomdiff.detectors.timeseries import TimeSeriesDetector
-from anomdiff.integrations.mlflow.signature import (
-    TOP_COLUMNS,
-    input_names,
-    is_series,
-    optional_names,
-)
+from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.integrations.mlflow.signature import TOP_COLUMNS, input_columns
 from anomdiff.thresholds.checks import check_share
 
+__all__ = ["PredictParams", "PyfuncModel"]
+
+REASON = ("column", "value", "contribution")
 SPAN = ("start", "end")
 EXPECTED = ("expected", "low", "high")
 
 
-class Wishes(NamedTuple):
+class PredictParams(NamedTuple):
     """Inference parameters of one request.
 
     Attributes
@@ -34,9 +31,9 @@ class Wishes(NamedTuple):
     top_columns : int
         Records per row.
     include_expected : bool
-        Tell also what could be expected in a column, and the interval it should lie in.
+        Add to a record the value expected in its column, and the interval it should lie in.
 
-    The records of a step say also from when to when its channel is to blame.
+    The records of a step have also the first and the last time at which its channel is anomalous.
     """
 
     alpha: float | None = None
@@ -45,17 +42,17 @@ class Wishes(NamedTuple):
     include_expected: bool = False
 
     @classmethod
-    def read(cls, params: Mapping[str, Any] | None) -> "Wishes":
+    def read(cls, params: Mapping[str, Any] | None) -> "PredictParams":
         """Read MLflow's parameters; what was given as null counts as not given."""
-        wishes = cls(**{name: value for name, value in (params or {}).items() if value is not None})
-        if wishes.alpha is not None:
-            check_share("alpha", wishes.alpha)
-        if wishes.top_columns < 1:
-            raise ValueError(f"need top_columns of at least 1; got {wishes.top_columns}.")
-        return wishes
+        read = cls(**{name: value for name, value in (params or {}).items() if value is not None})
+        if read.alpha is not None:
+            check_share("alpha", read.alpha)
+        if read.top_columns < 1:
+            raise ValueError(f"need top_columns of at least 1; got {read.top_columns}.")
+        return read
 
 
-class Answers:
+class PyfuncModel:
     """A detector behind MLflow's `predict`.
 
     Parameters
@@ -64,11 +61,12 @@ class Answers:
         Fitted detector.
     """
 
-    def __init__(self, detector: TabularDetector | TimeSeriesDetector):
+    def __init__(self, detector: DiffusionDetector):
+        columns = input_columns(detector)
         self.detector = detector
-        self.columns = input_names(detector)
+        self.columns = [column.name for column in columns]
+        self.optional = [column.name for column in columns if column.optional]
         self.renamed = {str(n): n for n in self.columns if not isinstance(n, str)}
-        self.optional = optional_names(detector)
 
     def predict(
         self, model_input: pd.DataFrame | np.ndarray, params: Mapping[str, Any] | None = None
@@ -80,7 +78,12 @@ class Answers:
         model_input : DataFrame or ndarray
             Rows as the signature has them.
         params : mapping, optional
-            As of `Wishes`.
+            As of `PredictParams`.
+
+        Returns
+        -------
+        scored : DataFrame
+            As of `score_frame`, and `reasons` if the parameters ask for them.
 
         Raises
         ------
@@ -88,48 +91,51 @@ class Answers:
             If the rows or a parameter cannot be used; a server answers 400 with the sentence.
         """
         try:
-            return self._answer(self._rows(model_input), Wishes.read(params))
+            return self._predict(self._rows(model_input), PredictParams.read(params))
         except (TypeError, ValueError) as error:
             # Of any other exception the server would print the stack instead of the sentence.
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
     def _rows(self, model_input: pd.DataFrame | np.ndarray) -> pd.DataFrame:
-        """Give columns the names of training; what may be left out is missing."""
+        """Give columns the names of training; optional ones that are absent are missing."""
         if isinstance(model_input, np.ndarray):
             return pd.DataFrame(model_input, columns=self.columns)
         rows = model_input.rename(columns=self.renamed) if self.renamed else model_input
         absent = [name for name in self.optional if name not in rows.columns]
         return rows.reindex(columns=[*rows, *absent]) if absent else rows
 
-    def _answer(self, rows: pd.DataFrame, wishes: Wishes) -> pd.DataFrame:
+    def _predict(self, rows: pd.DataFrame, params: PredictParams) -> pd.DataFrame:
         scored = self.detector.score_frame(rows)
         if self.renamed:
             scored = scored.rename(columns=str)
-        if wishes.alpha is not None:
-            scored["is_anomaly"] = scored["p_value"] <= wishes.alpha
-        if wishes.explain:
+        if params.alpha is not None:
+            scored["is_anomaly"] = scored["p_value"] <= params.alpha
+        if params.explain:
             flagged = np.flatnonzero(scored["is_anomaly"])
-            scored["reasons"] = self._reasons(rows, flagged, wishes)
+            scored["reasons"] = self._reasons(rows, flagged, params)
         return scored
 
-    def _reasons(self, rows: pd.DataFrame, flagged: np.ndarray, wishes: Wishes) -> list[list[dict]]:
+    def _reasons(
+        self, rows: pd.DataFrame, flagged: np.ndarray, params: PredictParams
+    ) -> list[list[dict]]:
         """Records for the flagged rows."""
-        reasons = [[] for _ in range(len(rows))]
+        reasons: list[list[dict]] = [[] for _ in range(len(rows))]
         if not len(flagged):
             return reasons
-        rows = rows.reset_index(drop=True)
-        if is_series(self.detector):  # a step is judged by the steps around it
-            lines = self.detector.explain(rows, top=wishes.top_columns, rows=flagged)
-        else:
-            lines = self.detector.explain(rows.iloc[flagged], top=wishes.top_columns)
-        shown = ["column", "value", "contribution", *(name for name in SPAN if name in lines)]
-        shown += [name for name in EXPECTED if wishes.include_expected and name in lines]
-        for row, *cells in lines[["row", *shown]].itertuples(index=False, name=None):
-            reasons[row].append(dict(zip(shown, map(_plain, cells), strict=True)))
+        explained = self._explain(rows.reset_index(drop=True), flagged, params.top_columns)
+        optional = [*SPAN, *(EXPECTED if params.include_expected else ())]
+        shown = [*REASON, *(name for name in optional if name in explained)]
+        for row, *cells in explained[["row", *shown]].itertuples(index=False, name=None):
+            reasons[row].append(dict(zip(shown, map(_json_value, cells), strict=True)))
         return reasons
 
+    def _explain(self, rows: pd.DataFrame, flagged: np.ndarray, top: int) -> pd.DataFrame:
+        if self.detector.unit == "step":  # a step is judged by the steps around it
+            return self.detector.explain(rows, top=top, rows=flagged)
+        return self.detector.explain(rows.iloc[flagged], top=top)
 
-def _plain(cell: Any) -> Any:
+
+def _json_value(cell: Any) -> Any:
     """Value that JSON has: no NaN, no timestamps."""
     cell = cell.item() if isinstance(cell, np.generic) else cell
     if pd.api.types.is_scalar(cell) and pd.isna(cell):

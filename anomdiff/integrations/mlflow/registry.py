@@ -1,4 +1,4 @@
-"""Versions of a registered model and the two aliases that say what they are for.
+"""Versions of a registered model and their two aliases.
 
 `champion` is the version that scores; `challenger` is the newest one that might replace it.
 Registering never moves `champion`: that is a decision, not a side effect. `promote` moves it, and
@@ -15,8 +15,26 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.models.model import ModelInfo
 
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "METRICS",
+    "PROMOTED_AT",
+    "REASONS",
+    "REPLACED",
+    "RESTORED_AT",
+    "WITHDRAWN_AT",
+    "WITHDRAWN_FOR",
+    "Promotion",
+    "Registration",
+    "promote",
+    "register",
+    "rollback",
+    "version_of",
+]
+
 CHAMPION, CHALLENGER = "champion", "challenger"
-# Tags of a version: what it replaced, when, why, on what evidence; when and why it had to go.
+# Tags: what a version replaced, when, why and by which metrics; when and why it was withdrawn.
 REPLACED, PROMOTED_AT = "anomdiff.replaced", "anomdiff.promoted_at"
 REASONS, METRICS = "anomdiff.promotion_reasons", "anomdiff.promotion_metrics"
 WITHDRAWN_AT, WITHDRAWN_FOR = "anomdiff.rolled_back_at", "anomdiff.rolled_back_for"
@@ -109,14 +127,14 @@ def promote(
     *,
     metrics: Mapping[str, object] | None = None,
 ) -> Promotion:
-    """Make a version the champion, and say on it why.
+    """Make a version the champion, with tags that say why.
 
     Parameters
     ----------
     name, version : str
         Version of a registered model.
     reasons : sequence of str
-        Why, as in `promotion.Verdict.reasons`.
+        Why, as in `Verdict.reasons` of `anomdiff.selection.comparison`.
     metrics : mapping, optional
         The evidence, as JSON values.
 
@@ -136,7 +154,7 @@ def promote(
     replaced = version_of(name, CHAMPION)
     if replaced == version:
         raise ValueError(f"need another version than the champion; got {version} of {name!r}.")
-    # Tags first: a champion without the story of how it came there could not be rolled back.
+    # Tags first: without REPLACED a champion could not be rolled back.
     tags = {
         REPLACED: replaced or "",
         PROMOTED_AT: _now(),
@@ -159,12 +177,12 @@ def rollback(name: str, reason: str = "") -> Promotion:
     name : str
         Registered model.
     reason : str, optional
-        Why; kept as a tag of the version that goes.
+        Why; kept as a tag of the version that is withdrawn.
 
     Returns
     -------
     promotion : Promotion
-        The champion that is back, and the one that went. It is not a challenger again.
+        The champion that is restored, and the one withdrawn, which is no challenger either.
 
     Raises
     ------

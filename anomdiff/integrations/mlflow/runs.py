@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
@@ -18,20 +17,36 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from mlflow.data.dataset import Dataset
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.models.model import ModelInfo
+from torch import Tensor
 
 import anomdiff
 from anomdiff import plots
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.integrations.mlflow.callbacks import LossCurve
 from anomdiff.integrations.mlflow.flavor import log_model
 from anomdiff.integrations.mlflow.tracking_store import ensure_experiment
 from anomdiff.monitoring.drift import profile
-from anomdiff.selection.level_losses import level_losses, remembered_events, remembered_rows
+from anomdiff.selection.level_losses import level_losses
+
+__all__ = [
+    "DIGEST_TAG",
+    "REFERENCE",
+    "calibration",
+    "data_digest",
+    "environment",
+    "example_rows",
+    "fit_and_log",
+    "log_fitted",
+    "log_inputs",
+    "log_training",
+    "plain_rows",
+    "summary",
+]
 
 EXAMPLE_ROWS = 5
-DRAWN_ROWS = 500
+SAMPLED_ROWS = 500
 DIGEST_TAG = "anomdiff.data_digest"
 REFERENCE = "reference.json"
 
@@ -116,14 +131,18 @@ def log_inputs(
     with warnings.catch_warnings():
         # MLflow advises doubles for integers; the model's own signature has them.
         warnings.simplefilter("ignore", UserWarning)
-        # MLflow keeps 36 characters of a digest.
-        dataset = mlflow.data.from_pandas(frame, source=source, name="training", digest=digest[:36])
+        dataset = from_pandas(
+            frame,
+            source=source,  # type: ignore[arg-type]  # None is the default
+            name="training",
+            digest=digest[:36],  # all that MLflow keeps
+        )
         mlflow.log_input(dataset, context="training")
     return dataset
 
 
 def fit_and_log(detector: DiffusionDetector, frame: pd.DataFrame, run_id: str) -> None:
-    """Fit, and log the losses meanwhile and the time it took."""
+    """Fit, log the losses while it trains and then the time it took."""
     curve = LossCurve(run_id)
     start = time.perf_counter()
     detector.fit(frame, on_step=curve)
@@ -135,64 +154,50 @@ def log_fitted(detector: DiffusionDetector, frame: pd.DataFrame) -> None:
     """Log to the active run what a detector has learnt from a frame.
 
     Schema, calibration, the profile that later batches are compared with, and pictures: losses,
-    held-out scores, what another alpha would mean, the denoising loss at each noise level and,
-    for tables, columns of training rows beside those of drawn ones.
+    calibration scores, what another alpha would mean, the denoising loss at each noise level and,
+    for tables, columns of training rows beside those of sampled ones.
     """
     scores, threshold = detector.calibration_scores_, float(detector.threshold_)
-    mlflow.log_dict(schema(detector), "schema.json")
+    mlflow.log_dict(detector.describe(), "schema.json")
     mlflow.log_dict(calibration(scores, threshold, detector.alpha), "calibration.json")
     mlflow.log_dict(profile(plain_rows(detector, frame)), REFERENCE)
-    losses = level_losses(detector, remembered_events(detector))
+    losses = level_losses(detector.model_, _reference_groups(detector))
     mlflow.log_table(losses, "levels.json")
     _log_picture("loss.png", lambda: plots.loss_figure(detector.history_))
     _log_picture("scores.png", lambda: plots.score_figure(scores, threshold, detector.alpha))
     _log_picture("calibration.png", lambda: plots.calibration_figure(scores, detector.alpha))
     _log_picture("levels.png", lambda: plots.level_figure(losses))
-    if hasattr(detector, "sample"):
+    if detector.unit == "row":
         _log_picture("sample.png", lambda: _sample_picture(detector))
 
 
 def summary(detector: DiffusionDetector) -> dict[str, float]:
-    """Figures that say in short what a fitted detector is like."""
+    """Metrics that say in short what a fitted detector is like; only finite ones."""
     found = {
         "threshold": float(detector.threshold_),
         "validation_loss": float(detector.history_["validation_loss"].min()),
-        "n_held_out_rows": len(detector.calibration_scores_),
+        "n_training_rows": detector.n_training_rows_,
+        "n_calibration_rows": len(detector.calibration_scores_),
     }
-    if hasattr(detector, "n_training_rows_"):
-        found["n_training_rows"] = detector.n_training_rows_
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def schema(detector: DiffusionDetector) -> dict[str, Any]:
-    """Columns and their kinds; for series the layout, what is judged, and the window lengths."""
-    if not isinstance(detector, TimeSeriesDetector):
-        return detector.schema_.to_dict()
-    judged = detector.encoder_.names
-    covariates = [name for name in detector.layout_.channels if name not in judged]
-    lengths = {
-        "window_lengths": detector.window_lengths_,
-        "network_length": detector.network_length_,
-    }
-    return {**detector.layout_.to_dict(), "judged": judged, "covariates": covariates, **lengths}
-
-
 def plain_rows(detector: DiffusionDetector, frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns that the detector looks at, in the types in which it reads them."""
-    if not isinstance(detector, TimeSeriesDetector):
-        return detector.schema_.check(frame)
-    rows = np.concatenate([part.values for part in detector.layout_.read(frame)])
-    return pd.DataFrame(rows, columns=list(detector.layout_.channels))
+    """Columns that the score depends on, in the types in which the detector reads them."""
+    if detector.unit == "row":
+        return detector.model_.schema.check(frame)
+    layout = detector.model_.layout
+    rows = np.concatenate([segment.values for segment in layout.read(frame)])
+    return pd.DataFrame(rows, columns=list(layout.channels))
 
 
 def example_rows(detector: DiffusionDetector, frame: pd.DataFrame) -> pd.DataFrame:
     """First rows of training; of series as many as the longest window has."""
-    series = isinstance(detector, TimeSeriesDetector)
-    return frame.head(max(detector.window_lengths_) if series else EXAMPLE_ROWS)
+    return frame.head(EXAMPLE_ROWS if detector.unit == "row" else max(detector.window_lengths_))
 
 
 def calibration(scores: np.ndarray, threshold: float, alpha: float) -> dict[str, object]:
-    """Describe the held-out scores by their hundredths; JSON has no infinity, so that is None."""
+    """Describe the calibration scores by their percentiles; an infinite threshold is None."""
     shares = [percent / 100 for percent in range(101)]
     quantiles = np.quantile(scores, shares).tolist()
     low, high = plots.alarm_rates(len(scores), alpha)
@@ -200,7 +205,7 @@ def calibration(scores: np.ndarray, threshold: float, alpha: float) -> dict[str,
         "alpha": alpha,
         "alarm_rate_range": [float(low), float(high)],
         "threshold": threshold if np.isfinite(threshold) else None,
-        "n_held_out_rows": len(scores),
+        "n_calibration_rows": len(scores),
         "smallest_p_value": 1 / (1 + len(scores)),
         "quantiles": {f"{share:.2f}": q for share, q in zip(shares, quantiles, strict=True)},
     }
@@ -231,7 +236,7 @@ def environment() -> dict[str, str]:
 
 
 def _log_picture(name: str, draw: Callable[[], Figure]) -> None:
-    """Log a picture; one that cannot be drawn is no reason to lose a run."""
+    """Log a picture; where one cannot be drawn, warn and let the run go on."""
     try:
         mlflow.log_figure(draw(), name)
     except Exception as error:
@@ -239,10 +244,26 @@ def _log_picture(name: str, draw: Callable[[], Figure]) -> None:
 
 
 def _sample_picture(detector: DiffusionDetector) -> Figure:
-    """Training rows beside drawn ones, the same at every call."""
-    return plots.sample_figure(
-        remembered_rows(detector), detector.sample(DRAWN_ROWS, random_state=detector.seed_)
-    )
+    """Reference rows beside sampled ones, the same at every call."""
+    sampled = detector.sample(SAMPLED_ROWS, random_state=detector.seed_)
+    return plots.sample_figure(_reference_rows(detector), sampled)
+
+
+def _reference_groups(detector: DiffusionDetector) -> dict[str, tuple[Tensor, Tensor]]:
+    """Reference rows or windows as the network sees them; of tables, held-out rows apart."""
+    model = detector.model_
+    if detector.unit == "step":
+        windows = model.reference_events()
+        return {"reference windows": (windows, torch.ones_like(windows, dtype=torch.bool))}
+    values, observed = model.network_events(model.schema.check(_reference_rows(detector)))
+    held_out = model.reference.exclude_self
+    groups = {"held-out rows": held_out, "training rows": ~held_out}
+    return {name: (values[rows], observed[rows]) for name, rows in groups.items() if rows.any()}
+
+
+def _reference_rows(detector: DiffusionDetector) -> pd.DataFrame:
+    """Reference rows of a table, decoded."""
+    return detector.model_.encoder.decode(detector.model_.reference.values.numpy())
 
 
 def _as_text(parameters: Mapping[str, object]) -> dict[str, str]:

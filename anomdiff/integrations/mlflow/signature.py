@@ -1,16 +1,18 @@
 """What a request and an answer look like to MLflow, worked out from what a detector has learnt."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-from anomdiff.detectors.tabular import TabularDetector
-from anomdiff.detectors.timeseries import TimeSeriesDetector
+from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.encoding.parsing import read_cells, storage
-from anomdiff.encoding.schema import Column
+from anomdiff.models.tabular_model import TabularModel
+from anomdiff.models.window_model import WindowModel
+
+__all__ = ["TOP_COLUMNS", "InputColumn", "as_input", "infer_signature", "input_columns"]
 
 STYLES = ("columns", "tensor")
 TOP_COLUMNS = 3
@@ -33,16 +35,38 @@ PARAMETERS = (
 )
 
 
+class InputColumn(NamedTuple):
+    """One column of a request.
+
+    Attributes
+    ----------
+    name : object
+        Its label in training; MLflow knows it as text.
+    kind : {"number", "category", "boolean", "datetime"}
+        How its cells are read.
+    type : DataType
+        Its type in the signature.
+    optional : bool
+        Whether a request may leave it out.
+    returned : bool
+        Whether the answer has it too: the columns of series and time.
+    """
+
+    name: Any
+    kind: str
+    type: DataType
+    optional: bool = False
+    returned: bool = False
+
+
 def infer_signature(
-    detector: TabularDetector | TimeSeriesDetector,
-    style: str = "columns",
-    example: pd.DataFrame | None = None,
+    detector: DiffusionDetector, style: str = "columns", example: pd.DataFrame | None = None
 ) -> ModelSignature:
     """Types of requests and answers, and the parameters that a request may have.
 
     Numbers are doubles, also those that came as integers or text; columns with missing cells in
-    training, and channels that are not judged, may be left out of a request. The reasons that
-    ``explain`` adds are no part of the outputs: these are what every answer has.
+    training, and covariates of series, may be left out of a request. The column `reasons` that
+    ``explain`` adds is no part of the outputs: these are what every answer has.
 
     Parameters
     ----------
@@ -62,93 +86,82 @@ def infer_signature(
     """
     if style not in STYLES:
         raise ValueError(f"need a style of {list(STYLES)}; got {style!r}.")
-    columns = _input_columns(detector, example)
-    inputs = Schema(columns) if style == "columns" else _tensor(columns)
-    by_row = [c for c in columns if c.name in _labels(detector)]
-    channel = [ColSpec(DataType.string, "channel")] if is_series(detector) else []
+    columns = input_columns(detector, example)
+    inputs = [ColSpec(c.type, str(c.name), required=not c.optional) for c in columns]
+    channel = [ColSpec(DataType.string, "channel")] if detector.unit == "step" else []
+    returned = [spec for c, spec in zip(columns, inputs, strict=True) if c.returned]
     return ModelSignature(
-        inputs=inputs,
-        outputs=Schema([*SCORES, *channel, *by_row]),
+        inputs=Schema([*inputs]) if style == "columns" else _tensor(inputs),
+        outputs=Schema([*SCORES, *channel, *returned]),
         params=ParamSchema([*PARAMETERS]),
     )
 
 
+def input_columns(
+    detector: DiffusionDetector, example: pd.DataFrame | None = None
+) -> list[InputColumn]:
+    """Columns of a request, in their order; `example` as of `infer_signature`."""
+    if detector.unit == "row":
+        return _columns_of_table(detector.model_)
+    return _columns_of_panel(detector.model_, example)
+
+
 def as_input(
-    detector: TabularDetector | TimeSeriesDetector, frame: pd.DataFrame, style: str = "columns"
+    detector: DiffusionDetector, frame: pd.DataFrame, style: str = "columns"
 ) -> pd.DataFrame | np.ndarray:
-    """Rows with the types of the signature, as MLflow wants them before it calls ``predict``."""
-    typed = _typed_series(detector, frame) if is_series(detector) else _typed_table(detector, frame)
+    """Rows with the types of the signature, as MLflow wants them before it calls ``predict``.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or holds a cell that cannot be read.
+    """
+    columns = input_columns(detector, frame)
+    missing = [column.name for column in columns if column.name not in frame.columns]
+    if missing:
+        raise ValueError(f"need the columns {missing}; the frame has {list(frame.columns)}.")
+    cells = {str(column.name): _typed(frame[column.name], column) for column in columns}
+    typed = pd.DataFrame(cells, index=frame.index)
     return typed if style == "columns" else typed.to_numpy(dtype=np.float64)
 
 
-def is_series(detector: Any) -> bool:
-    """Tell a detector of series from one of tables."""
-    return isinstance(detector, TimeSeriesDetector)
+def _columns_of_table(model: TabularModel) -> list[InputColumn]:
+    """Columns that are not ignored; flags with gaps are doubles: MLflow reads null as False."""
+    columns = []
+    for column in model.schema.used:
+        missing_flags = column.kind == "boolean" and column.nullable
+        type_ = DataType.double if missing_flags else DATA_TYPES[column.kind]
+        columns.append(InputColumn(column.name, column.kind, type_, optional=column.nullable))
+    return columns
 
 
-def input_names(detector: TabularDetector | TimeSeriesDetector) -> list:
-    """Names of the columns of a request, in their order."""
-    if is_series(detector):
-        return [*_labels(detector, as_text=False), *detector.layout_.channels]
-    return [column.name for column in detector.schema_.used]
-
-
-def optional_names(detector: TabularDetector | TimeSeriesDetector) -> list:
-    """Names of the columns that a request may leave out."""
-    if is_series(detector):
-        judged = detector.encoder_.names
-        return [name for name in detector.layout_.channels if name not in judged]
-    return [column.name for column in detector.schema_.used if column.nullable]
-
-
-def _labels(detector, as_text: bool = True) -> list:
-    """Columns of series and time, where there are any."""
-    if not is_series(detector):
-        return []
-    layout = detector.layout_
-    names = [name for name in (layout.series, layout.time) if name is not None]
-    return [str(name) for name in names] if as_text else names
-
-
-def _input_columns(detector, example) -> list[ColSpec]:
-    optional = optional_names(detector)
-    if is_series(detector):
-        types = _series_types(detector, example)
-    else:
-        types = {column.name: _data_type(column) for column in detector.schema_.used}
-    return [
-        ColSpec(types[name], str(name), required=name not in optional)
-        for name in input_names(detector)
+def _columns_of_panel(model: WindowModel, example: pd.DataFrame | None) -> list[InputColumn]:
+    """Columns of series and time, where there are any, and the channels."""
+    layout, labels = model.layout, []
+    if layout.series is not None:
+        known = [label for label in model.scaler.scales if label is not None]
+        whole = all(isinstance(label, int) for label in known)
+        read_as = ("number", DataType.long) if whole else ("category", DataType.string)
+        labels.append(InputColumn(layout.series, *read_as, returned=True))
+    if layout.time is not None:
+        dates = layout.has_dates if example is None else storage(example[layout.time]) != "number"
+        kind = "datetime" if dates else "number"
+        labels.append(InputColumn(layout.time, kind, DATA_TYPES[kind], returned=True))
+    return labels + [
+        InputColumn(name, "number", DataType.double, optional=name not in model.names)
+        for name in layout.channels
     ]
 
 
-def _series_types(detector, example) -> dict[Any, DataType]:
-    """Types of the columns of a panel."""
-    layout = detector.layout_
-    types = {name: DataType.double for name in layout.channels}
-    if layout.series is not None:
-        whole = all(isinstance(label, int) for label in _series_names(detector))
-        types[layout.series] = DataType.long if whole else DataType.string
-    if layout.time is not None:
-        types[layout.time] = DataType.datetime if _has_dates(layout, example) else DataType.double
-    return types
-
-
-def _series_names(detector) -> list:
-    return [label for label in detector.encoder_.scales if label is not None]
-
-
-def _has_dates(layout, example) -> bool:
-    if example is not None:
-        return storage(example[layout.time]) != "number"
-    return layout.has_dates
-
-
-def _data_type(column: Column) -> DataType:
-    """Type in the signature: MLflow turns a missing boolean into False, so those travel as 0.0."""
-    if column.kind == "boolean" and column.nullable:
-        return DataType.double
-    return DATA_TYPES[column.kind]
+def _typed(cells: pd.Series, column: InputColumn) -> np.ndarray:
+    """Cells of a column in the type of the signature."""
+    plain = read_cells(cells, column.kind)
+    if column.type == DataType.long:
+        return plain.astype(np.int64)
+    # A flag that is missing here but never was in training cannot be a bool; MLflow then refuses.
+    if column.type == DataType.boolean and not np.isnan(plain).any():
+        return plain.astype(bool)
+    return plain
 
 
 def _tensor(columns: list[ColSpec]) -> Schema:
@@ -156,23 +169,3 @@ def _tensor(columns: list[ColSpec]) -> Schema:
     if other:
         raise ValueError(f"need numbers in every column of a tensor; got {other}.")
     return Schema([TensorSpec(np.dtype(np.float64), (-1, len(columns)))])
-
-
-def _typed_table(detector, frame: pd.DataFrame) -> pd.DataFrame:
-    checked = detector.schema_.check(frame)
-    flags = [c.name for c in detector.schema_.used if _data_type(c) == DataType.boolean]
-    # A flag that is missing here but never was in training cannot be a bool; MLflow then refuses.
-    flags = [name for name in flags if checked[name].notna().all()]
-    return checked.astype(dict.fromkeys(flags, bool)).rename(columns=str)
-
-
-def _typed_series(detector, frame: pd.DataFrame) -> pd.DataFrame:
-    types = _series_types(detector, frame)
-    kinds = {DataType.double: "number", DataType.long: "number", DataType.datetime: "datetime"}
-    cells = {
-        str(name): read_cells(frame[name], kinds.get(types[name], "category"))
-        for name in input_names(detector)
-    }
-    typed = pd.DataFrame(cells, index=frame.index)
-    whole = [str(name) for name, kind in types.items() if kind == DataType.long]
-    return typed.astype(dict.fromkeys(whole, np.int64))

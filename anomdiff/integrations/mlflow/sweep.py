@@ -10,14 +10,16 @@ import pandas as pd
 from sklearn.base import clone
 
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.integrations.mlflow import runs
 from anomdiff.integrations.mlflow.tracking_store import ensure_experiment
 from anomdiff.selection.criteria import separation
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.distributions import BaseDistribution
+
+__all__ = ["Sweep", "sweep"]
 
 HELD_BACK = 0.25
 
@@ -27,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Sweep(NamedTuple):
-    """What a sweep has found.
+    """Result of a sweep.
 
     Attributes
     ----------
@@ -92,7 +94,8 @@ def sweep(
     ImportError
         If optuna is not installed.
     ValueError
-        If the space names a parameter that the detector has not, or no trial could be fitted.
+        If the space names a parameter that the detector does not have, or no trial could be
+        fitted.
 
     Notes
     -----
@@ -106,25 +109,37 @@ def sweep(
     _require_parameters(detector, space)
     training, rest = _split(detector, frame, seed)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.enqueue_trial(_present(detector, space))
+    study.enqueue_trial(_present_parameters(detector, space))
     with mlflow.start_run(
         experiment_id=ensure_experiment(experiment), run_name=run_name, tags=runs.environment()
     ) as run:
         mlflow.log_params({"n_trials": n_trials, "objective": objective.__name__, "seed": seed})
         mlflow.log_dict({name: str(each) for name, each in space.items()}, "space.json")
-        trials = [_try(study, space, detector, training, rest, objective) for _ in range(n_trials)]
+        # MLflow would put a nested run into its current experiment, wherever the parent is.
+        place = run.info.experiment_id
+        trials = [
+            _try(study, space, detector, training, rest, objective, place) for _ in range(n_trials)
+        ]
         return _best(run.info.run_id, trials, list(space))
 
 
-def _try(study, space, detector, training, rest, objective) -> dict[str, Any]:
-    """Fit one set of parameters in a run of its own; one that cannot be fitted is no end."""
+def _try(
+    study: "Study",
+    space: Mapping[str, "BaseDistribution"],
+    detector: DiffusionDetector,
+    training: pd.DataFrame,
+    rest: pd.DataFrame,
+    objective: Objective,
+    experiment_id: str,
+) -> dict[str, Any]:
+    """Fit one set of parameters in a run of its own; where that fails, let the sweep go on."""
     from optuna.trial import TrialState
 
     trial = study.ask(dict(space))
     candidate = clone(detector).set_params(**trial.params, progress=False)
-    # MLflow would put a nested run into its current experiment, wherever the parent is.
-    place = {"experiment_id": mlflow.active_run().info.experiment_id, "nested": True}
-    with mlflow.start_run(run_name=f"trial-{trial.number}", **place) as run:
+    with mlflow.start_run(
+        run_name=f"trial-{trial.number}", experiment_id=experiment_id, nested=True
+    ) as run:
         row = {**trial.params, "objective": np.nan, "run_id": run.info.run_id}
         try:
             runs.log_inputs(candidate, training)
@@ -154,34 +169,38 @@ def _best(run_id: str, trials: list[dict[str, Any]], names: list[str]) -> Sweep:
     return Sweep(parameters, best["objective"], run_id, best["run_id"], table)
 
 
-def _present(detector: DiffusionDetector, space: Mapping) -> dict[str, Any]:
-    """Parameters as they are, which optuna leaves out where its space has no room for them."""
+def _present_parameters(detector: DiffusionDetector, space: Mapping) -> dict[str, Any]:
+    """Parameters as they are; optuna leaves out those that lie outside of the space."""
     present = {name: detector.get_params()[name] for name in space}
     return {name: value for name, value in present.items() if value is not None}
 
 
-def _split(detector, frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _split(
+    detector: DiffusionDetector, frame: pd.DataFrame, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hold back random rows of a table, or the end of each series."""
     held_back = np.zeros(len(frame), dtype=bool)
-    if isinstance(detector, TimeSeriesDetector):
-        layout = PanelLayout.infer(frame, detector.series, detector.time)
-        for part in layout.read(frame):
-            held_back[part.rows[round((1 - HELD_BACK) * len(part.rows)) :]] = True
-    else:
+    if detector.unit == "row":
         rows = np.random.default_rng(seed).permutation(len(frame))
         held_back[rows[: round(HELD_BACK * len(frame))]] = True
+    else:
+        layout = PanelLayout.infer(frame, detector.series, detector.time)
+        for segment in layout.read(frame):
+            held_back[segment.rows[round((1 - HELD_BACK) * len(segment.rows)) :]] = True
     return frame[~held_back], frame[held_back]
 
 
 def _require_parameters(detector: DiffusionDetector, space: Mapping) -> None:
     known = detector.get_params()
     if unknown := sorted(set(space) - set(known)):
-        raise ValueError(f"need parameters of the detector to search; got {unknown}.")
+        raise ValueError(
+            f"need parameters of the detector to search; got {unknown}. It has {sorted(known)}."
+        )
 
 
 def _optuna():
     try:
         import optuna
     except ImportError:
-        raise ImportError("need optuna for a sweep; install 'anomdiff[sweep]'.") from None
+        raise ImportError("need optuna; pip install 'anomdiff[sweep]'.") from None
     return optuna

@@ -1,4 +1,4 @@
-"""Where runs and models go: the MLflow store the user named, or a local file without a server."""
+"""Where runs and models are kept: the MLflow store the user named, or a local file."""
 
 import hashlib
 import os
@@ -12,6 +12,8 @@ import mlflow
 import sqlalchemy
 from filelock import FileLock
 from mlflow import MlflowClient
+
+__all__ = ["ensure_experiment", "ensure_store", "without_password"]
 
 # MLflow retries for minutes, which suits a run that has hours to lose, but not the first contact.
 FIRST_CONTACT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
@@ -42,11 +44,12 @@ def ensure_store(default_folder: Path | str = ".") -> str:
     try:
         if not uri.startswith("http"):
             _connect_once(uri)
-        with _few_retries(), _one_at_a_time(uri):
+        with _few_retries(), _locked(uri):
             MlflowClient(uri).search_experiments(max_results=1)
     except Exception as error:  # each kind of store has its own errors
         raise ConnectionError(
-            f"need an MLflow store that answers; got {_reason(error)} from {without_password(uri)}."
+            f"need an MLflow store that answers; got {_reason(error)} from "
+            f"{without_password(uri)}: set MLFLOW_TRACKING_URI to one that does."
         ) from None
     mlflow.set_tracking_uri(uri)
     return uri
@@ -60,7 +63,7 @@ def ensure_experiment(name: str) -> str:
     experiment = mlflow.get_experiment_by_name(name)
     if experiment is not None:
         return experiment.experiment_id
-    return mlflow.create_experiment(name, artifact_location=_beside_the_file(name))
+    return mlflow.create_experiment(name, artifact_location=_artifact_folder(name))
 
 
 def without_password(uri: str) -> str:
@@ -76,7 +79,7 @@ def _connect_once(uri: str) -> None:
     try:
         url = sqlalchemy.make_url(uri)
     except sqlalchemy.exc.ArgumentError:
-        return  # not a database; MLflow says what it thinks of it
+        return  # not a database: MLflow checks it
     if url.get_backend_name() not in ("sqlite", "postgresql", "mysql", "mssql"):
         return
     arguments = CONNECT_ARGUMENTS.get(url.get_backend_name(), {})
@@ -88,7 +91,7 @@ def _connect_once(uri: str) -> None:
 
 @contextmanager
 def _few_retries() -> Iterator[None]:
-    """Let HTTP fail fast inside the block, unless the user has said otherwise."""
+    """Let HTTP fail fast inside the block, unless the user set these variables."""
     added = [name for name in FIRST_CONTACT if name not in os.environ]
     os.environ.update({name: FIRST_CONTACT[name] for name in added})
     try:
@@ -99,27 +102,27 @@ def _few_retries() -> Iterator[None]:
 
 
 @contextmanager
-def _one_at_a_time(uri: str) -> Iterator[None]:
-    """Keep processes apart while a local store is made: together they would break it."""
+def _locked(uri: str) -> Iterator[None]:
+    """Let one process at a time make a local store: several would break it."""
     digest = hashlib.sha256(f"{Path.home()} {uri}".encode()).hexdigest()[:16]
     with FileLock(Path(tempfile.gettempdir()) / f"anomdiff-{digest}.lock"):
         yield
 
 
-def _beside_the_file(name: str) -> str | None:
-    """Artifact folder of an experiment in a SQLite store; other stores know better themselves."""
+def _artifact_folder(name: str) -> str | None:
+    """Artifact folder of an experiment in a SQLite store; other stores choose their own."""
     uri = mlflow.get_tracking_uri()
-    if not uri.startswith("sqlite:"):
+    database = sqlalchemy.make_url(uri).database if uri.startswith("sqlite:") else None
+    if database is None:
         return None
-    database = Path(sqlalchemy.make_url(uri).database).resolve()
-    return str(database.parent / "mlruns" / re.sub(r"[^\w.-]", "_", name))
+    return str(Path(database).resolve().parent / "mlruns" / re.sub(r"[^\w.-]", "_", name))
 
 
 def _reason(error: Exception) -> str:
-    """Say why in a few words: the operating system's if it spoke, else the first sentence."""
+    """Say why in a few words: those of the operating system, else the first sentence."""
     cause: BaseException = error
-    while cause.__cause__ or cause.__context__:
-        cause = cause.__cause__ or cause.__context__
+    while earlier := cause.__cause__ or cause.__context__:
+        cause = earlier
     if isinstance(cause, OSError) and cause.strerror:
         return f"{cause.strerror.lower()!r}"
     return repr(str(error).strip().splitlines()[0][:200].rstrip("."))

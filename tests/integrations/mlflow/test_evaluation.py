@@ -8,6 +8,7 @@ from anomdiff.integrations.mlflow import flavor
 from anomdiff.integrations.mlflow.evaluation import anomaly_metrics, evaluate
 from anomdiff.metrics.detection import auroc, average_precision, precision_at_k
 from tests.series import waves
+from tests.settings import TINY_SERIES
 
 
 @pytest.fixture
@@ -48,9 +49,7 @@ def test_figures_are_logged_with_the_model_they_belong_to(model, labelled):
 
 
 def test_steps_of_series_are_evaluated_too(mlflow_store):
-    detector = TimeSeriesDetector(
-        window_lengths=(4, 8), max_iter=10, width=8, n_blocks=1, random_state=0
-    ).fit(waves(300, seed=0))
+    detector = TimeSeriesDetector(**TINY_SERIES).fit(waves(300, seed=0))
     rows, labels = waves(200, seed=1), np.arange(200) // 5 == 20
     rows["slow"] += 2 * labels
     with mlflow.start_run():

@@ -1,4 +1,5 @@
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -16,20 +17,18 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.types.schema import DataType
 
-import anomdiff
 from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.integrations.mlflow import flavor
-from anomdiff.integrations.mlflow.pyfunc_model import Answers
+from anomdiff.integrations.mlflow.pyfunc_model import PyfuncModel
 from tests.series import panel, waves
+from tests.settings import TINY, TINY_SERIES
 from tests.tables import mixed_table
-
-SERIES = {"max_iter": 20, "width": 16, "n_blocks": 1, "window_lengths": (8, 16), "random_state": 0}
 
 
 @pytest.fixture(scope="module")
 def steps():
     """A detector of a panel of series."""
-    return TimeSeriesDetector(**SERIES, series="host", time="time").fit(panel(200, seed=0))
+    return TimeSeriesDetector(**TINY_SERIES, series="host", time="time").fit(panel(200, seed=0))
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +74,8 @@ def test_pyfunc_takes_every_kind_of_column_as_missing():
     table = mixed_table(120, seed=1).drop(columns=["weight", "count"])
     holes = table.astype({"gift": "boolean"})
     holes.iloc[:3] = None
-    detector = TabularDetector(max_iter=5, width=8, n_blocks=1, random_state=0).fit(holes)
-    model = Answers(detector)
+    detector = TabularDetector(**TINY).fit(holes)
+    model = PyfuncModel(detector)
 
     for column in table:
         scored = model.predict(flavor.as_input(detector, table).drop(columns=column).head(2))
@@ -86,7 +85,7 @@ def test_pyfunc_takes_every_kind_of_column_as_missing():
 
 def test_numbered_columns_are_found_by_their_names_as_text(tmp_path):
     table = mixed_table(120, seed=0)[["size", "price", "kind"]].set_axis([0, 1, 2], axis=1)
-    detector = TabularDetector(max_iter=5, width=8, n_blocks=1, random_state=0).fit(table)
+    detector = TabularDetector(**TINY).fit(table)
     flavor.save_model(detector, tmp_path / "model")
 
     scored = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(table.rename(columns=str))
@@ -101,7 +100,7 @@ def test_a_panel_is_scored_as_by_its_detector(steps, tmp_path):
     scored = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(flavor.as_input(steps, rows))
 
     wanted = steps.score_frame(rows)
-    # MLflow's moments are nanoseconds.
+    # MLflow's timestamps are nanoseconds.
     pd.testing.assert_frame_equal(scored, wanted.astype({"time": "datetime64[ns]"}))
     native = flavor.load_model(str(tmp_path / "model")).score_frame(rows)
     pd.testing.assert_frame_equal(native, wanted)
@@ -109,7 +108,7 @@ def test_a_panel_is_scored_as_by_its_detector(steps, tmp_path):
 
 def test_a_single_series_without_time_is_scored_row_by_row_in_order(tmp_path):
     rows = waves(200, seed=0).reset_index(drop=True)
-    detector = TimeSeriesDetector(**SERIES).fit(rows)
+    detector = TimeSeriesDetector(**TINY_SERIES).fit(rows)
     flavor.save_model(detector, tmp_path / "model", signature="tensor")
 
     scored = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(rows[:60].to_numpy())
@@ -133,7 +132,7 @@ def test_signature_of_a_panel_has_series_time_and_channels(steps):
 @pytest.mark.parametrize("labels", [(1, 2), ("a", "b")])
 def test_numbered_series_and_times_stay_numbers(labels):
     rows = panel(200, seed=0, labels=labels).assign(time=lambda each: np.arange(len(each)) % 200)
-    detector = TimeSeriesDetector(**SERIES, series="host", time="time").fit(rows)
+    detector = TimeSeriesDetector(**TINY_SERIES, series="host", time="time").fit(rows)
     typed = flavor.as_input(detector, rows)
 
     signature = flavor.infer_signature(detector)
@@ -141,7 +140,7 @@ def test_numbered_series_and_times_stay_numbers(labels):
     types = [column.type for column in signature.inputs.inputs[:2]]
     assert types == [DataType.string if "a" in labels else DataType.long, DataType.double]
     assert typed["host"].tolist() == rows["host"].tolist()
-    scored = Answers(detector).predict(typed)
+    scored = PyfuncModel(detector).predict(typed)
     np.testing.assert_array_equal(
         scored["anomaly_score"], detector.score_frame(rows)["anomaly_score"]
     )
@@ -193,10 +192,31 @@ def test_what_cannot_be_scored_is_an_error_of_the_client(folder, detector, table
     assert error.value.get_http_status_code() == 400
 
 
-def test_the_library_does_not_import_mlflow():
-    script = "import anomdiff, sys; sys.exit('mlflow' in sys.modules)"
+@pytest.mark.parametrize(
+    "module", ["anomdiff", "anomdiff.mlops", "anomdiff.integrations.spark", "anomdiff.selection"]
+)
+def test_nothing_imports_mlflow_before_it_is_asked_for(module):
+    script = f"import {module}, sys; sys.exit('mlflow' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_model_that_names_the_former_loader_is_served(folder, detector, table, tmp_path):
+    shutil.copytree(folder, tmp_path / "former")
+    described = (tmp_path / "former" / "MLmodel").read_text()
+    former = described.replace(flavor.__name__, "anomdiff.mlops.flavor")
+    (tmp_path / "former" / "MLmodel").write_text(former)
+
+    model = mlflow.pyfunc.load_model(str(tmp_path / "former"))
+
+    assert former != described
+    rows = flavor.as_input(detector, table)
+    pd.testing.assert_frame_equal(model.predict(rows), detector.score_frame(table))
+
+
+def test_typed_rows_need_every_column(detector, table):
+    with pytest.raises(ValueError, match=r"need the columns \['price'\]; the frame has \['size'"):
+        flavor.as_input(detector, table.drop(columns="price"))
 
 
 @pytest.mark.slow
@@ -277,15 +297,43 @@ def test_a_model_of_another_flavor_is_told_apart(tmp_path):
 
 
 def _third_party_imports():
-    """Top-level packages that the library's files import, but for those beyond scoring."""
-    package = Path(anomdiff.__file__).parent
-    names = set()
-    for path in package.rglob("*.py"):
-        if {"integrations", "jobs", "plots.py"} & set(path.relative_to(package).parts):
+    """Packages outside of the standard library that loading, scoring and explaining import.
+
+    The imports inside functions count, and so do those of every module of ours on the way, but
+    for `autolog`, which a server does not ask for.
+    """
+    names, waiting = set(), [flavor.__name__]
+    seen = {"anomdiff.integrations.mlflow.autologging"}
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                names.add(node.module.split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"anomdiff"}
+        seen.add(module)
+        for name in _imports(Path(importlib.util.find_spec(module).origin)):
+            ours = name.split(".")[0] == "anomdiff"
+            waiting += _modules(name) if ours else []
+            names |= set() if ours else {name.split(".")[0]}
+    return names - set(sys.stdlib_module_names)
+
+
+def _imports(path):
+    """Names that a file imports, with the module before them."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _modules(name):
+    """Modules of ours along a dotted name: the packages, whose `__init__.py` runs, and the last."""
+    parts = name.split(".")
+    dotted = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+    return dotted[:-1] + [each for each in dotted[-1:] if _is_module(each)]
+
+
+def _is_module(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False

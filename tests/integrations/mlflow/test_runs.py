@@ -1,5 +1,4 @@
 import json
-from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from anomdiff import TimeSeriesDetector
+from anomdiff.diffusion.training import TrainingState
 from anomdiff.integrations.mlflow import flavor, runs
 from anomdiff.integrations.mlflow.callbacks import LossCurve
 from anomdiff.integrations.mlflow.runs import (
@@ -18,9 +18,9 @@ from anomdiff.integrations.mlflow.runs import (
     log_training,
 )
 from tests.series import panel
+from tests.settings import TINY_SERIES
 from tests.tables import mixed_table
 
-QUICK = {"max_iter": 10, "width": 8, "n_blocks": 1, "window_lengths": (4, 8), "random_state": 0}
 ARTIFACTS = {
     *("schema.json", "calibration.json", "reference.json", "levels.json"),
     *("loss.png", "scores.png", "calibration.png", "levels.png"),
@@ -45,7 +45,7 @@ def test_a_run_holds_everything_needed_to_understand_it(mlflow_store, small, tab
 
 
 def test_a_run_of_series_holds_its_layout_and_the_same_records(mlflow_store):
-    detector = TimeSeriesDetector(series="host", time="time", **QUICK)
+    detector = TimeSeriesDetector(series="host", time="time", **TINY_SERIES)
     frame = panel(120, seed=0).assign(on=1.0)
 
     model = log_training(detector, frame, experiment="e")
@@ -111,7 +111,7 @@ def test_the_loss_can_be_seen_while_training_runs(mlflow_store):
     with mlflow.start_run() as run:
         curve = LossCurve(run.info.run_id, every=2, seconds=0.0)
         for step in range(1, 5):
-            curve(_record(step))
+            curve(_state(step))
         seen = MlflowClient().get_metric_history(run.info.run_id, "loss")
 
     assert [(point.step, point.value) for point in seen] == [(2, 1.5), (4, 3.5)]
@@ -124,7 +124,7 @@ def test_losses_are_sent_in_groups(mlflow_store, monkeypatch):
     )
     curve = LossCurve("run", every=1, seconds=1e9)
     for step in range(1, 1001):
-        curve(_record(step))
+        curve(_state(step))
 
     curve.flush()
 
@@ -136,8 +136,8 @@ def test_a_store_that_is_away_for_a_while_costs_no_training(mlflow_store, monkey
         curve = LossCurve(run.info.run_id, every=1, seconds=0.0)
         with monkeypatch.context() as away:
             away.setattr(MlflowClient, "log_batch", _fail)
-            curve(_record(1))
-        curve(_record(2))
+            curve(_state(1))
+        curve(_state(2))
         seen = MlflowClient().get_metric_history(run.info.run_id, "loss")
 
     assert [point.step for point in seen] == [1, 2]
@@ -165,9 +165,9 @@ def test_calibration_is_json_even_without_a_threshold():
     assert found["smallest_p_value"] == pytest.approx(1 / 12)
 
 
-def _record(step):
-    held_out = 0.5 if step % 10 == 0 else None
-    return SimpleNamespace(step=step, loss=float(step), validation_loss=held_out, learning_rate=0.1)
+def _state(step):
+    loss = 0.5 if step % 10 == 0 else None
+    return TrainingState(step=step, loss=float(step), validation_loss=loss, learning_rate=0.1)
 
 
 def _fail(*_, **__):

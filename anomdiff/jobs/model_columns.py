@@ -1,0 +1,184 @@
+"""The columns that a model reads: found in a table, and given to the model as it knows them."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anomdiff.encoding.parsing import read_cells, storage
+from anomdiff.jobs.labels import anomaly_labels, label_column
+from anomdiff.jobs.readers import Name, column_names, match_columns, read_table
+from anomdiff.jobs.settings import Settings
+
+__all__ = ["PanelColumns", "TableColumns", "model_columns", "read_model_rows", "whole_labels"]
+
+
+class TableColumns:
+    """Columns of a model of single rows.
+
+    Parameters
+    ----------
+    detector : fitted detector
+        Has a ``schema_``.
+    names : list of column names
+        Columns of the table.
+
+    Attributes
+    ----------
+    found : dict of column name to column name
+        Columns by the model's name, as the table names them.
+    text, numbers : list of column names
+        Columns of the table to read as text, and to copy as numbers.
+    inputs, known : list of str, set of str
+        Columns whose missing cells are counted, and all that the model knows, used or not.
+    """
+
+    unit = "row"
+    keys: tuple[Name, ...] = ()
+    series = None
+
+    def __init__(self, detector: Any, names: list[Name]):
+        self.schema = detector.schema_
+        used = self.schema.used
+        self.found = match_columns([column.name for column in used], names)
+        self.text = [self.found[column.name] for column in used if _is_text(column)]
+        self.numbers = [self.found[column.name] for column in used if column.kind == "number"]
+        self.inputs = [str(column.name) for column in used]
+        self.known = {str(column.name) for column in self.schema.columns}
+
+    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Columns of the model, under its names."""
+        return frame[list(self.found.values())].set_axis(list(self.found), axis=1)
+
+    def count_missing(self, rows: pd.DataFrame) -> pd.Series:
+        """Missing cells by column."""
+        return self.schema.check(rows).rename(columns=str).isna().sum()
+
+
+class PanelColumns:
+    """Columns of a model of series; covariates may be left out, and then count as missing.
+
+    Parameters and attributes are those of `TableColumns`, and:
+
+    Attributes
+    ----------
+    series : column name or None
+        Column of the table that tells the series apart.
+    keys : tuple of column names
+        Columns of series and time, where the model has them.
+
+    Raises
+    ------
+    ValueError
+        If the column of series or time, or a channel that is judged, is not there.
+    """
+
+    unit = "step"
+
+    def __init__(self, detector: Any, names: list[Name]):
+        self.layout, self.scaler = detector.layout_, detector.model_.scaler
+        self._require_columns(names)
+        by_text = {str(name): name for name in names}
+        keys = [name for name in (self.layout.series, self.layout.time) if name is not None]
+        self.expected = [*keys, *self.layout.channels]
+        self.found = {n: by_text[str(n)] for n in self.expected if str(n) in by_text}
+        self.series = self.found.get(self.layout.series)
+        self.keys = tuple(self.found[name] for name in keys)
+        self.text = list(self.keys)
+        self.numbers = [name for name in self.found.values() if name not in self.keys]
+        self.inputs = [str(name) for name in self.layout.channels]
+        self.known = set(map(str, self.found.values()))
+
+    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Columns of the model, under its names; series and time may be text."""
+        rows = frame[list(self.found.values())].set_axis(list(self.found), axis=1)
+        rows = rows.reindex(columns=self.expected)
+        if self.layout.series is not None:
+            known = set(self.scaler.scales) - {None}
+            rows[self.layout.series] = _labels_like(rows[self.layout.series], known)
+        if self.layout.time is not None:
+            rows[self.layout.time] = _times(rows[self.layout.time])
+        return rows
+
+    def count_missing(self, rows: pd.DataFrame) -> pd.Series:
+        """Missing cells by channel."""
+        channels = rows[list(self.layout.channels)].rename(columns=str)
+        return channels.apply(lambda cells: pd.isna(read_cells(cells, "number")).sum())
+
+    def _require_columns(self, names: list[Name]) -> None:
+        series, time = self.layout.series, self.layout.time
+        roles = {series: "series", time: "time", **dict.fromkeys(self.scaler.names, "channel")}
+        roles.pop(None, None)
+        there = set(map(str, names))
+        lacking = [f"{name!r} ({role})" for name, role in roles.items() if str(name) not in there]
+        if lacking:
+            shown = ", ".join(map(repr, names[:12])) + (", ..." if len(names) > 12 else "")
+            raise ValueError(
+                "need the columns of series, time and channels of the model, and "
+                f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing; "
+                f"the table has {shown}."
+            )
+
+
+def model_columns(detector: Any, names: list[Name]) -> TableColumns | PanelColumns:
+    """Find the columns of a fitted detector among those of a table."""
+    return (PanelColumns if detector.unit == "step" else TableColumns)(detector, names)
+
+
+def read_model_rows(
+    data: Path, settings: Settings, detector: Any
+) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """Read the columns of a table that a detector needs, and the labels if there are any.
+
+    Returns
+    -------
+    rows : DataFrame
+        Under the names that the detector knows.
+    labels : int8 array of shape (row,), or None
+        1 is an anomaly, 0 is normal, -1 is not known.
+    """
+    names = column_names(data, header=settings.header)
+    columns = model_columns(detector, names)
+    label = label_column(names, settings.label)
+    frame = read_table(data, header=settings.header, text=columns.text)
+    labels = None if label is None else anomaly_labels(frame[label], settings.normal)
+    return columns.rows(frame), labels
+
+
+def whole_labels(cells: pd.Series) -> pd.Series:
+    """Labels of series as whole numbers if all are; '007' stays text."""
+    numbers = _labels_like(cells, {0})
+    whole = all(isinstance(label, int) for label in numbers.unique().tolist())
+    return numbers.astype("int64") if whole else cells
+
+
+def _is_text(column: Any) -> bool:
+    """Whether a column of a schema was text in training, and is to stay it."""
+    is_number = column.dtype.lower().startswith(("int", "uint", "float"))
+    return column.kind in ("category", "datetime") and not is_number
+
+
+def _labels_like(cells: pd.Series, known: Collection) -> pd.Series:
+    """Labels of series as text or as whole numbers, whichever the known ones are."""
+    codes, labels = pd.factorize(cells, use_na_sentinel=False)
+    if all(isinstance(label, str) for label in known):
+        labels = [label if pd.isna(label) else str(label) for label in labels.tolist()]
+    elif all(isinstance(label, int) for label in known):
+        labels = [_whole(label) for label in labels.tolist()]
+    return pd.Series(pd.Index(labels, dtype=object)[codes], index=cells.index, name=cells.name)
+
+
+def _whole(label: Any) -> Any:
+    """Whole number that a text stands for, if it would be written the same."""
+    digits = isinstance(label, str) and label.removeprefix("-").isdecimal()
+    return int(label) if digits and str(int(label)) == label else label
+
+
+def _times(cells: pd.Series) -> pd.Series:
+    """Times; numbers that came as text are numbers."""
+    if storage(cells) != "text":
+        return cells
+    numbers = pd.to_numeric(cells, errors="coerce")
+    return numbers if numbers.isna().equals(cells.isna()) else cells

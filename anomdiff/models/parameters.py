@@ -1,0 +1,132 @@
+"""Ranges of the parameters of models, and how they fit together; checked when ``fit`` begins."""
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["check_parameters"]
+
+# name: (type, lowest, highest, ends included); None is no bound.
+RANGES = {
+    "alpha": (Real, 0, 1, False),
+    "validation_fraction": (Real, 0, 1, False),
+    "max_validation": (Integral, 1, None, True),
+    "max_iter": (Integral, 1, None, True),
+    "batch_size": (Integral, 1, None, True),
+    "learning_rate": (Real, 0, None, False),
+    "width": (Integral, 1, None, True),
+    "n_blocks": (Integral, 1, None, True),
+    "n_levels": (Integral, 2, None, True),
+    "n_draws": (Integral, 2, None, True),
+    "sigma_min": (Real, 0, None, False),
+    "sigma_max": (Real, 0, None, False),
+    "sigma": (Real, 0, None, False),
+    "network_length": (Integral, 1, None, True),
+    "max_calibration": (Integral, 1, None, True),
+    "max_reference": (Integral, 2, None, True),
+    "trim_fraction": (Real, 0, 0.5, True),
+    "max_categories": (Integral, 1, None, True),
+}
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse a parameter of the wrong type or out of its range, or two that do not fit together.
+
+    Parameters
+    ----------
+    parameters : mapping
+        From ``get_params``; those that are not there are not checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the parameter, what it needs and what came.
+    """
+    for name in parameters.keys() & RANGES.keys():
+        _check_range(name, parameters[name])
+    checks = {
+        "sigma_max": _check_levels,
+        "n_draws": _check_draws,
+        "window_lengths": _check_window_lengths,
+        "covariates": _check_covariates,
+        "kinds": _check_kinds,
+        "device": _check_device,
+        "progress": _check_progress,
+        "checkpoint": _check_checkpoint,
+    }
+    for name in checks.keys() & parameters.keys():
+        checks[name](parameters)
+
+
+def _check_range(name: str, value: Any) -> None:
+    kind, low, high, included = RANGES[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        word = "a whole number" if kind is Integral else "a number"
+        raise TypeError(f"{name} must be {word}; got {value!r}.")
+    above = low <= value if included else low < value
+    if not above or (high is not None and value >= high) or not np.isfinite(value):
+        raise ValueError(f"{name} must be {_words(low, high, included)}; got {value!r}.")
+
+
+def _words(low: float, high: float | None, included: bool) -> str:
+    """Say a range in words."""
+    if high is not None:
+        return f"between {low}{' (included)' if included else ''} and {high} (excluded)"
+    return f"at least {low}" if included else f"above {low}"
+
+
+def _check_levels(parameters: Mapping[str, Any]) -> None:
+    low, high = parameters["sigma_min"], parameters["sigma_max"]
+    if low >= high:
+        raise ValueError(f"need sigma_min below sigma_max; got sigma_min={low}, sigma_max={high}.")
+
+
+def _check_draws(parameters: Mapping[str, Any]) -> None:
+    if parameters["n_draws"] % 2:
+        n_draws = parameters["n_draws"]
+        raise ValueError(f"n_draws must be even (antithetic pairs); got {n_draws}.")
+
+
+def _check_window_lengths(parameters: Mapping[str, Any]) -> None:
+    lengths = parameters["window_lengths"]
+    whole = np.iterable(lengths) and all(isinstance(w, Integral) and w > 1 for w in lengths)
+    if not whole or not len(lengths):
+        raise ValueError(f"window_lengths must be whole numbers above 1; got {lengths!r}.")
+
+
+def _check_covariates(parameters: Mapping[str, Any]) -> None:
+    covariates = parameters["covariates"]
+    if covariates is not None and (isinstance(covariates, str) or not np.iterable(covariates)):
+        raise TypeError(f"covariates must be a list of columns, or None; got {covariates!r}.")
+
+
+def _check_kinds(parameters: Mapping[str, Any]) -> None:
+    kinds = parameters["kinds"]
+    if kinds is not None and not isinstance(kinds, Mapping):
+        raise TypeError(f"kinds must be a dict of column to kind, or None; got {kinds!r}.")
+
+
+def _check_device(parameters: Mapping[str, Any]) -> None:
+    device = parameters["device"]
+    try:
+        kind = "cpu" if device == "auto" else torch.device(device).type
+    except (RuntimeError, TypeError):
+        kind = None
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda'; got {device!r}.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={device!r} needs a GPU; there is none, set device='auto'.")
+
+
+def _check_progress(parameters: Mapping[str, Any]) -> None:
+    if not isinstance(parameters["progress"], bool | np.bool_):
+        raise TypeError(f"progress must be True or False; got {parameters['progress']!r}.")
+
+
+def _check_checkpoint(parameters: Mapping[str, Any]) -> None:
+    path = parameters["checkpoint"]
+    if path is not None and not isinstance(path, str) and not hasattr(path, "__fspath__"):
+        raise TypeError(f"checkpoint must be the path of a file, or None; got {path!r}.")

@@ -1,0 +1,125 @@
+"""What a model of a table learns from its training rows besides the network."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from anomdiff.encoding.table import TableEncoder
+from anomdiff.reference.reference_set import ReferenceSet
+from anomdiff.reference.trimming import central_rows
+from anomdiff.scoring.cooccurrence import Cooccurrence
+
+__all__ = ["TrainingRows", "category_codes", "encode", "split_rows"]
+
+
+def split_rows(
+    n: int, fraction: float, least: int, most: int, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shuffle row numbers; hold out a share of them, and as many as the threshold needs.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    fraction : float
+        Share to hold out.
+    least : int
+        Rows to hold out if that is no more than 40 % of all.
+    most : int
+        Rows to hold out at most.
+    rng : RandomState
+        Shuffles.
+
+    Returns
+    -------
+    training, held_out : int ndarray
+        Row numbers.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 4 rows.
+    """
+    if n < 4:
+        raise ValueError(f"need at least 4 rows to train and calibrate; got {n} (n_samples={n}).")
+    wanted = max(round(fraction * n), min(least, int(0.4 * n)))
+    n_held_out = min(max(wanted, 1), most)
+    order = rng.permutation(n)
+    return order[n_held_out:], order[:n_held_out]
+
+
+def encode(encoder: TableEncoder, frame: pd.DataFrame) -> tuple[Tensor, Tensor]:
+    """Encode a checked frame to float64 values and the observed mask, (row, coord)."""
+    values, observed = encoder.encode(frame)
+    return torch.from_numpy(values), torch.from_numpy(observed)
+
+
+def category_codes(encoder: TableEncoder, values: Tensor, observed: Tensor) -> Tensor:
+    """Categories of encoded rows, (row, column)."""
+    return torch.from_numpy(encoder.category_codes(values.numpy(), observed.numpy()))
+
+
+class TrainingRows:
+    """Encoded rows of a fit.
+
+    Parameters
+    ----------
+    encoder : TableEncoder
+        Fitted.
+    frame : DataFrame
+        All rows, checked.
+    seed : int
+        Seed of what is drawn.
+    """
+
+    def __init__(self, encoder: TableEncoder, frame: pd.DataFrame, seed: int):
+        self.encoder, self.seed = encoder, seed
+        self.values, self.observed = encode(encoder, frame)
+        self.views = torch.from_numpy(encoder.views())
+        self.distance_weights = torch.from_numpy(encoder.rarity())
+
+    def seen_by_network(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Values and observed of some rows in the coords of the network."""
+        view = self.views[0]
+        return self.values[rows][:, view], self.observed[rows][:, view]
+
+    def central(self, trim_fraction: float) -> np.ndarray:
+        """Tell the rows to learn from, bool of shape (row,): all but the least central ones."""
+        if not trim_fraction:
+            return np.ones(len(self.values), dtype=bool)
+        weighted = self.values * self.distance_weights
+        generator = torch.Generator().manual_seed(self.seed)
+        views = [weighted[:, view] for view in self.views]
+        return central_rows(views, 1 - trim_fraction, generator).numpy()
+
+    def reference(
+        self, rows: np.ndarray, exclude_self: np.ndarray, most: int, rng: np.random.RandomState
+    ) -> ReferenceSet:
+        """Reference rows, drawn where there are more than ``most``; some exclude themselves."""
+        kept = np.sort(rng.permutation(rows)[:most])
+        excluding = torch.from_numpy(np.isin(kept, exclude_self))
+        values = self.values[kept].clone()
+        return ReferenceSet.build(values, excluding, self.views, self.distance_weights)
+
+    def cooccurrence(
+        self, training: np.ndarray, held_out: np.ndarray
+    ) -> tuple[Cooccurrence | None, float]:
+        """Learn which categories go together, and the weight of that in the score.
+
+        Returns
+        -------
+        cooccurrence : Cooccurrence or None
+            None where categories do not depend on each other.
+        weight : float
+            Part that categories have in the differences between rows, times the strength of
+            the dependence.
+        """
+        sizes = self.encoder.category_sizes()
+        if len(sizes) < 2 or not len(held_out):
+            return None, 0.0
+        codes = category_codes(self.encoder, self.values, self.observed)
+        found = Cooccurrence.fit(codes[training], codes[held_out], torch.tensor(sizes))
+        generator = torch.Generator().manual_seed(self.seed)
+        weight = self.encoder.category_share() * found.strength(codes[held_out], generator)
+        return (found, weight) if weight > 0 else (None, 0.0)

@@ -1,0 +1,321 @@
+"""The fitted model of series: frozen, from a frame of steps to their scores."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils import check_random_state
+from torch import Tensor
+
+from anomdiff.diffusion.denoiser import Denoiser
+from anomdiff.diffusion.networks import WindowMLP
+from anomdiff.encoding.channel_scaler import ChannelScaler
+from anomdiff.encoding.panel import PanelLayout
+from anomdiff.encoding.segment import Segment
+from anomdiff.models.parallel import map_blocks
+from anomdiff.models.segment_errors import Component, segment_errors
+from anomdiff.models.training_run import StepHook, restore_denoiser, train_denoiser
+from anomdiff.reference.segments import (
+    are_held_out,
+    as_tensors,
+    draw_segments,
+    draw_windows,
+    reference_banks,
+    spread_out,
+    training_windows,
+    usable_lengths,
+)
+from anomdiff.reference.sliding_windows import cut_windows
+from anomdiff.reference.window_bank import LevelBank, MissingComponent, WindowBank
+from anomdiff.scoring.step_regression import StepRegression
+from anomdiff.scoring.window_scores import WindowCalibration, WindowNetwork, without_optimism
+
+__all__ = ["WindowModel"]
+
+# Windows that the regression of single steps is fitted to.
+MAX_REGRESSION = 50_000
+# Numbers in the windows that the network is trained on, and its windows at least.
+MAX_TRAINING_NUMBERS, LEAST_TRAINING = 2**23, 256
+# Names under which banks are stored.
+BANKS = {"WindowBank": WindowBank, "LevelBank": LevelBank}
+
+
+@dataclass(frozen=True, eq=False)
+class WindowModel:
+    """Everything that ``fit`` learned about series.
+
+    Attributes
+    ----------
+    scaler : ChannelScaler
+        Layout of the frame, channels that are scored, and their scales by series.
+    denoiser : Denoiser
+        Trained on windows of ``network_length`` steps.
+    sigma : float
+        Noise level of the network's component, in standard deviations.
+    banks : tuple of WindowBank
+        Reference windows of each length, and reference levels.
+    regression : StepRegression
+        Single steps from the steps around them.
+    calibration : WindowCalibration
+        From components to scores.
+    calibration_scores : ndarray of shape (n,)
+        Scores of training steps, ascending.
+    window_lengths : tuple of int
+        Lengths in use, ascending.
+    history : DataFrame
+        The course of training.
+    seed : int
+        Seed of windows, training and noise.
+    """
+
+    scaler: ChannelScaler
+    denoiser: Denoiser
+    sigma: float
+    banks: tuple[WindowBank, ...]
+    regression: StepRegression
+    calibration: WindowCalibration
+    calibration_scores: np.ndarray
+    window_lengths: tuple[int, ...]
+    history: pd.DataFrame
+    seed: int
+    _derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def fit(
+        cls,
+        frame: pd.DataFrame,
+        layout: PanelLayout,
+        parameters: Mapping[str, Any],
+        *,
+        on_step: StepHook | None = None,
+    ) -> "WindowModel":
+        """Learn normal series.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Steps of one or many series.
+        layout : PanelLayout
+            The columns.
+        parameters : mapping
+            Parameters of ``TimeSeriesDetector``.
+        on_step : callable, optional
+            Called after every training step.
+        """
+        rng = check_random_state(parameters["random_state"])
+        seed = int(rng.randint(2**31 - 1))
+        read, covariates = layout.read(frame), parameters["covariates"]
+        scaler = ChannelScaler.fit(layout, read, None if covariates is None else tuple(covariates))
+        segments = [as_tensors(scaler.encode(segment)) for segment in read]
+        lengths = usable_lengths(segments, parameters["window_lengths"])
+        segments = spread_out(segments, apart=max(lengths))
+        banks = reference_banks(segments, lengths, parameters["max_reference"], rng)
+        around, _, _ = draw_windows(segments, StepRegression.length, MAX_REGRESSION, rng)
+        regression = StepRegression.fit(around)
+        denoiser, history, held_out = _denoiser(segments, lengths, parameters, seed, rng, on_step)
+
+        network = WindowNetwork(denoiser, denoiser.network.length, parameters["sigma"])
+        components = [*banks, regression, network]
+        drawn = draw_segments(segments, parameters["max_calibration"], rng)
+        calibration, scores = _calibration(components, drawn, held_out)
+        return cls(
+            scaler=scaler,
+            denoiser=denoiser,
+            sigma=parameters["sigma"],
+            banks=banks,
+            regression=regression,
+            calibration=calibration,
+            calibration_scores=scores,
+            window_lengths=lengths,
+            history=history,
+            seed=seed,
+        )
+
+    # -- scoring -------------------------------------------------------------------------
+
+    def encode(self, frame: pd.DataFrame) -> list[Segment[Tensor]]:
+        """Cut a frame into segments of scaled steps, which together are all its rows."""
+        return [as_tensors(self.scaler.encode(segment)) for segment in self.layout.read(frame)]
+
+    def components(self, segment: Segment[Tensor], *, exclude_self: bool = False) -> Tensor:
+        """Errors by component, step and channel of a segment; NaN where missing.
+
+        Parameters
+        ----------
+        segment : Segment
+            Scaled steps.
+        exclude_self : bool, default=False
+            Whether windows are not compared with reference windows that overlap them: for
+            segments of training, with their own ``start``.
+        """
+        return segment_errors(self.window_components(segment.known), segment, exclude_self)
+
+    def score(
+        self, segment: Segment[Tensor], *, exclude_self: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of the steps of a segment, and what each channel contributes to them."""
+        return self.calibration.score(self.components(segment, exclude_self=exclude_self))
+
+    def score_segments(self, segments: Sequence[Segment[Tensor]]) -> list[tuple[Tensor, Tensor]]:
+        """Score segments side by side."""
+        return map_blocks(self.score, segments)
+
+    def score_training(self, frame: pd.DataFrame) -> list[tuple[Segment, tuple[Tensor, Tensor]]]:
+        """Score the frame that the model was fitted to: no window is compared with itself."""
+        segments = spread_out(self.encode(frame), apart=max(self.window_lengths))
+        scored = map_blocks(lambda segment: self.score(segment, exclude_self=True), segments)
+        return list(zip(segments, scored, strict=True))
+
+    def window_components(self, known: bool = True) -> list[Component]:
+        """Components of the score: banks of windows and levels, the regression, the network.
+
+        Where the channels of a series that training did not show usually stand is not known: its
+        levels are not scored.
+        """
+        banks = [
+            bank if known or not isinstance(bank, LevelBank) else MissingComponent(bank.length)
+            for bank in self.banks
+        ]
+        network = WindowNetwork(self.denoiser, self.network_length, self.sigma)
+        return [*banks, self.regression, network]
+
+    def recalibrated(self, scores: np.ndarray) -> "WindowModel":
+        """Return the model with the scores of other normal steps to calibrate."""
+        return replace(self, calibration_scores=np.sort(scores))
+
+    # -- what the answers need ------------------------------------------------------------
+
+    @property
+    def layout(self) -> PanelLayout:
+        """Columns of series, time and channels."""
+        return self.scaler.layout
+
+    @property
+    def names(self) -> list:
+        """Names of the channels that are scored."""
+        return self.scaler.names
+
+    @property
+    def network_length(self) -> int:
+        """Steps of the network's windows."""
+        return self.denoiser.network.length
+
+    @property
+    def delay(self) -> int:
+        """Steps after which the score of a step in a stream is final."""
+        return max(component.length for component in self.window_components()) - 1
+
+    @property
+    def shape_banks(self) -> list[WindowBank]:
+        """Reference windows of each length, the shortest first, without those of levels."""
+        banks = [bank for bank in self.banks if not isinstance(bank, LevelBank)]
+        return sorted(banks, key=lambda bank: bank.length)
+
+    def network_events(self, frame: pd.DataFrame) -> tuple[Tensor, Tensor]:
+        """Values and observed of the windows of a frame as the network sees them."""
+        length = self.network_length
+        segments = [each for each in self.encode(frame) if len(each) >= length]
+        windows = [cut_windows(each.values, each.observed, length) for each in segments]
+        if not windows:
+            raise ValueError(f"need at least {length} steps without a gap in time; got fewer.")
+        values, observed = zip(*windows, strict=True)
+        return torch.cat(values), torch.cat(observed)
+
+    def reference_events(self) -> Tensor:
+        """Reference windows as the network sees them."""
+        bank = next(bank for bank in self.shape_banks if bank.length == self.network_length)
+        return bank.windows.double().unflatten(1, (len(self.names), bank.length))
+
+    def derived(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` returns, called once per key: helpers that take long to set up."""
+        if key not in self._derived:
+            self._derived[key] = make()
+        return self._derived[key]
+
+    # -- storage -------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model as JSON values and tensors, nested."""
+        banks = [
+            {"kind": type(bank).__name__, "length": bank.length, "windows": bank.windows}
+            | {"starts": bank.starts}
+            for bank in self.banks
+        ]
+        return {
+            "scaler": self.scaler.to_dict(),
+            "network": self.denoiser.network.shape,
+            "weights": self.denoiser.network.state_dict(),
+            "sigma": self.sigma,
+            "banks": banks,
+            "regression": self.regression.weights,
+            "calibration": vars(self.calibration),
+            "calibration_scores": torch.from_numpy(self.calibration_scores),
+            "window_lengths": list(self.window_lengths),
+            "history": self.history.to_dict("list"),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "WindowModel":
+        """Rebuild a model from `to_dict`."""
+        banks = [
+            BANKS[bank["kind"]](bank["length"], bank["windows"], bank["starts"])
+            for bank in state["banks"]
+        ]
+        return cls(
+            scaler=ChannelScaler.from_dict(state["scaler"]),
+            denoiser=restore_denoiser(lambda: WindowMLP(**state["network"]), state["weights"]),
+            sigma=state["sigma"],
+            banks=tuple(banks),
+            regression=StepRegression(state["regression"]),
+            calibration=WindowCalibration(**state["calibration"]),
+            calibration_scores=state["calibration_scores"].numpy(),
+            window_lengths=tuple(state["window_lengths"]),
+            history=pd.DataFrame(state["history"]),
+            seed=state["seed"],
+        )
+
+
+def _denoiser(
+    segments: list[Segment[Tensor]],
+    lengths: Sequence[int],
+    parameters: Mapping[str, Any],
+    seed: int,
+    rng: np.random.RandomState,
+    on_step: StepHook | None,
+) -> tuple[Denoiser, pd.DataFrame, list[Segment[Tensor]]]:
+    """Train the network; return it, the course of training, and the segments it did not see."""
+    fitting = [w for w in lengths if w <= parameters["network_length"]]
+    length, n_channels = max(fitting or lengths[:1]), segments[0].values.shape[1]
+    most = max(LEAST_TRAINING, MAX_TRAINING_NUMBERS // (length * n_channels))
+    fraction = parameters["validation_fraction"]
+    training, validation, held_out = training_windows(segments, fraction, length, most, rng)
+    shape = {name: parameters[name] for name in ("width", "n_blocks")}
+    trained = train_denoiser(
+        lambda: WindowMLP(n_channels, length, **shape),
+        training,
+        validation,
+        parameters,
+        seed,
+        on_step,
+    )
+    return *trained, held_out
+
+
+def _calibration(
+    components: Sequence[Component],
+    segments: list[Segment[Tensor]],
+    held_out: list[Segment[Tensor]],
+) -> tuple[WindowCalibration, np.ndarray]:
+    """Learn what errors of normal steps are like; return their scores too, ascending."""
+    errors = map_blocks(lambda segment: segment_errors(components, segment, True), segments)
+    whole = torch.cat(errors, 1)
+    calibration = WindowCalibration.fit(whole, [each.noise_floor for each in components])
+    length = components[-1].length
+    unseen = torch.cat([are_held_out(segment, held_out, length) for segment in segments])
+    whole = without_optimism(whole, unseen)
+    known = ~whole.isnan().all(2).all(0)
+    return calibration, np.sort(calibration.score(whole[:, known])[0].numpy())

@@ -1,0 +1,127 @@
+"""The reference rows of a table, and how far apart rows are around each of them."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+__all__ = ["ReferenceSet", "kth_distances", "local_scales"]
+
+# The neighbour whose distance is the local scale of a reference row.
+SCALE_NEIGHBOUR = 20
+# Reference rows with many copies would otherwise lie infinitely many local scales from all else.
+LEAST_SCALE = 0.1
+# Pairs, and rows, whose distances are held at once.
+PAIRS_AT_ONCE, ROWS_AT_ONCE = 2**22, 1024
+
+
+@dataclass(frozen=True)
+class ReferenceSet:
+    r"""Normal rows that others are compared with.
+
+    Attributes
+    ----------
+    values : float Tensor of shape (reference, coord)
+        As encoded, float64.
+    exclude_self : bool Tensor of shape (reference,)
+        Rows that are no neighbours of a copy of themselves: those that calibrate, because a new
+        row does not find itself among the reference rows either; all where the rows to score are
+        the reference rows.
+    local_scales : float Tensor of shape (view, reference)
+        Distance of each row to its neighbours, in each view; see ``local_scales``.
+    """
+
+    values: Tensor
+    exclude_self: Tensor
+    local_scales: Tensor
+
+    @classmethod
+    def build(
+        cls,
+        values: Float[Tensor, "reference coord"],
+        exclude_self: Bool[Tensor, "reference"],
+        views: Bool[Tensor, "view coord"],
+        weights: Float[Tensor, "coord"],
+    ) -> "ReferenceSet":
+        """Measure the local scales of rows.
+
+        Parameters
+        ----------
+        values : float Tensor of shape (reference, coord)
+            Encoded rows.
+        exclude_self : bool Tensor of shape (reference,)
+            Rows that are no neighbours of a copy of themselves.
+        views : bool Tensor of shape (view, coord)
+            Coords that each view compares.
+        weights : float Tensor of shape (coord,)
+            What coords are multiplied by where rows are compared.
+        """
+        weighted = values * weights
+        scales = torch.stack([local_scales(weighted[:, view]) for view in views])
+        return cls(values, exclude_self, scales)
+
+
+def local_scales(rows: Float[Tensor, "reference coord"]) -> Float[Tensor, "reference"]:
+    """How far apart rows are around each of some rows.
+
+    Parameters
+    ----------
+    rows : float Tensor of shape (reference, coord)
+        Encoded rows.
+
+    Returns
+    -------
+    scales : float Tensor of shape (reference,)
+        Distance of each to its ``SCALE_NEIGHBOUR``-th nearest fellow, but no less than
+        ``LEAST_SCALE`` times the mean of these distances.
+
+    References
+    ----------
+    The k-distance of Breunig et al. (2000), "LOF", definition 3.
+    """
+    own = torch.ones(len(rows), dtype=torch.bool)
+    distances = kth_distances(rows, rows, SCALE_NEIGHBOUR, own)
+    mean = distances.mean().item()
+    return distances.clamp(min=LEAST_SCALE * mean if mean > 0 else 1.0)
+
+
+def kth_distances(
+    reference: Float[Tensor, "reference coord"],
+    values: Float[Tensor, "row coord"],
+    k: int,
+    own: Bool[Tensor, "row"] | None = None,
+) -> Float[Tensor, "row"]:
+    """Distance of each row to its ``k``-th nearest reference row.
+
+    Parameters
+    ----------
+    reference : float Tensor of shape (reference, coord)
+        Encoded rows.
+    values : float Tensor of shape (row, coord)
+        Encoded rows.
+    k : int
+        Which neighbour; the last where there are fewer.
+    own : bool Tensor of shape (row,), optional
+        True for rows that are themselves reference rows: none is its own neighbour.
+
+    Returns
+    -------
+    distances : float Tensor of shape (row,)
+        Euclidean; 0 where a row is the only reference row.
+    """
+    own = torch.zeros(len(values), dtype=torch.bool) if own is None else own
+    k = min(k, len(reference) - bool(own.any()))
+    if k == 0:
+        return values.new_zeros(len(values))
+    at_once = max(1, min(ROWS_AT_ONCE, PAIRS_AT_ONCE // len(reference)))
+    blocks = zip(values.split(at_once), own.split(at_once), strict=True)
+    return torch.cat([_kth(reference, x, k, mine) for x, mine in blocks])
+
+
+def _kth(reference: Tensor, x: Tensor, k: int, own: Tensor) -> Tensor:
+    """Distances of a few rows; candidates come from matrix products, their distances do not."""
+    n_near = min(k + 1, len(reference))
+    near = torch.cdist(x, reference).topk(n_near, largest=False).indices
+    exact = (reference[near] - x[:, None]).square().sum(2).sqrt().sort(dim=1).values
+    return exact.gather(1, (k - 1 + own.long())[:, None])[:, 0]

@@ -1,0 +1,51 @@
+"""Our detectors and the baselines, as functions that fit on rows and return one that scores."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import NearestNeighbors
+
+__all__ = ["Fit", "Score", "fit_ours", "isolation_forest", "neighbours", "screen_ours"]
+
+Score = Callable[[Any], np.ndarray]
+Fit = Callable[..., Score]  # of training rows and a seed
+Make = Callable[[int, Mapping[str, Any] | None], Any]  # our detector
+
+
+def fit_ours(make: Make, train: Any, seed: int, params: Mapping[str, Any] | None = None) -> Score:
+    """Fit our detector, as it is made of seed and parameters, to the rows as they are."""
+    detector = make(seed, params).fit(train)
+    return lambda test: detector.score_frame(test)["anomaly_score"].to_numpy()
+
+
+def screen_ours(
+    make: Make, train: Any, seed: int, params: Mapping[str, Any] | None = None
+) -> Score:
+    """Let our detector screen the very rows that are to be scored, whatever trains."""
+    detector = make(seed, params)
+    return lambda test: detector.screen(test)["anomaly_score"].to_numpy()
+
+
+def isolation_forest(train: np.ndarray, seed: int) -> Score:
+    """Score by scikit-learn's isolation forest, in its defaults."""
+    forest = IsolationForest(random_state=seed).fit(train)
+    return lambda test: -forest.score_samples(test)
+
+
+def neighbours(
+    train: np.ndarray, k: int = 1, *, mean: bool = False, algorithm: str = "auto"
+) -> Score:
+    """Score by the distance to the k-th nearest training row, or by the mean of the k distances.
+
+    A row that was itself trained on is not its own neighbour.
+    """
+    k = min(k, len(train) - 1) or 1
+    search = NearestNeighbors(n_neighbors=k, algorithm=algorithm).fit(train)
+
+    def score(test: np.ndarray) -> np.ndarray:
+        distances, _ = search.kneighbors(None if test is train else test)
+        return distances.mean(axis=1) if mean else distances[:, -1]
+
+    return score

@@ -1,0 +1,110 @@
+"""Run work in several processes of one thread each; measure its seconds and its memory."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+__all__ = ["gather", "measure_all", "measured"]
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def measure_all(
+    work: Callable[[Any], Any], tasks: Sequence, processes: int = 1
+) -> Iterator[tuple[Any, Any | Exception]]:
+    """Yield each task with its result, or with what went wrong, in the order of completion.
+
+    Every process uses one thread. With one process the tasks run in this one.
+    """
+    if processes == 1:
+        with threadpool_limits(1):
+            yield from ((task, _attempt(work, task)) for task in tasks)
+        return
+    context = multiprocessing.get_context("spawn")  # forked OpenMP threads may hang
+    with _environment(ONE_THREAD), ProcessPoolExecutor(processes, context, _one_thread) as pool:
+        futures = {pool.submit(_attempt, work, task): task for task in tasks}
+        try:
+            for future in as_completed(futures):
+                yield futures.pop(future), _result(future)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def gather(work: Callable[[Any], list], tasks: Sequence, processes: int = 1) -> list:
+    """Results of all tasks in one list; raise the first thing that goes wrong."""
+    gathered = []
+    for _, found in measure_all(work, tasks, processes):
+        if isinstance(found, Exception):
+            raise found
+        gathered += found
+    return gathered
+
+
+def measured(fit: Callable[[], Callable[[Any], Any]], rows: Any) -> tuple[Any, dict[str, float]]:
+    """What the fitted function makes of rows, and the seconds and the largest memory (MiB) it took.
+
+    The memory is NaN where the system does not tell.
+    """
+    _forget_peak()
+    start = time.perf_counter()
+    score = fit()
+    middle = time.perf_counter()
+    scores = score(rows)
+    end = time.perf_counter()
+    return scores, {
+        "fit_seconds": round(middle - start, 3),
+        "score_seconds": round(end - middle, 3),
+        "peak_memory_mb": _peak_memory(),
+    }
+
+
+def _forget_peak() -> None:
+    """Let the next ``_peak_memory`` know only of what comes from now on."""
+    with suppress(OSError):  # not Linux: the peak is not read either
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory() -> float:
+    with suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        kib = next((line.split()[1] for line in lines if line.startswith("VmHWM")), "nan")
+        return round(float(kib) / 1024, 1)
+    return float("nan")
+
+
+def _attempt(work: Callable[[Any], Any], task: Any) -> Any | Exception:
+    try:
+        return work(task)
+    except Exception as error:  # one bad set must not end a run of hours
+        return RuntimeError(f"{type(error).__name__}: {error}")  # some errors cannot be pickled
+
+
+def _result(future: Future) -> Any | Exception:
+    try:
+        return future.result()
+    except BrokenExecutor:
+        return RuntimeError("a process died, perhaps for want of memory; use fewer --processes")
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables for the processes started inside: OpenMP reads them when it is loaded."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -1,0 +1,6 @@
+"""Speed, memory and faithfulness of what runs a detector, one command a file.
+
+`serving` (the endpoint, with `endpoint`, its server and clients), `jobs` (train and score on raw
+files), `stream` (a file larger than memory), `spark` (against the batch job), `speed` (a panel, a
+long series, step by step); `files` has the generated file and the way to run a job.
+"""

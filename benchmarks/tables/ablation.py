@@ -1,0 +1,119 @@
+"""What each part of the score adds: `python -m benchmarks.tables.ablation --suite adbench ...`.
+
+Every set is fitted once; the parts are then left out of the score one at a time.
+"""
+
+import argparse
+import dataclasses
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from anomdiff.metrics.detection import auroc, average_precision
+from anomdiff.models.tabular_model import TabularModel
+from anomdiff.scoring.calibration import ScoreCalibration
+from benchmarks.common.commands import add_processes
+from benchmarks.common.comparison import Failures
+from benchmarks.common.processes import measure_all
+from benchmarks.common.results import complete, write
+from benchmarks.tables.methods import TABLES, tabular
+from benchmarks.tables.protocols import FIXED, Trial
+from benchmarks.tables.published import means_line
+from benchmarks.tables.reading import SUFFIXES, find_sets
+
+__all__ = ["main", "measure", "variants"]
+
+MAX_TRAIN, MAX_TEST = 25_000, 20_000
+NETWORK, DISTANCES, RANKS = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run all sets and print the means; return 1 if a set failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--suite", required=True, choices=SUFFIXES)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the files")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    add_processes(parser)
+    options = parser.parse_args(argv)
+    protocol = FIXED if options.suite == "oddbench" else "shuffled"
+    sets = find_sets(options.suite, options.data)
+    trials = [Trial(each, protocol, MAX_TRAIN, MAX_TEST) for each in sets]
+    work = measure_all(partial(measure, seed=options.seed), trials, options.processes)
+    rows, failures = [], Failures()
+    for trial, found in tqdm(work, total=len(sets), unit="set"):
+        if isinstance(found, Exception):
+            failures.report(trial.dataset.name, "all variants", found)
+        else:
+            rows += found
+    table = pd.DataFrame(rows, columns=["set", "seed", "variant", "auroc", "ap"])
+    write(table, options.out)
+    named = table.rename(columns={"variant": "method"})
+    figures = complete(named, TABLES.measures, list(table["variant"].unique()))
+    print((100 * figures.mean()).unstack(0).round(2).to_string())
+    print(means_line(figures))
+    return 1 if failures.lines else 0
+
+
+def measure(trial: Trial, seed: int) -> list[tuple]:
+    """Figures of every variant on one set."""
+    split = trial.read(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = tabular(seed).fit(split.train).model_
+        # Computed once: the search of the reference rows is what takes the time.
+        components = model.components(*model.encode(split.test))
+    rows = []
+    for name, calibration in variants(model).items():
+        scores = calibration.score(components).numpy()
+        figures = auroc(split.anomalous, scores), average_precision(split.anomalous, scores)
+        rows.append((trial.dataset.name, seed, name, *figures))
+    return rows
+
+
+def variants(model: TabularModel) -> dict[str, ScoreCalibration]:
+    """Calibrations with parts left out; a table without such a part keeps its full score."""
+    full = model.calibration
+    both = len(model.views) == 2
+    return {
+        "everything": full,
+        "without the network": _without(full, NETWORK),
+        "network alone": _keep(full, [NETWORK]),
+        "without ranks": _without(full, RANKS) if both else full,
+        "without distances": _without(full, DISTANCES) if both else full,
+        "without local scales": _plain_distances(full),
+        "without category dependence": _without(full, -1) if model.cooccurrence else full,
+    }
+
+
+def _keep(calibration: ScoreCalibration, components: Sequence[int]) -> ScoreCalibration:
+    """Leave all but some components out; their weights keep their proportions."""
+    weights = [w if i in components else 0.0 for i, w in enumerate(calibration.weights)]
+    total = sum(weights)
+    return dataclasses.replace(calibration, weights=[w / total for w in weights])
+
+
+def _without(calibration: ScoreCalibration, component: int) -> ScoreCalibration:
+    every = list(range(len(calibration.weights)))
+    return _keep(calibration, [i for i in every if i != every[component]])
+
+
+def _plain_distances(calibration: ScoreCalibration) -> ScoreCalibration:
+    """Leave the local scales out of the distances (their spread becomes infinite)."""
+    std, spreads = list(calibration.level_std), list(calibration.component_std)
+    for component in range(1, len(std)):
+        if len(std[component]) == 2:
+            infinite = torch.tensor(torch.inf, dtype=torch.double)
+            std[component] = torch.stack([std[component][0], infinite])
+            spreads[component] = 0.5  # of a mean whose other half is gone
+    return dataclasses.replace(calibration, level_std=std, component_std=spreads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

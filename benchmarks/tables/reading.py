@@ -1,0 +1,149 @@
+"""Read the labelled sets of a folder: which files are sets, which of their rows anomalies."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.common.comparison import Rows, Split
+
+__all__ = ["MIXED_RULES", "SUFFIXES", "Dataset", "LabelRule", "Table", "find_sets", "plain_name"]
+
+SUFFIXES = {
+    "adbench": (".npz",),
+    "oddbench": (".npz",),
+    "mixed": (".csv", ".csv.gz", ".data"),
+}
+RULES_FILE = "labels.json"
+
+
+class Table(NamedTuple):
+    """Rows, the columns without the label, and which of them are anomalies; not yet split."""
+
+    rows: Rows
+    anomalous: np.ndarray
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """How a raw table tells its anomalies: by their label, or by that of the normal rows.
+
+    Columns go by position where the file has no header. ``drop`` are those that are no data:
+    identifiers, or where a row was copied from. ``extra`` leaves a set out unless it is asked for.
+    """
+
+    column: str | int
+    anomaly: str | None = None
+    normal: str | None = None
+    drop: Sequence[str | int] = ()
+    header: bool = True
+    extra: bool = False
+
+
+MIXED_RULES = {
+    "fraud_oracle": LabelRule("FraudFound_P", "1", drop=("PolicyNumber",)),
+    "insurance_claims": LabelRule("fraud_reported", "Y"),
+    "creditcard_ulb_merged_subset": LabelRule("Class", "1", drop=("source", "head_of_file")),
+    "bands": LabelRule(39, "band", header=False),
+    "anneal": LabelRule(38, normal="3", header=False),
+    "ai4i2020": LabelRule("Machine failure", "1"),
+    "sick": LabelRule("Class", "sick"),
+    "hmeq": LabelRule("BAD", "1"),
+    # Four quarters of the same loans: they show drift, four more votes would be one too many.
+    **{f"hmeqpr_{q}_{q}q": LabelRule("Default", "Yes", extra=True) for q in range(1, 5)},
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One set of a suite: where it lies and how it is read."""
+
+    suite: str
+    name: str
+    path: Path
+    rule: LabelRule | None = None
+
+    def read(self) -> Table | Split:
+        """Read the set; it is a `Split` where its authors fixed one."""
+        return {"adbench": _adbench, "oddbench": _oddbench, "mixed": _mixed}[self.suite](self)
+
+
+def find_sets(suite: str, folder: Path, names: Iterable[str] = ()) -> list[Dataset]:
+    """List the sets of a suite, the largest file first so that no long run starts last.
+
+    Parameters
+    ----------
+    suite : {"adbench", "oddbench", "mixed"}
+        The layout of the folder.
+    folder : Path
+        The folder of the files, or its parent if that has a folder named like the suite. For
+        `mixed`, a `labels.json` in it adds rules: ``{"name": {"column": ..., "anomaly": ...}}``.
+    names : iterable of str
+        Keep these sets only, e.g. ``45_wine`` or ``wine``; all if empty.
+
+    Raises
+    ------
+    ValueError
+        If there are no sets, or not the ones asked for.
+    """
+    inner = folder / suite
+    folder = inner if inner.is_dir() else folder
+    rules = MIXED_RULES | _own_rules(folder) if suite == "mixed" else {}
+    sets = [
+        Dataset(suite, name, path, rules.get(name))
+        for path in sorted(folder.glob("*"), key=lambda file: -file.stat().st_size)
+        if (name := _name(path, SUFFIXES[suite])) and (suite != "mixed" or name in rules)
+    ]
+    if not sets:
+        raise ValueError(f"need {'/'.join(SUFFIXES[suite])} sets of {suite}; {folder} has none.")
+    if not (wanted := {plain_name(name) for name in names}):
+        return [each for each in sets if not (each.rule and each.rule.extra)]
+    if unknown := wanted - {plain_name(each.name) for each in sets}:
+        raise ValueError(f"need sets that are in {folder}; got {sorted(unknown)}.")
+    return [each for each in sets if plain_name(each.name) in wanted]
+
+
+def plain_name(name: str) -> str:
+    """Reduce the spellings of a set's name to one: ``22_magic.gamma`` to ``magic.gamma``."""
+    head, _, tail = name.lower().partition("_")
+    return tail if head.isdigit() and tail else name.lower()
+
+
+def _name(path: Path, suffixes: tuple[str, ...]) -> str:
+    """Name of the set in a file, empty if the file is none."""
+    return next((path.name.removesuffix(s) for s in suffixes if path.name.endswith(s)), "")
+
+
+def _own_rules(folder: Path) -> dict[str, LabelRule]:
+    file = folder / RULES_FILE
+    if not file.exists():
+        return {}
+    return {name: LabelRule(**rule) for name, rule in json.loads(file.read_text()).items()}
+
+
+def _adbench(dataset: Dataset) -> Table:
+    with np.load(dataset.path) as file:
+        return Table(file["X"].astype(float), file["y"].ravel() == 1)
+
+
+def _oddbench(dataset: Dataset) -> Split:
+    with np.load(dataset.path) as file:
+        train, test = file["train"].astype(float), file["test"].astype(float)
+        return Split(train, test, file["test_labels"].ravel() == 1)
+
+
+def _mixed(dataset: Dataset) -> Table:
+    rule = dataset.rule
+    frame = pd.read_csv(
+        dataset.path,
+        header=0 if rule.header else None,
+        encoding="utf-8-sig",
+        low_memory=False,
+    )
+    label = frame[rule.column].astype(str).str.strip()
+    anomalous = label == rule.anomaly if rule.normal is None else label != rule.normal
+    return Table(frame.drop(columns=[rule.column, *rule.drop]), anomalous.to_numpy(dtype=bool))

@@ -1,0 +1,69 @@
+"""Tables for the answers: read from a folder or made, split, and fitted."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anomdiff import TabularDetector
+from anomdiff.datasets import medical, payments
+from anomdiff.models.tabular_model import TabularModel
+from benchmarks.common.comparison import Rows, Split
+from benchmarks.tables.methods import tabular
+from benchmarks.tables.protocols import cap, shuffled
+from benchmarks.tables.reading import Table, find_sets
+
+__all__ = ["checked", "coords", "fitted", "read_tables", "split"]
+
+
+def read_tables(
+    folder: Path | None, seed: int, sets: Mapping[str, Sequence[str]]
+) -> dict[str, Table]:
+    """Read sets of suites, all those of a suite for which none is named; no folder: make two."""
+    if folder is not None:
+        found = [each for suite, names in sets.items() for each in find_sets(suite, folder, names)]
+        return {each.name: each.read() for each in found}
+    frame, truth = payments(6000, fraud_rate=0.1, seed=seed)
+    tumours, malignant = medical()
+    return {
+        "payments": Table(frame, truth["is_fraud"].to_numpy()),
+        "medical": Table(tumours, malignant.to_numpy()),
+    }
+
+
+def split(table: Table, seed: int, max_train: int) -> Split:
+    """Half of the normal rows to train on, all others to test, as frames numbered from 0."""
+    parts = cap(shuffled(table, seed), max_train, len(table.rows), seed)
+    return Split(_named(parts.train), _named(parts.test), parts.anomalous)
+
+
+def fitted(rows: Rows, seed: int, params: Mapping[str, Any] | None = None) -> TabularDetector:
+    """Fit our detector, in its defaults but for some parameters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # columns left out; few held-out rows
+        return tabular(seed, params).fit(rows)
+
+
+def checked(detector: TabularDetector, split: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The training rows and the normal test rows, as the detector reads them.
+
+    Columns that it ignores, such as identifiers, are in neither frame.
+    """
+    training, test = (
+        detector.schema_.check(rows[detector.columns_]) for rows in (split.train, split.test)
+    )
+    return training, test[~split.anomalous]
+
+
+def coords(model: TabularModel, rows: pd.DataFrame) -> np.ndarray:
+    """Encode checked rows as the network sees them: numbers as distances, no ranks."""
+    return model.encode(rows)[0][:, model.network_view].numpy()
+
+
+def _named(rows: Rows) -> pd.DataFrame:
+    if isinstance(rows, pd.DataFrame):
+        return rows.reset_index(drop=True)
+    return pd.DataFrame(rows, columns=[f"x{i}" for i in range(rows.shape[1])])

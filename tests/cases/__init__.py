@@ -1,0 +1,1 @@
+"""Scripts that show known faults; each prints OK or FAULT. Run them with ``make cases``."""
