@@ -76,6 +76,6 @@ HORIZON_PARTS = 4
 NEIGHBOURS_TRIED = (3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500)
 WINDOW_DISTANCES = 300
 # Windows drawn at least to see how values come out, and quantiles compared.
-WINDOW_MARGINAL, N_QUANTILES = 300, 1001
+WINDOW_MARGINAL, WINDOW_QUANTILES = 300, 1001
 # Consecutive reference windows are linked that share this much of their steps.
 LINKED = 0.25

@@ -100,7 +100,7 @@ def _new_windows(
     k = _n_neighbours(flat, starts, windows.shape[2])
     drawn = _drawn(flat, n_drawn, k, generator).unflatten(1, windows.shape[1:])
     for cells, reference in zip(drawn.unbind(1), windows.unbind(1), strict=True):
-        cells.copy_(quantile_map(cells, reference, tuned.N_QUANTILES)(cells))
+        cells.copy_(quantile_map(cells, reference, tuned.WINDOW_QUANTILES)(cells))
     return drawn[:n]
 
 
