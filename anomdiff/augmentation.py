@@ -21,7 +21,7 @@ def augment(
     """Balance a labelled table: add generated rows until all labels are as frequent.
 
     One detector is fitted to the rows of every label but the most frequent, and draws what
-    it is short of. Fit a classifier to the result, but judge it on real rows only.
+    it is short of. Fit a classifier to the result, but evaluate it on real rows only.
 
     Parameters
     ----------
