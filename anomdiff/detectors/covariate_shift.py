@@ -1,4 +1,4 @@
-"""How much more often a row occurs in one frame than in another, told by a classifier of both."""
+"""How much more often a row occurs in one frame than in another, by a classifier of both."""
 
 import numpy as np
 import pandas as pd
@@ -7,6 +7,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from anomdiff.encoding.schema import Schema
 from anomdiff.encoding.table import TableEncoder
+
+__all__ = ["shift_weights"]
 
 # Parts that the rows are divided into where each is seen by a model of the others.
 N_FOLDS = 5

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from anomdiff.diffusion.training import TrainingState
 
+__all__ = ["fingerprint", "read_checkpoint", "write_checkpoint"]
+
 
 def fingerprint(values: Tensor, settings: dict) -> str:
     """Name a training run by its data and settings, so that no other run resumes from it.

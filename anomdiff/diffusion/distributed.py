@@ -13,6 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
+__all__ = [
+    "average_gradients",
+    "from_first",
+    "joined",
+    "own_rows",
+    "rank",
+    "require_same",
+    "weighted_means",
+    "world_size",
+]
+
 
 @contextmanager
 def joined() -> Iterator[int]:

@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+__all__ = ["LevelEmbedding", "ResidualBlock", "ResidualMLP", "WindowMLP"]
+
 
 class LevelEmbedding(nn.Module):
     """Fourier features of the noise level, then a linear layer.

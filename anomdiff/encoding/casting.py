@@ -7,6 +7,8 @@ from pandas.api import types
 from anomdiff.encoding.parsing import distinct_texts
 from anomdiff.encoding.schema import Column
 
+__all__ = ["fill_missing", "restore_cells"]
+
 
 def restore_cells(plain: np.ndarray, column: Column) -> pd.Series:
     """Give plain cells of one column the dtype of the training frame.
@@ -37,7 +39,7 @@ def restore_cells(plain: np.ndarray, column: Column) -> pd.Series:
     if column.kind == "category":
         plain = _from_texts(plain, dtype)
     if plain.dtype.kind == "M":
-        return _moments(plain, dtype)
+        return _timestamps(plain, dtype)
     if types.is_bool_dtype(dtype) or (types.is_object_dtype(dtype) and column.kind == "boolean"):
         flags = pd.Series(plain > 0.5, dtype="boolean").mask(np.isnan(plain))
         return _cast(flags, dtype)
@@ -131,13 +133,13 @@ def _categorical(texts: np.ndarray, column: Column) -> pd.Series:
 def _from_texts(texts: np.ndarray, dtype) -> np.ndarray:
     """Cells of a column of numbers, booleans or datetimes that was read as categories."""
     if types.is_datetime64_any_dtype(dtype):
-        moments = pd.to_datetime(pd.Series(texts, dtype=object), utc=True)
-        return pd.DatetimeIndex(moments).tz_localize(None).as_unit("ns").to_numpy()
+        timestamps = pd.to_datetime(pd.Series(texts, dtype=object), utc=True)
+        return pd.DatetimeIndex(timestamps).tz_localize(None).as_unit("ns").to_numpy()
     texts = pd.Series(texts, dtype=object).replace({"True": "1", "False": "0"})
     return pd.to_numeric(texts).to_numpy(dtype=float)
 
 
-def _moments(plain: np.ndarray, dtype) -> pd.Series:
-    moments = pd.Series(pd.DatetimeIndex(plain))
+def _timestamps(plain: np.ndarray, dtype) -> pd.Series:
+    timestamps = pd.Series(pd.DatetimeIndex(plain))
     zoned = isinstance(dtype, pd.DatetimeTZDtype)
-    return (moments.dt.tz_localize("UTC") if zoned else moments).astype(dtype)
+    return (timestamps.dt.tz_localize("UTC") if zoned else timestamps).astype(dtype)

@@ -1,4 +1,4 @@
-"""Segments of series to scaled channels, and which of the channels are judged."""
+"""Segments of series to scaled channels, and which of the channels are scored."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from anomdiff.encoding.segment import Segment
 
 __all__ = ["ChannelScaler"]
 
-# Standard deviations from the mean at which a value is cut: one glitch must not drown a window.
+# Standard deviations from the mean at which a value is cut: one glitch must not dominate a window.
 MAX_Z = 50.0
 
 
@@ -28,7 +28,7 @@ class ChannelScaler:
     layout : PanelLayout
         The columns.
     targets : tuple of bool
-        Which channels are judged.
+        Which channels are scored.
     scales : dict
         Mean and standard deviation of every channel, by series; under None those of all series
         together, for a series that training did not show.
@@ -54,7 +54,7 @@ class ChannelScaler:
         segments : list of Segment
             Training data.
         covariates : tuple of column, optional
-            Channels that are not judged; found by their values by default.
+            Channels that are not scored; found by their values by default.
 
         Raises
         ------
@@ -84,17 +84,17 @@ class ChannelScaler:
 
     @property
     def names(self) -> list:
-        """Names of the judged channels."""
+        """Names of the scored channels."""
         return [n for n, t in zip(self.layout.channels, self.targets, strict=True) if t]
 
     def scale(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the judged channels of a series, known or not."""
+        """Mean and standard deviation of the scored channels of a series, known or not."""
         mean, std = self.scales.get(series, self.scales[None])
-        judged = list(self.targets)
-        return mean[judged], std[judged]
+        scored = list(self.targets)
+        return mean[scored], std[scored]
 
     def encode(self, segment: Segment[np.ndarray]) -> Segment[np.ndarray]:
-        """Scale the judged channels of a segment.
+        """Scale the scored channels of a segment.
 
         Returns
         -------

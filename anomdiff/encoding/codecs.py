@@ -15,6 +15,8 @@ from scipy.special import ndtri
 
 from anomdiff.encoding.quantile_transform import MAX_Z, N_QUANTILES, RankedNumbers
 
+__all__ = ["UNSEEN", "CategoryCodec", "Codec", "DatetimeCodec", "NumberCodec"]
+
 # Distance, in standard deviations, of what training never showed.
 UNSEEN = 4.0
 # Most values that decoding gives back to the last digit, and how near, in standard deviations.
@@ -255,19 +257,19 @@ class CategoryCodec(Codec):
 
 @dataclass(frozen=True)
 class DatetimeCodec(Codec):
-    """A moment as its place in the training span, on the clock and in the week.
+    """A timestamp as its place in the training span, on the clock and in the week.
 
     Parameters
     ----------
     low, high : int
-        First and last training moment, in nanoseconds since 1970. Later moments encode as the
+        First and last training timestamp, in nanoseconds since 1970. Later timestamps encode as the
         last: that a row is from tomorrow is no anomaly by itself.
     mean : int
-        Mean training moment.
+        Mean training timestamp.
     std : float
-        Standard deviation in nanoseconds; 0 when all moments are equal.
+        Standard deviation in nanoseconds; 0 when all timestamps are equal.
     resolution : int
-        Coarsest unit that all training moments are multiples of, in nanoseconds.
+        Coarsest unit that all training timestamps are multiples of, in nanoseconds.
     periods : tuple of int
         The cycles in use, in nanoseconds: a day if training has times of day, a week if it
         spans two of them.
@@ -287,16 +289,16 @@ class DatetimeCodec(Codec):
     @classmethod
     def fit(cls, cells: np.ndarray) -> Self:
         """Learn span, resolution and cycles."""
-        moments = cells.astype("datetime64[ns]").view(np.int64)
-        if len(moments) == 0:
+        timestamps = cells.astype("datetime64[ns]").view(np.int64)
+        if len(timestamps) == 0:
             return cls(0, 0, 0, 0.0, DAY)
-        low, high = int(moments.min()), int(moments.max())
-        mean = low + int((moments.astype(float) - low).mean())
-        std = float((moments.astype(float) - mean).std())
-        resolution = next(unit for unit in RESOLUTIONS if not (moments % unit).any())
+        low, high = int(timestamps.min()), int(timestamps.max())
+        mean = low + int((timestamps.astype(float) - low).mean())
+        std = float((timestamps.astype(float) - mean).std())
+        resolution = next(unit for unit in RESOLUTIONS if not (timestamps % unit).any())
         in_use = {DAY: resolution < DAY, WEEK: high - low >= 2 * WEEK}
         periods = tuple(period for period, used in in_use.items() if used)
-        waves = _waves(moments, periods)
+        waves = _waves(timestamps, periods)
         cycle_std = np.maximum(waves.std(axis=0), MIN_CYCLE_STD)
         cycles = tuple(waves.mean(axis=0).tolist()), tuple(cycle_std.tolist())
         return cls(low, high, mean, std, resolution, periods, *cycles)
@@ -309,28 +311,28 @@ class DatetimeCodec(Codec):
 
     def encode(self, cells: np.ndarray) -> np.ndarray:
         """Return trend and cycles of shape (row, 1 + 2 * cycle)."""
-        moments = cells.astype("datetime64[ns]").view(np.int64)
-        trend = (np.clip(moments, self.low, self.high) - self.mean) / (self.std or 1.0)
-        waves = _waves(moments, self.periods)
+        timestamps = cells.astype("datetime64[ns]").view(np.int64)
+        trend = (np.clip(timestamps, self.low, self.high) - self.mean) / (self.std or 1.0)
+        waves = _waves(timestamps, self.periods)
         if self.periods:
             waves = (waves - self.cycle_mean) / self.cycle_std
         return np.column_stack([trend, waves])
 
     def decode(self, block: np.ndarray) -> np.ndarray:
-        """Return the moments of the trend coord, in the resolution of the training rows."""
-        moments = self.mean + np.clip(
+        """Return the timestamps of the trend coord, in the resolution of the training rows."""
+        timestamps = self.mean + np.clip(
             np.round(block[:, 0] * self.std), self.low - self.mean, self.high - self.mean
         ).astype(np.int64)
         half = self.resolution // 2
-        return ((moments + half) // self.resolution * self.resolution).view("datetime64[ns]")
+        return ((timestamps + half) // self.resolution * self.resolution).view("datetime64[ns]")
 
 
-def _waves(moments: np.ndarray, periods: tuple[int, ...]) -> np.ndarray:
+def _waves(timestamps: np.ndarray, periods: tuple[int, ...]) -> np.ndarray:
     """Sine and cosine of the hour in the day and of the day in the week."""
-    waves = np.empty((len(moments), 2 * len(periods)))
+    waves = np.empty((len(timestamps), 2 * len(periods)))
     for i, period in enumerate(periods):
         # 1970 began on a Thursday; whole days only, the hour has its own cycle
-        since = moments if period == DAY else (moments // DAY + 3) * DAY
+        since = timestamps if period == DAY else (timestamps // DAY + 3) * DAY
         angle = 2 * np.pi * (since % period) / period
         waves[:, 2 * i], waves[:, 2 * i + 1] = np.sin(angle), np.cos(angle)
     return waves

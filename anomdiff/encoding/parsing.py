@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+__all__ = ["distinct_texts", "infer_date_format", "infer_kind", "read_cells", "storage"]
+
 # Compared in lower case. Lower-case "none" stays a value: surveys write it for "zero of them".
 MISSING_MARKERS = frozenset({"", ".", "?", "-", "na", "n/a", "nan", "null", "<na>"})
 ISO_DATE = r"\d{4}([-/])\d{1,2}\1\d{1,2}(?:[T ].*)?$"
@@ -70,7 +72,7 @@ def infer_kind(cells: pd.Series) -> str:
 
 
 def infer_date_format(cells: pd.Series) -> str:
-    """Pattern for ``strftime`` of dates that came as text, judged by the longest."""
+    """Pattern for ``strftime`` of dates that came as text, judged by the longest text."""
     _, texts = distinct_texts(cells)
     longest = max((text for text in texts if text is not None), key=len, default="")
     day = "%Y/%m/%d" if "/" in longest else "%Y-%m-%d"
@@ -174,14 +176,14 @@ def _parse_dates(texts: np.ndarray) -> np.ndarray:
     )
 
 
-def _nanoseconds(moments: pd.Series) -> np.ndarray:
-    """Naive UTC datetime64[ns]; moments outside its range (9999-12-31) move to its ends."""
-    moments = pd.DatetimeIndex(moments).tz_convert("UTC").tz_localize(None)
-    if moments.unit == "ns":
-        return moments.to_numpy()
-    micros = moments.as_unit("us").asi8
+def _nanoseconds(timestamps: pd.Series) -> np.ndarray:
+    """Naive UTC datetime64[ns]; timestamps outside its range (9999-12-31) move to its ends."""
+    timestamps = pd.DatetimeIndex(timestamps).tz_convert("UTC").tz_localize(None)
+    if timestamps.unit == "ns":
+        return timestamps.to_numpy()
+    micros = timestamps.as_unit("us").asi8
     clipped = np.clip(micros, *BOUNDS_US) * 1000
-    return np.where(moments.isna(), np.datetime64("NaT", "ns"), clipped.view("datetime64[ns]"))
+    return np.where(timestamps.isna(), np.datetime64("NaT", "ns"), clipped.view("datetime64[ns]"))
 
 
 def _finite(values: np.ndarray, cells: pd.Series) -> np.ndarray:

@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from scipy.special import ndtri
 
+__all__ = ["BEYOND", "MAX_Z", "N_QUANTILES", "Ranked", "RankedNumbers"]
+
 # How much further than the outermost training cell any cell outside ranks.
 BEYOND = 1.5
 MAX_Z = 1e6

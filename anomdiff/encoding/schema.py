@@ -10,6 +10,8 @@ import pandas as pd
 
 from anomdiff.encoding.parsing import infer_date_format, infer_kind, read_cells, storage
 
+__all__ = ["Column", "Schema", "plain_frame"]
+
 KINDS = ("number", "category", "boolean", "datetime", "ignored")
 MIN_IDENTIFIER_ROWS = 50
 MAX_DISTINCT_SHARE = 0.95
@@ -89,12 +91,12 @@ class Schema:
         frame : DataFrame
             Training rows.
         kinds : mapping from column to kind, optional
-            Columns to read as told, also if they look like identifiers.
+            Columns to read as these kinds, also if they look like identifiers.
 
         Returns
         -------
         schema : Schema
-            With a UserWarning for every column that is ignored without having been told so, and
+            With a UserWarning for every column that is ignored without being named in ``kinds``, and
             one that names the columns of a single value.
 
         Raises
@@ -195,13 +197,13 @@ def _read(frame: pd.DataFrame, used: tuple[Column, ...], place: Mapping[Any, int
 
 def _infer_column(cells: pd.Series, wanted: str | None) -> Column:
     categorical = isinstance(cells.dtype, pd.CategoricalDtype)
-    look = {
+    stored = {
         "dtype": str(cells.dtype),
         "categories": _json_categories(cells) if categorical else None,
         "ordered": bool(categorical and cells.cat.ordered),
     }
     if wanted == "ignored":
-        return Column(cells.name, "ignored", nullable=True, reason="as told by kinds", **look)
+        return Column(cells.name, "ignored", nullable=True, reason="as set by kinds", **stored)
     kind = wanted or infer_kind(cells)
     plain = read_cells(cells, kind)
     missing = pd.isna(plain)
@@ -214,7 +216,7 @@ def _infer_column(cells: pd.Series, wanted: str | None) -> Column:
         reason=reason,
         numeric_text=is_text and kind in ("number", "boolean"),
         date_format=infer_date_format(cells) if is_text and kind == "datetime" else "",
-        **look,
+        **stored,
     )
 
 

@@ -11,6 +11,8 @@ from anomdiff.encoding.codecs import CategoryCodec, DatetimeCodec, NumberCodec
 from anomdiff.encoding.quantile_transform import RankedNumbers
 from anomdiff.encoding.schema import Schema, plain_frame
 
+__all__ = ["TableEncoder"]
+
 # Rows whose ranks are looked up together: their cells fit into the processor's cache.
 ROWS_AT_ONCE = 2048
 CODECS = {

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import torch
 
+__all__ = ["map_blocks", "torch_threads"]
+
 
 def map_blocks(function: Callable, blocks: Sequence) -> list:
     """Apply a function to each block, as many at a time as torch may use threads.

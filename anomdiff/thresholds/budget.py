@@ -10,6 +10,8 @@ from scipy.stats import betabinom
 
 from anomdiff.thresholds.checks import check_scores, check_share
 
+__all__ = ["budget_threshold"]
+
 
 def budget_threshold(scores: ArrayLike, *, n_alarms: int, n_rows: int, risk: float = 0.05) -> float:
     """Lowest threshold that keeps a day's alarms within a budget.

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+__all__ = ["check_scores", "check_share", "check_weights"]
+
 
 def check_scores(name: str, scores: ArrayLike) -> np.ndarray:
     """Turn scores into a line of numbers, or say what is wrong with them."""

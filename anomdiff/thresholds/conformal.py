@@ -8,6 +8,15 @@ from numpy.typing import ArrayLike
 
 from anomdiff.thresholds.checks import check_scores, check_weights
 
+__all__ = [
+    "conformal_p_values",
+    "conformal_threshold",
+    "largest_ties",
+    "needed_rows",
+    "safely_below",
+    "weighted_p_values",
+]
+
 # Scores this near, relative to 1 + their size, are equal: the same row scores a little otherwise in
 # another batch, and where rows repeat it would at times be flagged for that.
 TIE = 1e-5
@@ -21,7 +30,7 @@ def conformal_p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarra
     calibration : ndarray of shape (n,)
         Scores of held-out normal rows, sorted ascending.
     scores : ndarray of shape (row,)
-        Scores to judge; larger is more anomalous.
+        Scores to turn into p-values; larger is more anomalous.
 
     Returns
     -------
@@ -99,7 +108,7 @@ def weighted_p_values(
     calibration : array-like of shape (n,)
         Scores of normal rows, in any order.
     scores : array-like of shape (row,)
-        Scores to judge.
+        Scores to turn into p-values.
     calibration_weights, weights : array-like of shape (n,) and (row,)
         How much more often a normal row like this one occurs where the scores come from than
         where the calibration comes from; a common factor does not matter.

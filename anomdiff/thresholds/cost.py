@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 
 from anomdiff.thresholds.checks import check_scores, check_share, check_weights
 
+__all__ = ["cost_threshold", "expected_loss", "verdict_threshold"]
+
 
 def expected_loss(
     threshold: float | ArrayLike,

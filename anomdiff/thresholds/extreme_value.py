@@ -6,6 +6,8 @@ from scipy.stats import genpareto
 
 from anomdiff.thresholds.checks import check_scores, check_share
 
+__all__ = ["tail_threshold"]
+
 # Fewest scores beyond the start of the tail that a shape can be estimated from.
 MIN_EXCESSES = 20
 

@@ -6,6 +6,8 @@ from scipy.stats import false_discovery_control
 
 from anomdiff.thresholds.checks import check_share
 
+__all__ = ["benjamini_hochberg"]
+
 # Conformal p-values and q are fractions that often tie; rounding must not decide.
 ROUNDING = 1e-12
 
