@@ -96,8 +96,8 @@ class Schema:
         Returns
         -------
         schema : Schema
-            With a UserWarning for every column that is ignored without being named in ``kinds``, and
-            one that names the columns of a single value.
+            With a UserWarning for every column that is ignored without being named in ``kinds``,
+            and one that names the columns of a single value.
 
         Raises
         ------

@@ -12,6 +12,7 @@ __all__ = [
     "conformal_p_values",
     "conformal_threshold",
     "largest_ties",
+    "least_alpha",
     "needed_rows",
     "safely_below",
     "weighted_p_values",
@@ -75,7 +76,7 @@ def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
     if allowed < 0:
         warnings.warn(
             f"alpha={alpha} needs at least {needed_rows(alpha)} held-out rows; "
-            f"there are {n}, so no row will be flagged.",
+            f"there are {n}, so no row will be flagged; set alpha to {least_alpha(n):g} or more.",
             UserWarning,
             stacklevel=3,
         )
@@ -91,6 +92,11 @@ def largest_ties(scores: np.ndarray | float) -> np.ndarray | float:
 def safely_below(threshold: float) -> float:
     """Score that is not above a threshold in any batch; that of the row that sets it still is."""
     return threshold - TIE / 2 * (1 + abs(threshold))
+
+
+def least_alpha(n: int) -> float:
+    """Least alpha that ``n`` held-out rows can flag rows at, rounded up to four digits."""
+    return math.ceil(1e4 / (1 + n)) / 1e4
 
 
 def needed_rows(alpha: float) -> int:
