@@ -198,14 +198,15 @@ def test_rows_of_another_mix_need_the_weights_of_the_shifted_column(mixed):
     plain = mixed.discoveries(batch, calibration=known)["p_value"]
     weighted = mixed.discoveries(batch, calibration=known, shifted=["kind"])["p_value"]
 
-    assert np.mean(plain <= 0.1) > 0.15
-    assert 0.07 < np.mean(weighted <= 0.1) < 0.13
+    # four standard deviations over many draws of rows
+    assert np.mean(plain <= 0.1) > 0.3
+    assert 0.03 < np.mean(weighted <= 0.1) < 0.17
 
 
 def test_a_shift_of_spread_shows_too(mixed):
     rng = np.random.default_rng(4)
     known, batch = (
-        pd.DataFrame({"kind": "a", "x": spread * rng.normal(size=1000), "y": rng.normal(size=1000)})
+        pd.DataFrame({"kind": "a", "x": spread * rng.normal(size=4000), "y": rng.normal(size=4000)})
         for spread in (1.0, 1.4)
     )
 
@@ -213,7 +214,7 @@ def test_a_shift_of_spread_shows_too(mixed):
     weighted = mixed.discoveries(batch, calibration=known, shifted=["x"])["p_value"]
 
     assert np.mean(plain <= 0.1) > 0.13
-    assert 0.03 < np.mean(weighted <= 0.1) < 0.12
+    assert 0.02 < np.mean(weighted <= 0.1) < 0.13
 
 
 def test_without_a_shift_the_weights_change_little(mixed):

@@ -35,7 +35,7 @@ def reference():
     return json.loads(json.dumps(profile(_draw(5000, seed=0)), allow_nan=False))
 
 
-@pytest.mark.parametrize("n", [30, 300, 30_000])
+@pytest.mark.parametrize("n", [300, 30_000])
 @pytest.mark.parametrize("seed", range(5))
 def test_rows_of_the_same_distribution_do_not_alarm(reference, n, seed):
     drift = column_drift(reference, _draw(n, seed=seed + 1))
