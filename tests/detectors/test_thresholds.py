@@ -214,7 +214,7 @@ def test_a_shift_of_spread_shows_too(mixed):
     weighted = mixed.discoveries(batch, calibration=known, shifted=["x"])["p_value"]
 
     assert np.mean(plain <= 0.1) > 0.13
-    assert 0.02 < np.mean(weighted <= 0.1) < 0.13
+    assert 0.01 < np.mean(weighted <= 0.1) < 0.15
 
 
 def test_without_a_shift_the_weights_change_little(mixed):
