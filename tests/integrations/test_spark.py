@@ -22,6 +22,7 @@ from anomdiff.integrations.mlflow import flavor
 from anomdiff.integrations.mlflow.tracking_store import ensure_experiment
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.jobs.train import train
+from tests.integrations.conftest import ALPHA
 from tests.series import panel, waves
 from tests.settings import TINY, TINY_SERIES
 from tests.tables import mixed_table
@@ -67,7 +68,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def detector():
-    return TabularDetector(**TINY).fit(mixed_table(200, seed=0))
+    return TabularDetector(**TINY, alpha=ALPHA).fit(mixed_table(200, seed=0))
 
 
 @pytest.fixture
@@ -300,7 +301,7 @@ def test_the_code_in_the_documentation_runs(spark, detector, table, mlflow_store
 def training(tmp_path):
     """Settings of a small training job."""
     mixed_table(200, seed=0).to_parquet(tmp_path / "history.parquet", index=False)
-    return TrainSettings(data=tmp_path / "history.parquet", detector=TINY)
+    return TrainSettings(data=tmp_path / "history.parquet", detector={**TINY, "alpha": ALPHA})
 
 
 def test_a_process_that_helps_to_train_logs_and_registers_nothing(
@@ -323,7 +324,7 @@ def test_processes_that_spark_starts_register_one_model(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     config = tmp_path / "train.toml"
-    parameters = "\n".join(f"{key} = {json.dumps(value)}" for key, value in TINY.items())
+    parameters = "\n".join(f"{k} = {json.dumps(v)}" for k, v in training.detector.items())
     config.write_text(f'data = "{training.data}"\n[detector]\n{parameters}\n', encoding="utf-8")
 
     distributor = TorchDistributor(num_processes=2, local_mode=True, use_gpu=False)

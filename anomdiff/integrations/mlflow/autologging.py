@@ -13,7 +13,7 @@ from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.integrations.mlflow import runs
 from anomdiff.integrations.mlflow.callbacks import LossCurve
 from anomdiff.integrations.mlflow.flavor import log_model
-from anomdiff.models.progress import chain
+from anomdiff.models.training_run import chain
 
 __all__ = ["autolog"]
 

@@ -176,9 +176,10 @@ def summary(detector: DiffusionDetector) -> dict[str, float]:
     found = {
         "threshold": float(detector.threshold_),
         "validation_loss": float(detector.history_["validation_loss"].min()),
-        "n_training_rows": detector.n_training_rows_,
         "n_calibration_rows": len(detector.calibration_scores_),
     }
+    if detector.unit == "row":
+        found["n_training_rows"] = detector.model_.n_training_rows
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 

@@ -20,6 +20,7 @@ from mlflow.pyfunc import scoring_server
 
 from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.integrations.mlflow import flavor
+from tests.integrations.conftest import ALPHA
 from tests.series import panel
 from tests.settings import TINY, TINY_SERIES
 from tests.tables import mixed_table
@@ -105,7 +106,7 @@ OTHER_TYPES = {
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
     """Address of an endpoint for tables."""
-    detector = TabularDetector(**TINY).fit(mixed_table(200, seed=0))
+    detector = TabularDetector(**TINY, alpha=ALPHA).fit(mixed_table(200, seed=0))
     with serve_here(saved(detector, tmp_path_factory)) as address:
         yield address
 
@@ -114,7 +115,7 @@ def tables(tmp_path_factory):
 def numbers(tmp_path_factory):
     """Address of an endpoint that takes a matrix, and its detector."""
     rows = np.random.default_rng(0).normal(size=(200, 4))
-    detector = TabularDetector(**TINY).fit(pd.DataFrame(rows, columns=list("abcd")))
+    detector = TabularDetector(**TINY, alpha=ALPHA).fit(pd.DataFrame(rows, columns=list("abcd")))
     with serve_here(saved(detector, tmp_path_factory, signature="tensor")) as address:
         yield address, detector
 
@@ -134,7 +135,7 @@ def endpoint(request, tmp_path_factory):
     if request.param == "in a thread":
         yield request.getfixturevalue("tables")
         return
-    detector = TabularDetector(**TINY).fit(mixed_table(200, seed=0))
+    detector = TabularDetector(**TINY, alpha=ALPHA).fit(mixed_table(200, seed=0))
     with serve_apart(saved(detector, tmp_path_factory)) as address:
         yield address
 
@@ -295,7 +296,7 @@ def test_steps_are_explained_by_the_series_around_them(series):
         (lambda rows: rows.assign(echo="much"), "column echo"),
         (lambda rows: rows.assign(time=None), "need a time in column 'time'"),
         (lambda rows: rows.assign(host=None), "need a series in column 'host'"),
-        (lambda rows: pd.concat([rows, rows]), "need one row per moment"),
+        (lambda rows: pd.concat([rows, rows]), "need one row per time"),
         (lambda rows: rows[:0], "missing inputs"),
     ],
     ids=["channel", "time", "text", "no time", "no series", "twice", "empty"],

@@ -57,7 +57,7 @@ def test_a_run_of_series_holds_its_layout_and_the_same_records(mlflow_store):
     assert run.data.tags["anomdiff.estimator"] == "TimeSeriesDetector"
     layout = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/schema.json")
     assert (layout["series"], layout["time"]) == ("host", "time")
-    assert (layout["judged"], layout["covariates"]) == (["slow", "echo", "fast"], ["on"])
+    assert (layout["scored"], layout["covariates"]) == (["slow", "echo", "fast"], ["on"])
     reference = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{REFERENCE}")
     assert set(reference["columns"]) == {"slow", "echo", "fast", "on"}
     scored = flavor.load_model(model.model_uri).score_frame(frame)
