@@ -10,6 +10,7 @@ from scipy.stats import ks_2samp, kstest
 
 from anomdiff.conditional.constants import IMPUTATION_SIGMA
 from anomdiff.conditional.row_sampling import sample_rows
+from anomdiff.diffusion.noise import seeded
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.window_model import WindowModel
 
@@ -62,7 +63,7 @@ def score_findings(calibration: np.ndarray, scores: np.ndarray | None) -> list[F
 
 def _equilibrium(rows: torch.Tensor, seed: int) -> Finding:
     """At the noise level from which missing cells are imputed, nothing of the data must be left."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     rows = rows[torch.randperm(len(rows), generator=generator)[:N_COMPARED]].double()
     noise = torch.randn(rows.shape, generator=generator, dtype=torch.float64)
     noisy = (rows + IMPUTATION_SIGMA * noise) / (1 + IMPUTATION_SIGMA**2) ** 0.5

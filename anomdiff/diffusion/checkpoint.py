@@ -16,37 +16,14 @@ __all__ = ["fingerprint", "read_checkpoint", "write_checkpoint"]
 
 
 def fingerprint(values: Tensor, settings: dict) -> str:
-    """Name a training run by its data and settings, so that no other run resumes from it.
-
-    Parameters
-    ----------
-    values : Tensor
-        Encoded training rows.
-    settings : dict
-        Everything else that changes the course of training.
-
-    Returns
-    -------
-    name : str
-        SHA-256, in hexadecimal.
-    """
+    """Name a training run by its data and settings (SHA-256): no other run resumes from it."""
     digest = hashlib.sha256(values.contiguous().numpy().tobytes())
     digest.update(repr(sorted(settings.items())).encode())
     return digest.hexdigest()
 
 
 def write_checkpoint(state: TrainingState, path: Path, fingerprint: str) -> None:
-    """Write a training state; a crash while writing leaves the earlier file in place.
-
-    Parameters
-    ----------
-    state : TrainingState
-        State after some step.
-    path : Path
-        File to write.
-    fingerprint : str
-        Names the data and settings of the run; another run will not resume from it.
-    """
+    """Write a training state; a crash while writing leaves the earlier file in place."""
     numbers = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
     del numbers["tensors"]
     temporary = path.with_name(path.name + ".part")
@@ -57,19 +34,7 @@ def write_checkpoint(state: TrainingState, path: Path, fingerprint: str) -> None
 
 
 def read_checkpoint(path: Path, fingerprint: str) -> TrainingState | None:
-    """Read a training state, or None if there is no file.
-
-    Parameters
-    ----------
-    path : Path
-        File written by ``write_checkpoint``.
-    fingerprint : str
-        As given when it was written.
-
-    Returns
-    -------
-    state : TrainingState or None
-        The state to pass to ``train`` as ``resume``.
+    """Read a training state to pass to ``train`` as ``resume``, or None if there is no file.
 
     Raises
     ------

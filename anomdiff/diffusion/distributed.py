@@ -69,17 +69,7 @@ def own_rows(rows: Tensor) -> Tensor:
 def weighted_means(tensors: Sequence[Tensor], weight: Tensor) -> list[Tensor]:
     """Average each tensor over the processes; all of them get the same numbers, bit by bit.
 
-    Parameters
-    ----------
-    tensors : sequence of Tensor
-        What this process has; of the same shapes, dtype and device in all processes.
-    weight : Tensor, scalar
-        How much this process counts, at least 0.
-
-    Returns
-    -------
-    means : list of Tensor
-        In the same order; 0 where no process counts.
+    Each process counts by its weight, at least 0; the means are 0 where no process counts.
     """
     if world_size() == 1:
         return list(tensors)
@@ -94,21 +84,10 @@ def weighted_means(tensors: Sequence[Tensor], weight: Tensor) -> list[Tensor]:
 
 @torch.no_grad()
 def average_gradients(module: nn.Module, loss: Tensor, weight: Tensor) -> Tensor:
-    """Replace the gradients of a module by their means over the processes.
+    """Replace the gradients of a module, after ``loss.backward()``, by their means.
 
-    Parameters
-    ----------
-    module : nn.Module
-        After ``loss.backward()``.
-    loss : Tensor, scalar
-        Loss of this process's rows.
-    weight : Tensor, scalar
-        Number of terms that this loss is the mean of.
-
-    Returns
-    -------
-    loss : Tensor, scalar
-        Mean over the terms of all processes.
+    The weight is the number of terms that this process's loss is the mean of. Returns the mean loss
+    over the terms of all processes.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.grad is not None]
     gradients = [parameter.grad for parameter in parameters]
@@ -128,18 +107,7 @@ def from_first(value: Any) -> Any:
 
 
 def require_same(digest: str) -> None:
-    """Raise unless all processes are about to do the same work.
-
-    Parameters
-    ----------
-    digest : str
-        Names the data and settings of this process.
-
-    Raises
-    ------
-    ValueError
-        In every process, if two of them differ.
-    """
+    """Raise a ValueError in every process unless all have the same digest of data and settings."""
     if world_size() == 1:
         return
     found: list[str | None] = [None] * world_size()

@@ -44,25 +44,12 @@ def karras_levels(
 
 
 def geometric_levels(n_levels: int, sigma_min: float, sigma_max: float) -> Float[Tensor, "level"]:
-    """Noise levels with a constant ratio, smallest first.
-
-    Parameters
-    ----------
-    n_levels : int
-        Number of levels, at least 2.
-    sigma_min, sigma_max : float
-        First and last level, in standard deviations of the encoded data, with
-        ``0 < sigma_min < sigma_max``.
-
-    Returns
-    -------
-    sigmas : Tensor of shape (n_levels,)
-        Strictly increasing noise levels, float64.
+    """Noise levels with a constant ratio, smallest first, float64.
 
     Raises
     ------
     ValueError
-        If there are fewer than two levels or their order is wrong.
+        If there are fewer than two levels, or not ``0 < sigma_min < sigma_max``.
     """
     _check_range(n_levels, sigma_min, sigma_max)
     return torch.logspace(0, 1, n_levels, sigma_max / sigma_min, dtype=torch.float64) * sigma_min

@@ -14,7 +14,7 @@ from anomdiff.diffusion.denoiser import denoising_loss
 from anomdiff.diffusion.distributed import average_gradients, own_rows, weighted_means
 
 __all__ = ["TrainResult", "TrainingConfig", "TrainingState", "train"]
-from anomdiff.diffusion.noise import lognormal_levels
+from anomdiff.diffusion.noise import lognormal_levels, seeded
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ def _average(average: nn.Module, model: nn.Module, decay: float) -> None:
 
 def _generator(*numbers: int) -> torch.Generator:
     """Return a generator that depends on the numbers alone: no state to carry along."""
-    return torch.Generator().manual_seed(zlib.crc32(repr(numbers).encode()))
+    return seeded(zlib.crc32(repr(numbers).encode()))
 
 
 def _optimizer(denoiser: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

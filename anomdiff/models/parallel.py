@@ -10,19 +10,9 @@ __all__ = ["map_blocks", "torch_threads"]
 
 
 def map_blocks(function: Callable, blocks: Sequence) -> list:
-    """Apply a function to each block, as many at a time as torch may use threads.
+    """Apply a function to each block, as many at a time as torch may use threads, in order.
 
-    Parameters
-    ----------
-    function : callable
-        Called with one block; spends its time in torch and numpy.
-    blocks : sequence
-        The blocks.
-
-    Returns
-    -------
-    results : list
-        One result per block, in order.
+    The function is to spend its time in torch and numpy.
     """
     n_threads = min(torch.get_num_threads(), len(blocks))
     if n_threads < 2:

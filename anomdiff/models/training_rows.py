@@ -5,6 +5,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from anomdiff.diffusion.noise import seeded
 from anomdiff.encoding.table import TableEncoder
 from anomdiff.reference.reference_set import ReferenceSet
 from anomdiff.reference.trimming import central_rows
@@ -16,25 +17,10 @@ __all__ = ["TrainingRows", "category_codes", "encode", "split_rows"]
 def split_rows(
     n: int, fraction: float, least: int, most: int, rng: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Shuffle row numbers; hold out a share of them, and as many as the threshold needs.
+    """Shuffle row numbers; return those to train on and those to hold out.
 
-    Parameters
-    ----------
-    n : int
-        Number of rows.
-    fraction : float
-        Share to hold out.
-    least : int
-        Rows to hold out if that is no more than 40 % of all.
-    most : int
-        Rows to hold out at most.
-    rng : RandomState
-        Shuffles.
-
-    Returns
-    -------
-    training, held_out : int ndarray
-        Row numbers.
+    A share ``fraction`` is held out, ``least`` rows if that is no more than 40 % of all, and
+    ``most`` rows at most.
 
     Raises
     ------
@@ -61,17 +47,7 @@ def category_codes(encoder: TableEncoder, values: Tensor, observed: Tensor) -> T
 
 
 class TrainingRows:
-    """Encoded rows of a fit.
-
-    Parameters
-    ----------
-    encoder : TableEncoder
-        Fitted.
-    frame : DataFrame
-        All rows, checked.
-    seed : int
-        Seed of what is drawn.
-    """
+    """All encoded rows of a fit; ``seed`` is that of what is drawn from them."""
 
     def __init__(self, encoder: TableEncoder, frame: pd.DataFrame, seed: int):
         self.encoder, self.seed = encoder, seed
@@ -89,7 +65,7 @@ class TrainingRows:
         if not trim_fraction:
             return np.ones(len(self.values), dtype=bool)
         weighted = self.values * self.distance_weights
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = seeded(self.seed)
         views = [weighted[:, view] for view in self.views]
         return central_rows(views, 1 - trim_fraction, generator).numpy()
 
@@ -107,19 +83,14 @@ class TrainingRows:
     ) -> tuple[Cooccurrence | None, float]:
         """Learn which categories go together, and the weight of that in the score.
 
-        Returns
-        -------
-        cooccurrence : Cooccurrence or None
-            None where categories do not depend on each other.
-        weight : float
-            Part that categories have in the differences between rows, times the strength of
-            the dependence.
+        The weight is the part that categories have in the differences between rows, times the
+        strength of their dependence; where that is 0 the component is missing (None).
         """
         sizes = self.encoder.category_sizes()
         if len(sizes) < 2 or not len(held_out):
             return None, 0.0
         codes = category_codes(self.encoder, self.values, self.observed)
         found = Cooccurrence.fit(codes[training], codes[held_out], torch.tensor(sizes))
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = seeded(self.seed)
         weight = self.encoder.category_share() * found.strength(codes[held_out], generator)
         return (found, weight) if weight > 0 else (None, 0.0)

@@ -49,7 +49,7 @@ def train_denoiser(
         Parameters of the estimator.
     seed : int
         Seed of weights, batches and noise.
-    on_step : callable, optional
+    on_step : callable or None
         The caller's hook.
 
     Returns

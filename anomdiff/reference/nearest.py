@@ -264,18 +264,8 @@ def squared_distances(
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield blocks of rows, their masks, and their squared distances to the reference rows.
 
-    Parameters
-    ----------
-    reference : float Tensor of shape (reference, coord)
-        Reference rows.
-    values : float Tensor of shape (row, coord)
-        Rows, 0 where not observed.
-    observed : bool Tensor of shape (row, coord)
-        Entries that count.
-    own : bool Tensor of shape (row, reference) or None
-        Reference rows that are no neighbours of a row; their distance is infinite.
-    lengths : float Tensor of shape (reference,)
-        Sums of squares of the reference rows.
+    Values are 0 where not observed; ``own`` marks reference rows that are no neighbours of a row,
+    at an infinite distance; ``lengths`` are the sums of squares of the reference rows.
     """
     gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
     gap_squares = reference[:, gaps].square().T

@@ -44,37 +44,16 @@ class ReferenceSet:
         views: Bool[Tensor, "view coord"],
         weights: Float[Tensor, "coord"],
     ) -> "ReferenceSet":
-        """Measure the local scales of rows.
-
-        Parameters
-        ----------
-        values : float Tensor of shape (reference, coord)
-            Encoded rows.
-        exclude_self : bool Tensor of shape (reference,)
-            Rows that are no neighbours of a copy of themselves.
-        views : bool Tensor of shape (view, coord)
-            Coords that each view compares.
-        weights : float Tensor of shape (coord,)
-            What coords are multiplied by where rows are compared.
-        """
+        """Measure the local scales of encoded rows; ``weights`` multiply coords for comparison."""
         weighted = values * weights
         scales = torch.stack([local_scales(weighted[:, view]) for view in views])
         return cls(values, exclude_self, scales)
 
 
 def local_scales(rows: Float[Tensor, "reference coord"]) -> Float[Tensor, "reference"]:
-    """How far apart rows are around each of some rows.
+    """Distance of each row to its ``SCALE_NEIGHBOUR``-th nearest fellow.
 
-    Parameters
-    ----------
-    rows : float Tensor of shape (reference, coord)
-        Encoded rows.
-
-    Returns
-    -------
-    scales : float Tensor of shape (reference,)
-        Distance of each to its ``SCALE_NEIGHBOUR``-th nearest fellow, but no less than
-        ``LEAST_SCALE`` times the mean of these distances.
+    It is no less than ``LEAST_SCALE`` times the mean of these distances.
 
     References
     ----------
@@ -92,23 +71,10 @@ def kth_distances(
     k: int,
     own: Bool[Tensor, "row"] | None = None,
 ) -> Float[Tensor, "row"]:
-    """Distance of each row to its ``k``-th nearest reference row.
+    """Euclidean distance of each row to its ``k``-th nearest reference row, or the last.
 
-    Parameters
-    ----------
-    reference : float Tensor of shape (reference, coord)
-        Encoded rows.
-    values : float Tensor of shape (row, coord)
-        Encoded rows.
-    k : int
-        Which neighbour; the last where there are fewer.
-    own : bool Tensor of shape (row,), optional
-        True for rows that are themselves reference rows: none is its own neighbour.
-
-    Returns
-    -------
-    distances : float Tensor of shape (row,)
-        Euclidean; 0 where a row is the only reference row.
+    Rows that are themselves reference rows, ``own``, are not their own neighbours; the distance
+    is 0 where a row is the only reference row.
     """
     own = torch.zeros(len(values), dtype=torch.bool) if own is None else own
     k = min(k, len(reference) - bool(own.any()))

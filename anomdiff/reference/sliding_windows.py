@@ -61,15 +61,6 @@ def cut_windows(
 ) -> tuple[Float[Tensor, "window channel time"], Bool[Tensor, "window channel time"]]:
     """All windows of a segment, the mean of each channel's observed entries taken off.
 
-    Parameters
-    ----------
-    values : float Tensor of shape (step, channel)
-        Scaled steps, 0 where not observed.
-    observed : bool Tensor of shape (step, channel)
-        False where missing.
-    length : int
-        Steps of a window.
-
     Returns
     -------
     windows, observed : Tensor of shape (step - length + 1, channel, length)
@@ -88,20 +79,7 @@ def without_means(
 
 
 def fold(errors: Float[Tensor, "window channel"], length: int) -> Float[Tensor, "step channel"]:
-    """Mean error of the windows that cover each step; NaN where all of them are missing.
-
-    Parameters
-    ----------
-    errors : float Tensor of shape (window, channel)
-        Squared errors of all windows of a segment; NaN where missing.
-    length : int
-        Steps of a window.
-
-    Returns
-    -------
-    folded : float Tensor of shape (window + length - 1, channel)
-        One row per step of the segment.
-    """
+    """Mean error of the windows that cover each step; NaN where all of them are missing."""
     known = ~errors.isnan()
     padded, counts = (
         F.avg_pool1d(F.pad(part.T[None], (length - 1, length - 1)), length, stride=1)[0].T

@@ -19,25 +19,12 @@ ROUNDS = 2
 def central_rows(
     views: list[Float[Tensor, "row _"]], share: float, generator: torch.Generator
 ) -> Bool[Tensor, "row"]:
-    """Tell the most central rows from the others.
+    """Tell the ``ceil(share * row)`` most central rows from the others.
 
     A row is central if its ``CENTRAL_NEIGHBOUR``-th nearest neighbour is near; the ranks by this
-    distance are added over the views. In the later rounds only rows that were central count as
-    neighbours.
-
-    Parameters
-    ----------
-    views : list of float Tensor of shape (row, coord)
-        The same encoded rows, seen in several ways.
-    share : float
-        Share of rows to call central, in (0, 1].
-    generator : torch.Generator
-        Draws the rows that all are compared with, where there are many.
-
-    Returns
-    -------
-    central : bool Tensor of shape (row,)
-        True for ``ceil(share * row)`` rows.
+    distance are added over the views (the same rows, seen in several ways). In the later rounds
+    only rows that were central count as neighbours. The generator draws the rows that all are
+    compared with, where there are many.
 
     References
     ----------

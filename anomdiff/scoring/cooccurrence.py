@@ -58,12 +58,7 @@ class Cooccurrence:
     ) -> "Cooccurrence":
         """Count the pairs of training rows, and the typical sums of held-out rows.
 
-        Parameters
-        ----------
-        codes, held_out : int Tensor of shape (row, column)
-            Which value, from 0, each cell has.
-        n_slots : int Tensor of shape (column,)
-            Number of values, unseen and missing included.
+        Codes say which of its ``n_slots`` values, from 0, each cell has, unseen and missing included.
         """
         n_rows, total = len(codes), int(n_slots.sum())
         starts = n_slots.cumsum(0) - n_slots
@@ -87,18 +82,11 @@ class Cooccurrence:
     def strength(self, held_out: Int[Tensor, "held column"], generator: torch.Generator) -> float:
         """How well the errors tell held-out rows from rows whose columns were shuffled apart.
 
-        Parameters
-        ----------
-        held_out : int Tensor of shape (held, column)
-            Held-out normal rows.
-        generator : torch.Generator
-            Shuffles.
-
         Returns
         -------
         strength : float
-            Twice the area under the ROC curve minus 1 (Somers' D); 0 where the columns do not
-            depend on each other.
+            Twice the area under the ROC curve minus 1 (Somers' D); 0 where the columns do not depend
+            on each other.
         """
         apart = [
             torch.stack([c[torch.randperm(len(c), generator=generator)] for c in held_out.T], dim=1)

@@ -57,17 +57,7 @@ class StepRegression:
     ) -> Float[Tensor, "window channel"]:
         """Squared error of the middle step of each window, over the number of channels.
 
-        Parameters
-        ----------
-        values : float Tensor of shape (step, channel)
-            Scaled steps; at least ``length`` of them.
-        observed : bool Tensor of shape (step, channel)
-            False where missing.
-
-        Returns
-        -------
-        errors : float Tensor of shape (window, channel)
-            NaN where an entry of the window is missing.
+        NaN where an entry of the window is missing; at least ``length`` steps are needed.
         """
         x, seen = cut_windows(values, observed, self.length)
         errors = (x[:, :, REACH] - (x * self.weights).sum(2)).square() / values.shape[1]

@@ -42,19 +42,9 @@ class WindowNetwork(WindowComponent):
     def squared_errors(
         self, values: Float[Tensor, "step channel"], observed: Bool[Tensor, "step channel"]
     ) -> Float[Tensor, "window channel"]:
-        r"""Squared move of each window by channel, over its expectation on Gaussian data.
+        """Squared move of each window by channel, over its expectation on Gaussian data.
 
-        Parameters
-        ----------
-        values : float Tensor of shape (step, channel)
-            Scaled steps, 0 where not observed; at least ``length`` of them.
-        observed : bool Tensor of shape (step, channel)
-            False where missing.
-
-        Returns
-        -------
-        errors : float Tensor of shape (window, channel)
-            As of ``WindowBank.squared_errors``.
+        Steps are 0 where not observed; errors are as of ``WindowBank.squared_errors``.
         """
         found = []
         scale = self.sigma**2 / (1 + self.sigma**2)
@@ -73,13 +63,6 @@ def without_optimism(
 
     A network restores what it was trained on better than what is new. The reference windows need
     no such factor: those that overlap a step are not compared with it.
-
-    Parameters
-    ----------
-    errors : float Tensor of shape (component, step, channel)
-        Errors of training steps, NaN where missing; the last component is the network.
-    held_out : bool Tensor of shape (step,)
-        Steps that the network was not trained on; nothing is scaled if there are none.
 
     Returns
     -------
@@ -113,14 +96,9 @@ class WindowCalibration:
     def fit(
         cls, errors: Float[Tensor, "component step channel"], noise_floors: list[float]
     ) -> "WindowCalibration":
-        """Calibrate on the errors of normal steps; NaN where missing.
+        """Calibrate on the errors of normal steps, NaN where missing.
 
-        Parameters
-        ----------
-        errors : float Tensor of shape (component, step, channel)
-            Errors folded back to steps.
-        noise_floors : list of float
-            Error below which differences are noise, by component.
+        Differences below its noise floor are noise in a component.
         """
         totals = [total[~total.isnan()] for total in errors.sum(2)]
         # A component that no segment of training was long enough for is missing.
