@@ -58,7 +58,8 @@ class Cooccurrence:
     ) -> "Cooccurrence":
         """Count the pairs of training rows, and the typical sums of held-out rows.
 
-        Codes say which of its ``n_slots`` values, from 0, each cell has, unseen and missing included.
+        Codes say which of its ``n_slots`` values, from 0, each cell has; unseen and missing are
+        values too.
         """
         n_rows, total = len(codes), int(n_slots.sum())
         starts = n_slots.cumsum(0) - n_slots
@@ -85,8 +86,8 @@ class Cooccurrence:
         Returns
         -------
         strength : float
-            Twice the area under the ROC curve minus 1 (Somers' D); 0 where the columns do not depend
-            on each other.
+            Twice the area under the ROC curve minus 1 (Somers' D); 0 where the columns do not
+            depend on each other.
         """
         apart = [
             torch.stack([c[torch.randperm(len(c), generator=generator)] for c in held_out.T], dim=1)
