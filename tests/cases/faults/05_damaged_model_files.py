@@ -151,9 +151,14 @@ def nan(prefix):
     return change
 
 
-def set_in(part, **values):
-    """Change values of a part of the description."""
-    return lambda description: description[part].update(values)
+def set_size(**sizes):
+    """Change the size of the network, wherever it is described."""
+
+    def describe(description):
+        description["parameters"].update(sizes)
+        description["model"]["network"].update(sizes)
+
+    return describe
 
 
 def swap_class(description):
@@ -162,33 +167,41 @@ def swap_class(description):
 
 
 def no_calibration_rows(tensors):
-    tensors["calibration_scores"] = tensors["calibration_scores"][:0]
+    tensors["model.calibration_scores"] = tensors["model.calibration_scores"][:0]
 
 
 def other_shape(tensors):
-    first = next(name for name in tensors if name.startswith("network"))
+    first = next(name for name in tensors if name.startswith("model.weights"))
     tensors[first] = torch.zeros(1)
 
 
 def both(kind):
     """The damage that is the same for tables and series."""
-    reference = "memory.rows" if kind == "tab" else "rows."
+    reference, encoder = {
+        "tab": ("model.reference.values", "encoder"),
+        "ser": ("model.banks", "scaler"),
+    }[kind]
     return [
-        case("network weights NaN", kind, change=nan("network")),
+        case("network weights NaN", kind, change=nan("model.weights")),
         case("reference rows NaN", kind, change=nan(reference)),
-        case("calib scores NaN", kind, change=nan("calibration_scores")),
+        case("calib scores NaN", kind, change=nan("model.calibration_scores")),
         case("calib scores absent rows", kind, change=no_calibration_rows),
         case("network tensor of another shape", kind, change=other_shape),
-        case("seed absent", kind, lambda d: d.pop("seed")),
+        case("seed absent", kind, lambda d: d["model"].pop("seed")),
         case("class absent", kind, lambda d: d.pop("class")),
         case("class is a list", kind, lambda d: d.update({"class": []})),
         case("class swapped", kind, swap_class),
-        case("unknown parameter", kind, set_in("parameters", evil=1)),
-        case("encoder {}", kind, lambda d: d.update(encoder={})),
-        case("n_blocks 10**8", kind, set_in("parameters", n_blocks=10**8)),
-        case("width 10**6", kind, set_in("parameters", width=10**6)),
+        case("unknown parameter", kind, lambda d: d["parameters"].update(evil=1)),
+        case("encoder {}", kind, lambda d: d["model"].update({encoder: {}})),
+        case("n_blocks 10**8", kind, set_size(n_blocks=10**8)),
+        case("width 10**6", kind, set_size(width=10**6)),
         case("deep JSON", kind, text="[" * 100000 + "]" * 100000),
     ]
+
+
+def set_component_std(change):
+    """Change the spreads of the components."""
+    return lambda description: change(description["model"]["calibration"]["component_std"])
 
 
 tabular = anomdiff.TabularDetector(max_iter=20, alpha=0.05, **SETTINGS)
@@ -204,9 +217,17 @@ for kind in ("tab", "ser"):
 found = [
     *both("tab"),
     *both("ser"),
-    case("component_std one short", "tab", lambda d: d["voice_std"].pop()),
-    case("component_std text", "tab", lambda d: d.update(voice_std=["x"] * 4)),
-    case("bank length -10**9", "ser", lambda d: d["memories"][0].update(length=-(10**9))),
+    case("component_std one short", "tab", set_component_std(lambda spreads: spreads.pop())),
+    case(
+        "component_std text",
+        "tab",
+        set_component_std(lambda spreads: spreads.__setitem__(slice(None), ["x"] * 4)),
+    ),
+    case(
+        "bank length -10**9",
+        "ser",
+        lambda d: d["model"]["banks"][0].update(length=-(10**9)),
+    ),
 ]
 bad = sum(found)
 print("FAULT" if bad else "OK", bad)
