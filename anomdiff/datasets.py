@@ -11,9 +11,13 @@ A payment is drawn column by column, each given those before it::
 Fraud then changes some cells of a normal payment, so that the truth knows which.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_breast_cancer
+
+__all__ = ["medical", "payments"]
 
 # Per merchant category: share, typical amount, spread of its logarithm, share of each channel.
 CHANNELS = ("chip", "contactless", "online", "atm")
@@ -177,21 +181,21 @@ def _plant(rng, frame: pd.DataFrame, n_fraud: int) -> tuple[pd.DataFrame, pd.Dat
     return frame, truth
 
 
-def _online(frame):
+def _online(frame: pd.DataFrame) -> pd.Series:
     return frame["channel"] == "online"
 
 
-def _small_purchase(frame):
+def _small_purchase(frame: pd.DataFrame) -> pd.Series:
     small = ["groceries", "restaurant", "transport", "subscription"]
     return frame["merchant_category"].isin(small) & frame["channel"].isin(["chip", "online"])
 
 
-def _chip_in_europe_soon_after_another(frame):
+def _chip_in_europe_soon_after_another(frame: pd.DataFrame) -> pd.Series:
     far = frame["country"].isin(["US", "JP"])
     return (frame["channel"] == "chip") & ~far & (frame["n_payments_24h"] > 0)
 
 
-def _card_testing(rng, rows):
+def _card_testing(rng: np.random.Generator, rows: pd.DataFrame) -> dict:
     n = len(rows)
     return {
         "amount": rng.uniform(0.01, 1.5, n).round(2),
@@ -200,7 +204,7 @@ def _card_testing(rng, rows):
     }
 
 
-def _account_takeover(rng, rows):
+def _account_takeover(rng: np.random.Generator, rows: pd.DataFrame) -> dict:
     n = len(rows)
     hour = pd.to_timedelta(rng.integers(3600, 4 * 3600, n), unit="s")
     return {
@@ -211,7 +215,7 @@ def _account_takeover(rng, rows):
     }
 
 
-def _impossible_travel(rng, rows):
+def _impossible_travel(rng: np.random.Generator, rows: pd.DataFrame) -> dict:
     n = len(rows)
     return {
         "hours_since_last": rng.uniform(0.05, 0.25, n).round(2),
@@ -219,25 +223,17 @@ def _impossible_travel(rng, rows):
     }
 
 
-def _amount_out_of_pattern(rng, rows):
+def _amount_out_of_pattern(rng: np.random.Generator, rows: pd.DataFrame) -> dict:
     amounts = {name: amount for name, (_, amount, _, _) in MERCHANTS.items()}
     typical = rows["merchant_category"].map(amounts).astype(float)
     expected = typical * rows["card_tier"].map(TIERS).astype(float)
     return {"amount": (expected * rng.uniform(15, 40, len(rows))).round(2)}
 
 
-def _card_present_online(rng, rows):
-    return {"card_present": np.ones(len(rows), dtype=bool)}
-
-
-def _wrong_currency(rng, rows):
+def _wrong_currency(rng: np.random.Generator, rows: pd.DataFrame) -> dict:
     currencies = rows["currency"].cat.categories
     step = rng.integers(1, len(currencies), len(rows))
     return {"currency": currencies[(rows["currency"].cat.codes + step) % len(currencies)]}
-
-
-def _unknown_merchant(rng, rows):
-    return {"merchant_category": [UNKNOWN_MERCHANT] * len(rows)}
 
 
 FRAUDS = {  # which normal payments can become it, and what it changes
@@ -245,9 +241,12 @@ FRAUDS = {  # which normal payments can become it, and what it changes
     "account_takeover": (_online, _account_takeover),
     "impossible_travel": (_chip_in_europe_soon_after_another, _impossible_travel),
     "amount_out_of_pattern": (_small_purchase, _amount_out_of_pattern),
-    "card_present_online": (_online, _card_present_online),
+    "card_present_online": (_online, lambda _, rows: {"card_present": np.ones(len(rows), bool)}),
     "wrong_currency": (lambda frame: frame["currency"].notna(), _wrong_currency),
-    "unknown_merchant": (_small_purchase, _unknown_merchant),
+    "unknown_merchant": (
+        _small_purchase,
+        lambda _, rows: {"merchant_category": [UNKNOWN_MERCHANT] * len(rows)},
+    ),
 }
 
 
@@ -295,5 +294,5 @@ def _choose(rng, shares: np.ndarray) -> np.ndarray:
     return (rng.random((len(shares), 1)) * steps[:, -1:] >= steps[:, :-1]).sum(axis=1)
 
 
-def _category(codes: np.ndarray, names) -> pd.Categorical:
+def _category(codes: np.ndarray, names: Iterable[str]) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, [*names])

@@ -1,6 +1,9 @@
-"""How good a detector is, and data whose truth is known.
+"""How good the scores of a detector are, given labels.
 
-In: labels and scores, or the size of a table to make. Out: figures, and tables with their truth.
-May import numpy, pandas, scipy and scikit-learn; nothing of ours, no torch and no mlflow.
-Separate because a figure must not know which detector it judges.
+`detection` (AUROC, average precision, precision at k; for series VUS, range and event F1, and the
+period that gives the window of VUS; all check their input), `ranges` (the arithmetic of runs of
+rows behind them). In: labels and scores, one per row. Out: figures, the larger the better.
+
+May import numpy, scipy and scikit-learn; nothing of ours, for a figure must not know which
+detector it judges.
 """

@@ -11,6 +11,17 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from anomdiff.metrics.ranges import event_rates, range_rates, volumes
 
+__all__ = [
+    "auroc",
+    "average_precision",
+    "event_f1",
+    "period",
+    "precision_at_k",
+    "range_f1",
+    "vus_pr",
+    "vus_roc",
+]
+
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     r"""Precision, averaged over the anomalies in the order of their scores.
@@ -152,8 +163,8 @@ def range_f1(
 ) -> float:
     r"""Best harmonic mean of range precision and range recall over the thresholds.
 
-    An anomaly of which a share o is flagged, in x pieces, is recalled to the degree
-    :math:`0.2 [x > 0] + 0.8\, o / x`; a flagged run of which a share o is anomalous, in x pieces,
+    An anomaly of which a share o is flagged, in x segments, is recalled to the degree
+    :math:`0.2 [x > 0] + 0.8\, o / x`; a flagged run of which a share o is anomalous, in x segments,
     is precise to the degree o / x. Both are averaged over their runs, long or short. TSB-AD's
     "R-based-F1".
 

@@ -1,10 +1,12 @@
 """Arithmetic of anomalies that last: runs of rows, their shoulders and their overlaps.
 
-The public doors, with their checks, are in `anomdiff.metrics.detection`; here every array is
+The public functions, with their checks, are in `anomdiff.metrics.detection`; here every array is
 one-dimensional and has one entry per row.
 """
 
 import numpy as np
+
+__all__ = ["N_THRESHOLDS", "event_rates", "range_rates", "runs", "volumes"]
 
 N_THRESHOLDS = 250
 
@@ -45,13 +47,13 @@ def volumes(anomalous: np.ndarray, scores: np.ndarray, window: int) -> tuple[flo
         hits, positives = found + shoulder, n_anomalous + shoulder / 2
         recall = _touched(first, anomalous, reach) * np.minimum(hits / positives, 1)
         fpr = (flagged - hits) / (n_rows - positives)
-        roc += np.trapezoid(np.r_[0, recall, 1], np.r_[0, fpr, 1])
-        pr += np.diff(recall, prepend=0) @ (hits / flagged)
-    return float(roc / (window + 1)), float(pr / (window + 1))
+        roc += float(np.trapezoid(np.r_[0, recall, 1], np.r_[0, fpr, 1]))
+        pr += float(np.diff(recall, prepend=0) @ (hits / flagged))
+    return roc / (window + 1), pr / (window + 1)
 
 
 def range_rates(anomalous: np.ndarray, flagged: np.ndarray) -> tuple[float, float]:
-    """Range precision and recall: flat bias, factor 1/x for pieces, 0.2 for being touched."""
+    """Range precision and recall: flat bias, factor 1/x for x segments, 0.2 for being touched."""
     return _reward(flagged, anomalous, touched=0.0), _reward(anomalous, flagged, touched=0.2)
 
 
@@ -112,11 +114,11 @@ def _touched(first: np.ndarray, anomalous: np.ndarray, reach: int) -> np.ndarray
 
 def _reward(wanted: np.ndarray, given: np.ndarray, touched: float) -> float:
     """Mean over the runs of `wanted` of how well those of `given` cover them."""
-    rows, pieces = _overlaps(wanted, given)
+    rows, segments = _overlaps(wanted, given)
     starts, stops = runs(wanted)
     if not len(starts):
         return 0.0
-    covered = rows / (stops - starts) / np.maximum(pieces, 1)
+    covered = rows / (stops - starts) / np.maximum(segments, 1)
     return float((touched * (rows > 0) + (1 - touched) * covered).mean())
 
 
