@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,15 +31,17 @@ class Split(NamedTuple):
     anomalous: np.ndarray
 
 
-class Source(Protocol):
-    """A labelled set, read where it is needed."""
+@dataclass(frozen=True)
+class Source:
+    """A labelled set: what the results call it, by column, its own name first; how it is read."""
+
+    names: Mapping[str, str]
+    read: Callable[[], Split]
 
     @property
-    def names(self) -> dict[str, str]:
-        """What the results call it, by column; the first is its own name."""
-
-    def read(self, seed: int) -> Split:
-        """Read or generate it."""
+    def name(self) -> str:
+        """Its own name."""
+        return next(iter(self.names.values()))
 
 
 def _nothing(split: Split) -> dict[str, Any]:
@@ -50,20 +52,10 @@ def _nothing(split: Split) -> dict[str, Any]:
 class Comparison:
     """What a comparison of tables, or of series, adds to the harness.
 
-    Parameters
-    ----------
-    methods : mapping of str to callable
-        Each fits on training rows, with a seed, and returns the function that scores.
-    columns, key : sequence of str
-        Columns of the results, and those that tell one row from another.
-    judge : callable
-        Sizes and measures of a split and its scores, by column.
-    measures : mapping of str to str
-        The measures whose means are shown, and their columns.
-    context : callable
-        What methods and judge need to know of a split beside the rows, by argument.
-    warm_ups : mapping of str to callable
-        What a method does once per process and belongs to no set's time.
+    The methods; columns of the results, and those that tell one row from another (the key); the
+    function that finds sizes and measures of a split and its scores; the measures whose means are
+    shown, by name, and their columns; what methods and judge need to know of a split beside the
+    rows; and what a method does once per process, which belongs to no set's time.
     """
 
     methods: Mapping[str, Fit]
@@ -77,10 +69,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Task:
-    """One measurement: a method, named by a label in the results, on a source.
-
-    ``params`` are the parameters of our detector that differ from its defaults.
-    """
+    """One measurement: a method, named by a label in the results, on a source."""
 
     comparison: Comparison
     source: Source
@@ -92,7 +81,7 @@ class Task:
     @property
     def names(self) -> dict[str, Any]:
         """Source, seed and method, by column."""
-        return self.source.names | {"seed": self.seed, "method": self.label}
+        return {**self.source.names, "seed": self.seed, "method": self.label}
 
     @property
     def key(self) -> tuple:
@@ -105,7 +94,7 @@ def measure(task: Task) -> dict[str, Any]:
 
     A row of the results: names, sizes, measures in [0, 1], seconds and memory.
     """
-    comparison, split = task.comparison, task.source.read(task.seed)
+    comparison, split = task.comparison, task.source.read()
     context = comparison.context(split)
     own = {"params": task.params} if task.params else {}
     fit = partial(comparison.methods[task.method], **context, **own)
@@ -139,7 +128,7 @@ def fill(file: ResultsFile, tasks: Sequence[Task], processes: int, failures: Fai
     todo = [task for task in tasks if task.key not in done]
     with tqdm(total=len(tasks), initial=len(tasks) - len(todo), unit="run") as bar:
         for task, result in measure_all(measure, todo, processes):
-            name = next(iter(task.source.names.values()))
+            name = task.source.name
             if isinstance(result, Exception):
                 failures.report(name, task.label, result)
             else:

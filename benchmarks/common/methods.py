@@ -7,22 +7,21 @@ import numpy as np
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 
-__all__ = ["Fit", "Score", "fit_ours", "isolation_forest", "neighbours", "screen_ours"]
+__all__ = ["Fit", "Params", "Score", "fit_ours", "isolation_forest", "neighbours", "screen_ours"]
 
 Score = Callable[[Any], np.ndarray]
 Fit = Callable[..., Score]  # of training rows and a seed
-Make = Callable[[int, Mapping[str, Any] | None], Any]  # our detector
+Params = Mapping[str, Any] | None  # of our detector, where they differ from its defaults
+Make = Callable[[int, Params], Any]  # our detector, of a seed and its parameters
 
 
-def fit_ours(make: Make, train: Any, seed: int, params: Mapping[str, Any] | None = None) -> Score:
+def fit_ours(make: Make, train: Any, seed: int, params: Params = None) -> Score:
     """Fit our detector, as it is made of seed and parameters, to the rows as they are."""
     detector = make(seed, params).fit(train)
     return lambda test: detector.score_frame(test)["anomaly_score"].to_numpy()
 
 
-def screen_ours(
-    make: Make, train: Any, seed: int, params: Mapping[str, Any] | None = None
-) -> Score:
+def screen_ours(make: Make, train: Any, seed: int, params: Params = None) -> Score:
     """Let our detector screen the very rows that are to be scored, whatever trains."""
     detector = make(seed, params)
     return lambda test: detector.screen(test)["anomaly_score"].to_numpy()

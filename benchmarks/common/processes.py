@@ -5,14 +5,15 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from threadpoolctl import threadpool_limits
 
-__all__ = ["gather", "measure_all", "measured"]
+__all__ = ["gather", "measure_all", "measured", "timed"]
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -29,7 +30,12 @@ def measure_all(
             yield from ((task, _attempt(work, task)) for task in tasks)
         return
     context = multiprocessing.get_context("spawn")  # forked OpenMP threads may hang
-    with _environment(ONE_THREAD), ProcessPoolExecutor(processes, context, _one_thread) as pool:
+    one_thread = torch.set_num_threads, (1,)
+    # OpenMP reads its variables when a process loads it.
+    with (
+        patch.dict(os.environ, ONE_THREAD),
+        ProcessPoolExecutor(processes, context, *one_thread) as pool,
+    ):
         futures = {pool.submit(_attempt, work, task): task for task in tasks}
         try:
             for future in as_completed(futures):
@@ -54,16 +60,19 @@ def measured(fit: Callable[[], Callable[[Any], Any]], rows: Any) -> tuple[Any, d
     The memory is NaN where the system does not tell.
     """
     _forget_peak()
-    start = time.perf_counter()
-    score = fit()
-    middle = time.perf_counter()
-    scores = score(rows)
-    end = time.perf_counter()
+    score, fit_seconds = timed(fit)
+    scores, score_seconds = timed(lambda: score(rows))
     return scores, {
-        "fit_seconds": round(middle - start, 3),
-        "score_seconds": round(end - middle, 3),
+        "fit_seconds": round(fit_seconds, 3),
+        "score_seconds": round(score_seconds, 3),
         "peak_memory_mb": _peak_memory(),
     }
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """Result of some work, and the seconds that it took."""
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
 
 
 def _forget_peak() -> None:
@@ -92,19 +101,3 @@ def _result(future: Future) -> Any | Exception:
         return future.result()
     except BrokenExecutor:
         return RuntimeError("a process died, perhaps for want of memory; use fewer --processes")
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables for the processes started inside: OpenMP reads them when it is loaded."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})

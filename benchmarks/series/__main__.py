@@ -1,4 +1,9 @@
-"""Compare detectors on labelled series: `python -m benchmarks.series --help`."""
+"""Compare detectors on labelled series: `python -m benchmarks.series --help`.
+
+Suites: tsb is a folder of files NNN_FAMILY_..._tr_N_1st_M.csv, whose published figures are VUS-PR
+per file (only files that stand there count in the means); skab a folder of valve1, ...; asd an npz
+file or its folder; generated needs no data: series with spikes and with level shifts.
+"""
 
 import argparse
 import sys
@@ -23,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     suite, failures = SUITES[options.suite], Failures()
     options.methods = options.methods or words(suite.methods)
     try:
-        runs = [(series, options.seed) for series in suite.find(options)]
+        runs = [(source, options.seed) for source in suite.find(options)]
         figures = compare(SERIES, runs, options, failures)
     except (ValueError, OSError) as error:
         parser.error(str(error))
@@ -35,34 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.series", description=__doc__)
     add = parser.add_argument
-    add(
-        "--suite",
-        default="tsb",
-        choices=SUITES,
-        help="tsb, skab, asd: public data. generated: spikes and level shifts (default: tsb)",
-    )
-    add(
-        "--data",
-        type=Path,
-        help="tsb: folder of files NNN_FAMILY_..._tr_N_1st_M.csv, whose --published figures are "
-        "VUS-PR per file; only files that stand there count in the means. skab: folder of valve1, "
-        "... asd: npz file or its folder",
-    )
-    add(
-        "--files",
-        type=words,
-        default=[],
-        help="tsb: only files with one of these in the name, e.g. UCR,001_NAB",
-    )
+    add("--suite", default="tsb", choices=SUITES, help="default: tsb")
+    add("--data", type=Path, help="files of the suite")
+    add("--files", type=words, default=[], help="tsb: with these in the name, e.g. UCR,001_NAB")
     add("--max-files", type=count, help="tsb: only this many, spread evenly over the names")
-    add(
-        "--skab-train",
-        choices=SKAB_TRAIN,
-        default="first",
-        help="fit on the first 400 rows of each run, as SKAB's own protocol does, or on the run "
-        "without anomalies, which was recorded at another operating point (default: first); "
-        "each wants its own --out",
-    )
+    about = "skab: fit on the first 400 rows of each run (default), or on the run without anomalies"
+    add("--skab-train", choices=SKAB_TRAIN, default="first", help=f"{about}; each wants its --out")
     add("--seeds", type=count, default=5, help="generated: series per shape and kind")
     add("--seed", type=int, default=0, help="of the methods; another one wants another --out")
     add_run_options(parser, SERIES, None)

@@ -1,14 +1,14 @@
 """How many alarms new normal steps raise, by the length of the training period."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.common.commands import add_params, add_processes, count
+from benchmarks.common.methods import Params
 from benchmarks.common.processes import gather
 from benchmarks.common.results import write
 from benchmarks.series.generated import SHAPES
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def measure(
     n_seeds: int,
     processes: int = 1,
-    params: Mapping[str, Any] | None = None,
+    params: Params = None,
     lengths: Sequence[int] = LENGTHS,
     n_new: int = N_NEW,
 ) -> pd.DataFrame:

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from benchmarks.common.comparison import Split
-from benchmarks.series.reading import Series
+from benchmarks.common.comparison import Source, Split
+from benchmarks.series.reading import series
 
 __all__ = ["KINDS", "N_TRAIN", "SHAPES", "generate", "generated", "seasonal"]
 
 N_ROWS = 4_000
 N_TRAIN = 2_000  # without anomalies
 N_ANOMALIES = 8
-SPIKE = 4.0, 7.0  # size, in standard deviations of the series about its moving mean
-SHIFT = 2.0, 4.0
-SHIFT_ROWS = 40, 120
+# Smallest and largest size, in standard deviations of the series about its moving mean.
+KINDS = {"spike": (4.0, 7.0), "shift": (2.0, 4.0)}
+SHIFT_ROWS = 40, 120  # a spike lasts for one row
 
 
 def seasonal(n_rows: int, rng: np.random.Generator) -> np.ndarray:
@@ -50,30 +50,10 @@ SHAPES: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
 }
 
 
-def spikes(rng: np.random.Generator) -> np.ndarray:
-    """Offsets of one row each, up or down, in standard deviations."""
-    offset = np.zeros(N_ROWS)
-    for start in _starts(rng):
-        offset[start] = rng.choice([-1, 1]) * rng.uniform(*SPIKE)
-    return offset
-
-
-def shifts(rng: np.random.Generator) -> np.ndarray:
-    """Offsets that begin at once, last for a while and end at once, in standard deviations."""
-    offset = np.zeros(N_ROWS)
-    for start in _starts(rng):
-        stop = start + rng.integers(*SHIFT_ROWS)
-        offset[start:stop] = rng.choice([-1, 1]) * rng.uniform(*SHIFT)
-    return offset
-
-
-KINDS = {"spike": spikes, "shift": shifts}
-
-
-def generated(n_seeds: int) -> list[Series]:
+def generated(n_seeds: int) -> list[Source]:
     """Every shape with every kind of anomaly, which begins the family, with as many seeds."""
     return [
-        Series(f"{shape}-{kind}-{seed}", f"{kind} {shape}", partial(generate, shape, kind, seed))
+        series(f"{shape}-{kind}-{seed}", f"{kind} {shape}", partial(generate, shape, kind, seed))
         for kind in KINDS
         for shape in SHAPES
         for seed in range(n_seeds)
@@ -85,14 +65,17 @@ def generate(shape: str, kind: str, seed: int) -> Split:
     rng = np.random.default_rng([seed, [*SHAPES].index(shape), [*KINDS].index(kind)])
     values = SHAPES[shape](N_ROWS, rng)
     about_mean = values[:N_TRAIN] - pd.Series(values[:N_TRAIN]).rolling(51, center=True).mean()
-    offset = KINDS[kind](rng)
+    offset = _offsets(kind, rng)
     whole = (values + float(about_mean.std()) * offset)[:, None]
     return Split(whole[:N_TRAIN], whole, offset != 0)
 
 
-def _starts(rng: np.random.Generator) -> np.ndarray:
-    """One row in each of as many parts of the scored half, with room for the anomaly."""
+def _offsets(kind: str, rng: np.random.Generator) -> np.ndarray:
+    """Offsets, up or down, in as many parts of the scored half, with room for the longest."""
     room = (N_ROWS - N_TRAIN) // N_ANOMALIES
-    return (
-        N_TRAIN + room * np.arange(N_ANOMALIES) + rng.integers(0, room - SHIFT_ROWS[1], N_ANOMALIES)
-    )
+    starts = rng.integers(0, room - SHIFT_ROWS[1], N_ANOMALIES)
+    offset = np.zeros(N_ROWS)
+    for start in N_TRAIN + room * np.arange(N_ANOMALIES) + starts:
+        stop = start + (1 if kind == "spike" else rng.integers(*SHIFT_ROWS))
+        offset[start:stop] = rng.choice([-1, 1]) * rng.uniform(*KINDS[kind])
+    return offset

@@ -5,9 +5,8 @@ window is the period of the series that is scored, as in TSB-AD.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from anomdiff.metrics.detection import auroc, average_precision, period, vus_pr,
 from benchmarks.common.comparison import Comparison, Split
 from benchmarks.common.methods import (
     Fit,
+    Params,
     Score,
     fit_ours,
     isolation_forest,
@@ -38,21 +38,17 @@ COLUMNS = (
 MEASURES = {"VUS-PR": "vus_pr", "AUC-PR": "auc_pr"}
 
 
-def timeseries(seed: int, params: Mapping[str, Any] | None = None) -> TimeSeriesDetector:
+def timeseries(seed: int, params: Params = None) -> TimeSeriesDetector:
     """Our detector with its defaults, but for the parameters that are given."""
     return TimeSeriesDetector(**{"random_state": seed, "progress": False, **(params or {})})
 
 
-def fit_anomdiff(
-    train: np.ndarray, seed: int, window: int, params: Mapping[str, Any] | None = None
-) -> Score:
+def fit_anomdiff(train: np.ndarray, seed: int, window: int, params: Params = None) -> Score:
     """Fit our detector to the training series."""
     return fit_ours(timeseries, train, seed, params)
 
 
-def fit_transductive(
-    train: np.ndarray, seed: int, window: int, params: Mapping[str, Any] | None = None
-) -> Score:
+def fit_transductive(train: np.ndarray, seed: int, window: int, params: Params = None) -> Score:
     """Let our detector screen the series itself."""
     return screen_ours(timeseries, train, seed, params)
 

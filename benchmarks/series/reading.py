@@ -2,61 +2,36 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.common.comparison import Split
+from benchmarks.common.comparison import Source, Split
 
-__all__ = ["SKAB_TRAIN", "Series", "find_asd", "find_skab", "find_tsb"]
+__all__ = ["SKAB_TRAIN", "find_asd", "find_skab", "find_tsb", "series"]
 
 NAME = re.compile(r"\d+_(?P<family>[^_]+)_.*tr_(?P<n_train>\d+)_1st_\d+\.csv")
 SKAB_TRAIN = "first", "anomaly-free"
 SKAB_PREFIX = 400  # rows, of which SKAB's own protocol fits on each run
 
 
-@dataclass(frozen=True)
-class Series:
-    """A labelled series, what it is averaged with, and the function that reads or generates it.
+def series(name: str, family: str, read: Callable[[], Split]) -> Source:
+    """A series, and what it is averaged with.
 
     What is fitted on and what is scored are of shape (row, channel); in TSB-AD the first is the
     beginning of the second.
     """
-
-    name: str
-    family: str
-    load: Callable[[], Split]
-
-    @property
-    def names(self) -> dict[str, str]:
-        """What the results call it."""
-        return {"file": self.name, "family": self.family}
-
-    def read(self, seed: int = 0) -> Split:
-        """Load it; the seed is that of the methods only."""
-        return self.load()
+    return Source({"file": name, "family": family}, read)
 
 
-def find_tsb(folder: Path, parts: Sequence[str] = (), most: int | None = None) -> list[Series]:
+def find_tsb(folder: Path, parts: Sequence[str] = (), most: int | None = None) -> list[Source]:
     """List the files of TSB-AD in a folder, the largest first so that no long run starts last.
 
-    Parameters
-    ----------
-    folder : Path
-        Holds files such as ``001_NAB_id_1_Facility_tr_1007_1st_2014.csv``, gzipped or not, whose
-        names tell the family and the length of the training prefix.
-    parts : sequence of str
-        Keep the files whose name contains one of these; all if empty.
-    most : int, optional
-        Keep this many, spread evenly over the sorted names.
-
-    Raises
-    ------
-    ValueError
-        If nothing is left.
+    Their names, e.g. ``001_NAB_id_1_Facility_tr_1007_1st_2014.csv``, tell the family and the length
+    of the training prefix; they may be gzipped. Keep those with one of some parts in the name, and
+    so many at most, spread evenly over the sorted names.
     """
     files = {path.name.removesuffix(".gz"): path for path in sorted(folder.glob("*.csv*"))}
     names = [
@@ -71,10 +46,10 @@ def find_tsb(folder: Path, parts: Sequence[str] = (), most: int | None = None) -
         names = [names[i * len(names) // most] for i in range(most)]
     names.sort(key=lambda name: -files[name].stat().st_size)
     found = [(NAME.fullmatch(name), files[name]) for name in names]
-    return [Series(m[0], m["family"], partial(_tsb, path, int(m["n_train"]))) for m, path in found]
+    return [series(m[0], m["family"], partial(_tsb, path, int(m["n_train"]))) for m, path in found]
 
 
-def find_skab(folder: Path, train: str = "first") -> list[Series]:
+def find_skab(folder: Path, train: str = "first") -> list[Source]:
     """List the runs of SKAB with anomalies, named by folder and file, e.g. ``valve1/0``.
 
     Fitted on are the first 400 rows of the run, or the run without anomalies, which was recorded a
@@ -86,12 +61,12 @@ def find_skab(folder: Path, train: str = "first") -> list[Series]:
         raise ValueError(f"need runs such as valve1/0.csv; {folder} has none.")
     clean = clean if train == "anomaly-free" else []
     return [
-        Series(f"{path.parent.name}/{path.stem}", path.parent.name, partial(_skab, path, clean))
+        series(f"{path.parent.name}/{path.stem}", path.parent.name, partial(_skab, path, clean))
         for path in paths
     ]
 
 
-def find_asd(path: Path) -> list[Series]:
+def find_asd(path: Path) -> list[Source]:
     """List the servers of a panel, given its npz file or the folder in which it is the only one.
 
     The file has ``NAME_train``, ``NAME_test`` and ``NAME_test_label`` of each server.
@@ -101,7 +76,7 @@ def find_asd(path: Path) -> list[Series]:
         raise ValueError(f"need one npz file; {path} has {len(files)}.")
     with np.load(files[0]) as file:
         names = [name.removesuffix("_train") for name in file.files if name.endswith("_train")]
-    return [Series(name, "asd", partial(_asd, files[0], name)) for name in sorted(names)]
+    return [series(name, "asd", partial(_asd, files[0], name)) for name in sorted(names)]
 
 
 def _tsb(path: Path, n_train: int) -> Split:

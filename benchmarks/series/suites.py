@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from benchmarks.common.comparison import Source
 from benchmarks.common.results import summary
 from benchmarks.series.generated import generated
 from benchmarks.series.published import best_published, families, far_below, read_published
-from benchmarks.series.reading import Series, find_asd, find_skab, find_tsb
+from benchmarks.series.reading import find_asd, find_skab, find_tsb
 
 __all__ = ["SUITES", "Suite", "kinds", "report_tsb"]
 
@@ -23,7 +24,7 @@ class Suite(NamedTuple):
     """
 
     methods: str
-    find: Callable[[argparse.Namespace], Sequence[Series]]
+    find: Callable[[argparse.Namespace], Sequence[Source]]
     report: Callable[[pd.DataFrame, argparse.Namespace, Sequence[str]], None]
 
 
@@ -34,47 +35,43 @@ def report_tsb(figures: pd.DataFrame, options: argparse.Namespace, ours: Sequenc
     published method in each family.
     """
     published = read_published(options.published)
-    if not published.empty:
+    beside = not published.empty
+    if beside:
         figures = figures[figures.index.get_level_values("file").isin(published.index)]
     if figures.empty:
-        print("no file has results of all methods" + " and published ones" * (not published.empty))
+        print("no file has results of all methods" + " and published ones" * beside)
         return
     table = families(figures, published)
     print(table.round(3).to_string())
-    parts = [summary(figures, ["VUS-PR"], 1, 3)]
-    if not published.empty:
+    best = ""
+    if beside:
         for method in ours:
             print(f"families where {method} is more than 0.10 below: {far_below(table, method)}")
         name, value = best_published(published, figures.index.get_level_values("file"))
-        parts.append(f"best published {name} {value:.3f} (same files)")
-    print(" | ".join([*parts, f"files {len(figures)}"]))
+        best = f" | best published {name} {value:.3f} (same files)"
+    print(f"{summary(figures, ['VUS-PR'], 1, 3)}{best} | files {len(figures)}")
 
 
 def kinds(figures: pd.DataFrame) -> str:
     """Means per kind of generated anomaly, in one line; the floor is the better simple method."""
+    parts = []
     kind = figures.index.get_level_values("family").str.split().str[0]
-    means = figures.groupby(kind).mean()
-    return " | ".join(f"{name}: {', '.join(_words(mean))}" for name, mean in means.iterrows())
-
-
-def _words(mean: pd.Series) -> list[str]:
-    table = mean.unstack(level=0)[["VUS-PR", "AUC-PR"]]  # a row per method
-    floors = table.loc[table.index.isin(FLOORS)]
-    lines = {
-        method: [f"{name} {value:.3f}" for name, value in row.items()]
-        for method, row in table.drop(floors.index).iterrows()
-    }
-    if len(floors):
-        lines["floor"] = [
-            f"{name} {column.max():.3f} ({column.idxmax()})" for name, column in floors.items()
+    for name, mean in figures.groupby(kind).mean().iterrows():
+        table = mean.unstack(level=0)[["VUS-PR", "AUC-PR"]]  # a row per method
+        simple = table.index.isin(FLOORS)
+        words = [
+            f"{method} VUS-PR {row['VUS-PR']:.3f} AUC-PR {row['AUC-PR']:.3f}"
+            for method, row in table[~simple].iterrows()
         ]
-    return [f"{method} {' '.join(words)}" for method, words in lines.items()]
+        floor = [f"{n} {c.max():.3f} ({c.idxmax()})" for n, c in table[simple].items() if len(c)]
+        parts.append(f"{name}: {', '.join([*words, ' '.join(['floor', *floor])])}")
+    return " | ".join(parts)
 
 
 def _report(by: str, line: Callable[[pd.DataFrame], str]) -> Callable[..., None]:
     """Print the means by file or family, and a line."""
 
-    def report(figures: pd.DataFrame, *_) -> None:
+    def report(figures: pd.DataFrame, *_: object) -> None:
         if figures.empty:
             print("no series has results of all methods")
         else:
@@ -84,10 +81,8 @@ def _report(by: str, line: Callable[[pd.DataFrame], str]) -> Callable[..., None]
     return report
 
 
-def _means(suite: str, noun: str) -> Callable[[pd.DataFrame], str]:
-    return lambda figures: (
-        f"{suite}: {summary(figures, ['VUS-PR', 'AUC-PR'], 1, 3)} | {noun} {len(figures)}"
-    )
+def _means(figures: pd.DataFrame) -> str:
+    return summary(figures, ["VUS-PR", "AUC-PR"], 1, 3)
 
 
 SUITES = {
@@ -99,12 +94,12 @@ SUITES = {
     "skab": Suite(
         "anomdiff,iforest,knn",
         lambda options: find_skab(options.data, options.skab_train),
-        _report("family", _means("skab", "runs")),
+        _report("family", lambda figures: f"skab: {_means(figures)} | runs {len(figures)}"),
     ),
     "asd": Suite(
         "anomdiff,iforest,knn",
         lambda options: find_asd(options.data),
-        _report("file", _means("asd", "servers")),
+        _report("file", lambda figures: f"asd: {_means(figures)} | servers {len(figures)}"),
     ),
     "generated": Suite(
         "anomdiff,linear16,median",

@@ -20,9 +20,8 @@ from anomdiff.metrics.detection import auroc, average_precision
 from benchmarks.common.commands import words
 from benchmarks.common.results import complete, write
 from benchmarks.systems.files import run_job, store_in
-from benchmarks.tables.methods import ALPHA, METHODS, TABLES
+from benchmarks.tables.methods import ALPHA, METHODS, TABLES, means_line
 from benchmarks.tables.protocols import shuffled
-from benchmarks.tables.published import means_line
 from benchmarks.tables.reading import Dataset, find_sets
 
 __all__ = ["compare", "main", "run_jobs"]

@@ -12,10 +12,9 @@ import math
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
@@ -25,6 +24,7 @@ from sklearn.ensemble import IsolationForest
 
 from anomdiff.integrations.mlflow.flavor import save_model
 from benchmarks.common.commands import add_params, count
+from benchmarks.common.methods import Params
 from benchmarks.common.results import write
 from benchmarks.systems.endpoint import (
     ROWS_PER_REQUEST,
@@ -62,7 +62,7 @@ def measure(
     n_blocks: int = 6,
     block_seconds: float = 5.0,
     load_seconds: float = 60.0,
-    params: Mapping[str, Any] | None = None,
+    params: Params = None,
 ) -> pd.DataFrame:
     """Serve both models and measure them in turns: so many for latency, so many for throughput.
 
@@ -103,9 +103,7 @@ def generate(n_rows: int, n_columns: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(values, columns=[f"column_{i}" for i in range(n_columns)])
 
 
-def save_models(
-    train: pd.DataFrame, style: str, folder: Path, params: Mapping[str, Any] | None
-) -> dict[str, Path]:
+def save_models(train: pd.DataFrame, style: str, folder: Path, params: Params) -> dict[str, Path]:
     """Fit and save both models, each with MLflow's flavor for it."""
     paths = {name: folder / name for name in (OURS, OTHER)}
     save_model(tabular(0, params).fit(train), paths[OURS], signature=style)

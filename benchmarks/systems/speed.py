@@ -5,7 +5,7 @@
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from scipy.signal import lfilter
 from tqdm import tqdm
 
 from benchmarks.common.commands import add_params, count
-from benchmarks.common.methods import fit_ours
+from benchmarks.common.methods import Params, fit_ours
 from benchmarks.common.processes import measured
 from benchmarks.common.results import write
 from benchmarks.series.methods import timeseries
@@ -25,8 +25,6 @@ __all__ = ["main", "measure_panel", "measure_stream", "panel", "stream"]
 N_STREAM_CHANNELS = 3
 N_STREAM_TRAIN = 2_000
 N_LONG_TRAIN = 10_000
-
-Params = Mapping[str, Any] | None  # of our detector, where they differ from its defaults
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,18 +1,25 @@
-"""Compare detectors on suites of labelled tables: `python -m benchmarks.tables --help`."""
+"""Compare detectors on suites of labelled tables: `python -m benchmarks.tables --help`.
+
+Protocols: shuffled trains on a random half of the normal rows; published is the flawed split of the
+published ADBench figures; contaminated fits on all rows and scores them. oddbench comes split and
+is 'fixed' in the results.
+"""
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from benchmarks.common.commands import add_run_options, compare, count, words
-from benchmarks.common.comparison import Failures, Split
-from benchmarks.tables.methods import SCREENING, TABLES
-from benchmarks.tables.protocols import FIXED, PROTOCOLS, Trial
-from benchmarks.tables.published import means_line, published_means
-from benchmarks.tables.reading import SUFFIXES, Dataset, find_sets
+import pandas as pd
 
-__all__ = ["main"]
+from benchmarks.common.commands import add_run_options, compare, count, words
+from benchmarks.common.comparison import Failures, Source, Split
+from benchmarks.tables.methods import SCREENING, TABLES, means_line
+from benchmarks.tables.protocols import FIXED, PROTOCOLS, read_split
+from benchmarks.tables.reading import SUFFIXES, Dataset, find_sets, plain_name
+
+__all__ = ["main", "published_means"]
 
 ONE_SEED_FROM = 10_000  # rows: larger sets vary little from seed to seed and cost the most
 
@@ -27,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     comparison = SCREENING if options.protocol == "contaminated" else TABLES
     try:
         sets = find_sets(options.suite, options.data, options.sets)
-        figures = compare(comparison, _trials(options, sets, failures), options, failures)
+        figures = compare(comparison, _sources(options, sets, failures), options, failures)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     if figures.empty:
@@ -39,13 +46,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failures.lines else 0
 
 
-def _trials(
+def published_means(file: Path, figures: pd.DataFrame) -> str:
+    """Means over the same sets of the columns of a table that names them first, largest first."""
+    table = pd.read_csv(file, index_col=0).select_dtypes("number")
+    table.index = [plain_name(str(name).partition("(")[0]) for name in table.index]
+    common = [name for name in figures.index if plain_name(name) in table.index]
+    head = f"{file.name}, {len(common)} of {len(figures)} sets"
+    if not common:
+        return head
+    columns = table.loc[[plain_name(name) for name in common]].mean()
+    listed = " | ".join(f"{n} {v:.2f}" for n, v in columns.sort_values(ascending=False).items())
+    return f"{head}: {listed}\n  here, on the same sets: {means_line(figures.loc[common])}"
+
+
+def _sources(
     options: argparse.Namespace, sets: list[Dataset], failures: Failures
-) -> Iterator[tuple[Trial, int]]:
+) -> Iterator[tuple[Source, int]]:
     protocol = FIXED if options.suite == "oddbench" else options.protocol
+    limits = options.max_train, options.max_test
     for dataset in sets:
-        trial = Trial(dataset, protocol, options.max_train, options.max_test)
-        yield from ((trial, seed) for seed in range(_n_seeds(dataset, options.seeds, failures)))
+        names = {"set": dataset.name, "protocol": protocol}
+        for seed in range(_n_seeds(dataset, options.seeds, failures)):
+            yield Source(names, partial(read_split, dataset, protocol, *limits, seed)), seed
 
 
 def _n_seeds(dataset: Dataset, most: int, failures: Failures) -> int:
@@ -64,28 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--suite", required=True, choices=SUFFIXES, help="layout of the data folder")
     add("--data", required=True, type=Path, help="folder of the files, or its parent")
-    add(
-        "--protocol",
-        default="shuffled",
-        choices=PROTOCOLS,
-        help="shuffled: random half of the normal rows trains. published: the flawed split of the "
-        "published ADBench figures. contaminated: fit on all rows, score them. oddbench comes "
-        "split and is 'fixed' in the results (default: shuffled)",
-    )
+    add("--protocol", default="shuffled", choices=PROTOCOLS, help="default: shuffled")
     add("--seeds", type=count, default=1, help="seeds per set; one from 10,000 rows on")
-    add(
-        "--max-train",
-        type=count,
-        default=25_000,
-        help="training rows beyond this many are left out at random (default: 25000)",
-    )
-    add(
-        "--max-test",
-        type=count,
-        default=50_000,
-        help="tested rows beyond this many are left out at random, the share of anomalies kept; "
-        "contaminated uses the smaller limit (default: 50000)",
-    )
+    about = "rows beyond this many are left out at random (default: %(default)s)"
+    add("--max-train", type=count, default=25_000, help=f"training {about}")
+    add("--max-test", type=count, default=50_000, help=f"tested {about}, anomalies in proportion")
     add("--sets", type=words, default=[], help="only these, e.g. wine,glass")
     add_run_options(parser, TABLES, "anomdiff,knn1,knn5,iforest")
     return parser

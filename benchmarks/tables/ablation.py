@@ -22,10 +22,9 @@ from benchmarks.common.commands import add_processes
 from benchmarks.common.comparison import Failures
 from benchmarks.common.processes import measure_all
 from benchmarks.common.results import complete, write
-from benchmarks.tables.methods import TABLES, tabular
-from benchmarks.tables.protocols import FIXED, Trial
-from benchmarks.tables.published import means_line
-from benchmarks.tables.reading import SUFFIXES, find_sets
+from benchmarks.tables.methods import TABLES, means_line, tabular
+from benchmarks.tables.protocols import FIXED, as_frame, read_split
+from benchmarks.tables.reading import SUFFIXES, Dataset, find_sets
 
 __all__ = ["main", "measure", "variants"]
 
@@ -44,43 +43,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     protocol = FIXED if options.suite == "oddbench" else "shuffled"
     sets = find_sets(options.suite, options.data)
-    trials = [Trial(each, protocol, MAX_TRAIN, MAX_TEST) for each in sets]
-    work = measure_all(partial(measure, seed=options.seed), trials, options.processes)
+    work = partial(measure, protocol=protocol, seed=options.seed)
     rows, failures = [], Failures()
-    for trial, found in tqdm(work, total=len(sets), unit="set"):
+    for dataset, found in tqdm(measure_all(work, sets, options.processes), total=len(sets)):
         if isinstance(found, Exception):
-            failures.report(trial.dataset.name, "all variants", found)
+            failures.report(dataset.name, "all variants", found)
         else:
             rows += found
     table = pd.DataFrame(rows, columns=["set", "seed", "variant", "auroc", "ap"])
     write(table, options.out)
-    named = table.rename(columns={"variant": "method"})
-    figures = complete(named, TABLES.measures, list(table["variant"].unique()))
-    print((100 * figures.mean()).unstack(0).round(2).to_string())
+    shown = list(table["variant"].unique())
+    figures = complete(table.rename(columns={"variant": "method"}), TABLES.measures, shown)
+    print((100 * figures.mean()).unstack(0).loc[shown, [*TABLES.measures]].round(2).to_string())
     print(means_line(figures))
     return 1 if failures.lines else 0
 
 
-def measure(trial: Trial, seed: int) -> list[tuple]:
+def measure(dataset: Dataset, protocol: str, seed: int) -> list[tuple]:
     """Figures of every variant on one set."""
-    split = trial.read(seed)
+    split = read_split(dataset, protocol, MAX_TRAIN, MAX_TEST, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = tabular(seed).fit(split.train).model_
+        model = tabular(seed).fit(as_frame(split.train)).model_
         # Computed once: the search of the reference rows is what takes the time.
-        components = model.components(*model.encode(split.test))
+        test = model.schema.check(as_frame(split.test)[model.columns])
+        components = model.components(*model.encode(test))
     rows = []
     for name, calibration in variants(model).items():
         scores = calibration.score(components).numpy()
         figures = auroc(split.anomalous, scores), average_precision(split.anomalous, scores)
-        rows.append((trial.dataset.name, seed, name, *figures))
+        rows.append((dataset.name, seed, name, *figures))
     return rows
 
 
 def variants(model: TabularModel) -> dict[str, ScoreCalibration]:
     """Calibrations with parts left out; a table without such a part keeps its full score."""
     full = model.calibration
-    both = len(model.views) == 2
+    both = len(model.ensemble.views) == 2
     return {
         "everything": full,
         "without the network": _without(full, NETWORK),
@@ -88,7 +87,7 @@ def variants(model: TabularModel) -> dict[str, ScoreCalibration]:
         "without ranks": _without(full, RANKS) if both else full,
         "without distances": _without(full, DISTANCES) if both else full,
         "without local scales": _plain_distances(full),
-        "without category dependence": _without(full, -1) if model.cooccurrence else full,
+        "without category dependence": _without(full, -1) if model.ensemble.cooccurrence else full,
     }
 
 

@@ -1,9 +1,8 @@
 """The detectors that are compared on tables, and the results that they give."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,14 +16,25 @@ from anomdiff.metrics.detection import auroc, average_precision
 from benchmarks.common.comparison import Comparison, Rows, Split
 from benchmarks.common.methods import (
     Fit,
+    Params,
     Score,
     fit_ours,
     isolation_forest,
     neighbours,
     screen_ours,
 )
+from benchmarks.common.results import summary
 
-__all__ = ["METHODS", "SCREENING", "TABLES", "fit_iforest", "fit_neighbours", "judge", "tabular"]
+__all__ = [
+    "METHODS",
+    "SCREENING",
+    "TABLES",
+    "fit_iforest",
+    "fit_neighbours",
+    "judge",
+    "means_line",
+    "tabular",
+]
 
 ALPHA = 0.05
 MISSING_MARKERS = ["", "?", ".", "-", "NA", "N/A", "nan", "null"]
@@ -36,7 +46,7 @@ COLUMNS = (
 ).split()
 
 
-def tabular(seed: int, params: Mapping[str, Any] | None = None) -> TabularDetector:
+def tabular(seed: int, params: Params = None) -> TabularDetector:
     """Our detector with its defaults but for alpha, on which the number of held-out rows depends.
 
     All figures are measured with this one.
@@ -77,6 +87,11 @@ METHODS: dict[str, Fit] = {
 TABLES = Comparison(METHODS, COLUMNS, COLUMNS[:4], judge, {"AUROC": "auroc", "AP": "ap"})
 # Where the rows that are fitted are scored: our detector has a way of its own.
 SCREENING = replace(TABLES, methods=METHODS | {"anomdiff": partial(screen_ours, tabular)})
+
+
+def means_line(figures: pd.DataFrame) -> str:
+    """One line of means over sets: `anomdiff AUROC x AP y | ... | sets N`."""
+    return f"{summary(figures, ['AUROC', 'AP'], 100, 2)} | sets {len(figures)}"
 
 
 def _prepared(train: Rows, fit: Callable[[np.ndarray], Score]) -> Score:

@@ -1,7 +1,6 @@
 """Decide which rows of a labelled table train and which are tested."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,7 @@ import pandas as pd
 from benchmarks.common.comparison import Rows, Split
 from benchmarks.tables.reading import Dataset, Table
 
-__all__ = ["FIXED", "PROTOCOLS", "Trial", "cap", "contaminated", "published", "shuffled", "take"]
+__all__ = ["FIXED", "PROTOCOLS", "as_frame", "cap", "contaminated", "published", "shuffled", "take"]
 
 FIXED = "fixed"  # of a set whose authors split it
 
@@ -32,9 +31,6 @@ def published(table: Table, seed: int) -> Split:
 
     Small sets are resampled with replacement before the split, so copies of test rows are in
     the training rows; other sets are split in the order of the file, which may be sorted.
-
-    References
-    ----------
     Livernoche et al. (2024), "On Diffusion Modeling for Anomaly Detection".
     """
     rng = np.random.default_rng(seed)
@@ -61,25 +57,11 @@ PROTOCOLS: dict[str, Callable[[Table, int], Split]] = {
 }
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A set and the protocol that splits it, into at most so many rows."""
-
-    dataset: Dataset
-    protocol: str
-    max_train: int
-    max_test: int
-
-    @property
-    def names(self) -> dict[str, str]:
-        """Set and protocol."""
-        return {"set": self.dataset.name, "protocol": self.protocol}
-
-    def read(self, seed: int) -> Split:
-        """Read the set; split it by the seed unless it comes split."""
-        data = self.dataset.read()
-        split = data if self.protocol == FIXED else PROTOCOLS[self.protocol](data, seed)
-        return cap(split, self.max_train, self.max_test, seed)
+def read_split(dataset: Dataset, protocol: str, max_train: int, max_test: int, seed: int) -> Split:
+    """Read a set and split it by a protocol, unless it comes split, into at most so many rows."""
+    data = dataset.read()
+    split = data if protocol == FIXED else PROTOCOLS[protocol](data, seed)
+    return cap(split, max_train, max_test, seed)
 
 
 def cap(split: Split, max_train: int, max_test: int, seed: int) -> Split:
@@ -103,6 +85,13 @@ def cap(split: Split, max_train: int, max_test: int, seed: int) -> Split:
 def take(rows: Rows, which: np.ndarray) -> Rows:
     """Rows of an array or a frame by position."""
     return rows.iloc[which] if isinstance(rows, pd.DataFrame) else rows[which]
+
+
+def as_frame(rows: Rows) -> pd.DataFrame:
+    """Rows as a frame, numbered from 0."""
+    if isinstance(rows, pd.DataFrame):
+        return rows.reset_index(drop=True)
+    return pd.DataFrame(rows, columns=[f"x{i}" for i in range(rows.shape[1])])
 
 
 def _one_class(table: Table, normal: np.ndarray, n_train: int) -> Split:

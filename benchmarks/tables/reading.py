@@ -13,11 +13,7 @@ from benchmarks.common.comparison import Rows, Split
 
 __all__ = ["MIXED_RULES", "SUFFIXES", "Dataset", "LabelRule", "Table", "find_sets", "plain_name"]
 
-SUFFIXES = {
-    "adbench": (".npz",),
-    "oddbench": (".npz",),
-    "mixed": (".csv", ".csv.gz", ".data"),
-}
+SUFFIXES = {"adbench": (".npz",), "oddbench": (".npz",), "mixed": (".csv", ".csv.gz", ".data")}
 RULES_FILE = "labels.json"
 
 
@@ -75,20 +71,9 @@ class Dataset:
 def find_sets(suite: str, folder: Path, names: Iterable[str] = ()) -> list[Dataset]:
     """List the sets of a suite, the largest file first so that no long run starts last.
 
-    Parameters
-    ----------
-    suite : {"adbench", "oddbench", "mixed"}
-        The layout of the folder.
-    folder : Path
-        The folder of the files, or its parent if that has a folder named like the suite. For
-        `mixed`, a `labels.json` in it adds rules: ``{"name": {"column": ..., "anomaly": ...}}``.
-    names : iterable of str
-        Keep these sets only, e.g. ``45_wine`` or ``wine``; all if empty.
-
-    Raises
-    ------
-    ValueError
-        If there are no sets, or not the ones asked for.
+    The folder is that of the files, or its parent if that has a folder named like the suite. A
+    `labels.json` in it adds rules to `mixed`: ``{"name": {"column": ..., "anomaly": ...}}``. Names
+    keep some sets only, e.g. ``45_wine`` or ``wine``.
     """
     inner = folder / suite
     folder = inner if inner.is_dir() else folder
@@ -96,7 +81,8 @@ def find_sets(suite: str, folder: Path, names: Iterable[str] = ()) -> list[Datas
     sets = [
         Dataset(suite, name, path, rules.get(name))
         for path in sorted(folder.glob("*"), key=lambda file: -file.stat().st_size)
-        if (name := _name(path, SUFFIXES[suite])) and (suite != "mixed" or name in rules)
+        for suffix in SUFFIXES[suite]
+        if (name := path.name.removesuffix(suffix)) != path.name and (not rules or name in rules)
     ]
     if not sets:
         raise ValueError(f"need {'/'.join(SUFFIXES[suite])} sets of {suite}; {folder} has none.")
@@ -113,16 +99,10 @@ def plain_name(name: str) -> str:
     return tail if head.isdigit() and tail else name.lower()
 
 
-def _name(path: Path, suffixes: tuple[str, ...]) -> str:
-    """Name of the set in a file, empty if the file is none."""
-    return next((path.name.removesuffix(s) for s in suffixes if path.name.endswith(s)), "")
-
-
 def _own_rules(folder: Path) -> dict[str, LabelRule]:
     file = folder / RULES_FILE
-    if not file.exists():
-        return {}
-    return {name: LabelRule(**rule) for name, rule in json.loads(file.read_text()).items()}
+    rules = json.loads(file.read_text()) if file.exists() else {}
+    return {name: LabelRule(**rule) for name, rule in rules.items()}
 
 
 def _adbench(dataset: Dataset) -> Table:
@@ -139,10 +119,7 @@ def _oddbench(dataset: Dataset) -> Split:
 def _mixed(dataset: Dataset) -> Table:
     rule = dataset.rule
     frame = pd.read_csv(
-        dataset.path,
-        header=0 if rule.header else None,
-        encoding="utf-8-sig",
-        low_memory=False,
+        dataset.path, header=0 if rule.header else None, encoding="utf-8-sig", low_memory=False
     )
     label = frame[rule.column].astype(str).str.strip()
     anomalous = label == rule.anomaly if rule.normal is None else label != rule.normal

@@ -17,18 +17,16 @@ categories one-hot, by the detector's own encoder; the columns add up their coor
 """
 
 import importlib.util
-import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import IsolationForest
 
 from anomdiff import TabularDetector
-from anomdiff.models.tabular_model import TabularModel
-from benchmarks.common.methods import Score, neighbours
+from benchmarks.common.methods import Params, Score, neighbours
+from benchmarks.common.processes import timed
 from benchmarks.tables.methods import ALPHA
 from benchmarks.tables.reading import Table
 from benchmarks.tasks import data
@@ -39,26 +37,18 @@ SETS = {
     "adbench": ("6_cardio", "28_pendigits", "30_satellite"),
     "mixed": ("hmeq", "sick", "fraud_oracle", "anneal", "bands"),
 }
+OURS = "anomdiff"
 MAX_TRAIN = 6000
 N_ROWS = 200
 RARE = 0.01
 MAX_ONCE = 0.05
 COLUMNS = ["table", "method", "n", "n_columns", "top1", "top3", "flagged", "seconds_per_row"]
 
-Attribute = Callable[[pd.DataFrame], np.ndarray]
-Flag = Callable[[pd.DataFrame], np.ndarray]
-
-
-def read(folder: Path | None, seed: int = 0) -> dict[str, Table]:
-    """Read the tables of a data folder; without one, make two."""
-    return data.read_tables(folder, seed, SETS)
+read = partial(data.read_tables, sets=SETS)
 
 
 def measure(
-    tables: Mapping[str, Table],
-    seed: int = 0,
-    n_rows: int = N_ROWS,
-    params: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Table], seed: int = 0, n_rows: int = N_ROWS, params: Params = None
 ) -> pd.DataFrame:
     """Corrupt cells, explain the rows, and see in which place the column comes.
 
@@ -75,14 +65,15 @@ def measure(
         rows = normal.iloc[rng.permutation(len(normal))[:n_rows]].reset_index(drop=True)
         bad, changed = corrupted(rows, training, detector, rng)
         place = np.array([detector.columns_.index(column) for column in changed], dtype=int)
-        for method, make in METHODS.items():
-            attribute, flag = make(detector, training, normal, seed)
-            start = time.perf_counter()
-            found = attribute(bad)
-            seconds = (time.perf_counter() - start) / max(len(bad), 1)
+        for method, (attribute, score) in _methods(detector, training, seed).items():
+            found, seconds = timed(partial(attribute, bad))
             before = (found >= found[np.arange(len(bad)), place][:, None]).sum(1) - 1
-            shares = (before < 1).mean(), (before < 3).mean(), flag(bad).mean()
-            lines.append((name, method, len(bad), found.shape[1], *shares, seconds))
+            threshold = detector.threshold_
+            if method != OURS:
+                threshold = np.quantile(score(normal), 1 - ALPHA)
+            shares = (before < 1).mean(), (before < 3).mean(), (score(bad) > threshold).mean()
+            figures = *found.shape, *shares, seconds / max(len(bad), 1)
+            lines.append((name, method, *figures))
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -142,66 +133,63 @@ def _odd_category(cell: str, column: pd.Series, rng) -> str:
     return f"{cell}~"
 
 
-def _ours(detector, training, normal, seed) -> tuple[Attribute, Flag]:
-    """Attribute by `explain`: minus the place in its list."""
-    names = detector.columns_
-
-    def attribute(rows):
-        found = detector.explain(rows)
-        found["row"] = np.repeat(np.arange(len(rows)), len(names))
-        found["place"] = -found.groupby("row").cumcount()
-        return found.pivot(index="row", columns="column", values="place")[names].to_numpy()
-
-    return attribute, lambda rows: detector.score_frame(rows)["is_anomaly"].to_numpy()
-
-
-def _nearest(detector, training, normal, seed) -> tuple[Attribute, Flag]:
-    """Attribute by how much nearer the nearest training row is without the column."""
+def _methods(
+    detector: TabularDetector, training: pd.DataFrame, seed: int
+) -> dict[str, tuple[Score, Score]]:
+    """Each method's contribution of each column, and its score, of frames of rows."""
     model = detector.model_
-    known, columns = data.coords(model, training), _column_of_coords(model)
-
-    def distances(coords, seen):
-        return neighbours(known[:, seen])(coords[:, seen])
-
-    def score(rows):
-        return distances(data.coords(model, rows), np.ones(known.shape[1], dtype=bool))
-
-    def attribute(rows):
-        coords = data.coords(model, rows)
-        without = [distances(coords, columns != column) for column in range(columns.max() + 1)]
-        return score(rows)[:, None] - np.stack(without, axis=1)
-
-    return attribute, _flagging(score, normal)
+    coords = partial(data.coords, model)
+    known, columns = coords(training), model.column_masks[:, model.network_view].numpy().argmax(0)
+    methods = {OURS: (partial(_places, detector), partial(_scores, detector))}
+    for name, make in OTHERS.items():
+        methods[name] = tuple(_after(coords, each) for each in make(known, columns, seed))
+    return methods
 
 
-def _forest(detector, training, normal, seed) -> tuple[Attribute, Flag]:
+def _after(first: Callable, second: Callable) -> Callable:
+    return lambda rows: second(first(rows))
+
+
+def _scores(detector: TabularDetector, rows: pd.DataFrame) -> np.ndarray:
+    return detector.score_frame(rows)["anomaly_score"].to_numpy()
+
+
+def _places(detector: TabularDetector, rows: pd.DataFrame) -> np.ndarray:
+    """Minus the place of each column in what `explain` lists."""
+    names, found = detector.columns_, detector.explain(rows)
+    found["row"] = np.repeat(np.arange(len(rows)), len(names))
+    found["place"] = -found.groupby("row").cumcount()
+    return found.pivot(index="row", columns="column", values="place")[names].to_numpy()
+
+
+def _nearest(known: np.ndarray, columns: np.ndarray, seed: int) -> tuple[Score, Score]:
+    """Attribute by how much nearer the nearest training row is without the column."""
+    score = neighbours(known)
+
+    def attribute(coords: np.ndarray) -> np.ndarray:
+        kept = [columns != column for column in range(columns.max() + 1)]
+        without = [neighbours(known[:, kept_])(coords[:, kept_]) for kept_ in kept]
+        return score(coords)[:, None] - np.stack(without, axis=1)
+
+    return attribute, score
+
+
+def _forest(known: np.ndarray, columns: np.ndarray, seed: int) -> tuple[Score, Score]:
     """Attribute by the exact Shapley values of the path lengths of an isolation forest."""
     import shap
 
-    model = detector.model_
-    forest = IsolationForest(random_state=seed).fit(data.coords(model, training))
-    starts = np.flatnonzero(np.diff(_column_of_coords(model), prepend=-1))
+    forest = IsolationForest(random_state=seed).fit(known)
+    starts = np.flatnonzero(np.diff(columns, prepend=-1))
 
-    def attribute(rows):
+    def attribute(coords: np.ndarray) -> np.ndarray:
         # Built here: its seconds count, but they are few.
-        values = shap.TreeExplainer(forest).shap_values(data.coords(model, rows))
+        values = shap.TreeExplainer(forest).shap_values(coords)
         return -np.add.reduceat(values, starts, axis=1)  # short paths are anomalous
 
-    return attribute, _flagging(
-        lambda rows: -forest.score_samples(data.coords(model, rows)), normal
-    )
+    return attribute, lambda coords: -forest.score_samples(coords)
 
 
-METHODS = {"anomdiff": _ours, "nearest": _nearest}
+OTHERS = {"nearest": _nearest}
 if importlib.util.find_spec("shap"):
-    METHODS["iforest+shap"] = _forest
-
-
-def _column_of_coords(model: TabularModel) -> np.ndarray:
-    return model.column_masks[:, model.network_view].numpy().argmax(0)
-
-
-def _flagging(score: Score, normal: pd.DataFrame) -> Flag:
-    """Flag what scores above all but a share alpha of the normal test rows."""
-    threshold = np.quantile(score(normal), 1 - ALPHA)
-    return lambda rows: score(rows) > threshold
+    OTHERS["iforest+shap"] = _forest
+METHODS = [OURS, *OTHERS]

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,15 +11,16 @@ from anomdiff import TabularDetector
 from anomdiff.datasets import medical, payments
 from anomdiff.models.tabular_model import TabularModel
 from benchmarks.common.comparison import Rows, Split
+from benchmarks.common.methods import Params
 from benchmarks.tables.methods import tabular
-from benchmarks.tables.protocols import cap, shuffled
+from benchmarks.tables.protocols import as_frame, cap, shuffled
 from benchmarks.tables.reading import Table, find_sets
 
 __all__ = ["checked", "coords", "fitted", "read_tables", "split"]
 
 
 def read_tables(
-    folder: Path | None, seed: int, sets: Mapping[str, Sequence[str]]
+    folder: Path | None, seed: int = 0, sets: Mapping[str, Sequence[str]] = {}
 ) -> dict[str, Table]:
     """Read sets of suites, all those of a suite for which none is named; no folder: make two."""
     if folder is not None:
@@ -37,10 +37,10 @@ def read_tables(
 def split(table: Table, seed: int, max_train: int) -> Split:
     """Half of the normal rows to train on, all others to test, as frames numbered from 0."""
     parts = cap(shuffled(table, seed), max_train, len(table.rows), seed)
-    return Split(_named(parts.train), _named(parts.test), parts.anomalous)
+    return Split(as_frame(parts.train), as_frame(parts.test), parts.anomalous)
 
 
-def fitted(rows: Rows, seed: int, params: Mapping[str, Any] | None = None) -> TabularDetector:
+def fitted(rows: Rows, seed: int, params: Params = None) -> TabularDetector:
     """Fit our detector, in its defaults but for some parameters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # columns left out; few held-out rows
@@ -60,10 +60,4 @@ def checked(detector: TabularDetector, split: Split) -> tuple[pd.DataFrame, pd.D
 
 def coords(model: TabularModel, rows: pd.DataFrame) -> np.ndarray:
     """Encode checked rows as the network sees them: numbers as distances, no ranks."""
-    return model.encode(rows)[0][:, model.network_view].numpy()
-
-
-def _named(rows: Rows) -> pd.DataFrame:
-    if isinstance(rows, pd.DataFrame):
-        return rows.reset_index(drop=True)
-    return pd.DataFrame(rows, columns=[f"x{i}" for i in range(rows.shape[1])])
+    return model.network_events(rows)[0].numpy()

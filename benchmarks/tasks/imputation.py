@@ -9,8 +9,7 @@ counts. Timestamps are never removed.
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
 
 from anomdiff import TabularDetector
+from benchmarks.common.methods import Params
 from benchmarks.tables.reading import Table
 from benchmarks.tasks import data
 
@@ -33,17 +33,11 @@ MAX_TRAIN, N_ROWS, N_DRAWS = 3000, 600, 50
 LEVEL = 0.9
 COLUMNS = ["table", "rate", "anomdiff", "knn", "iterative", "coverage", "width", "seconds"]
 
-
-def read(folder: Path | None, seed: int = 0) -> dict[str, Table]:
-    """Read the tables of a data folder; without one, make two."""
-    return data.read_tables(folder, seed, SETS)
+read = partial(data.read_tables, sets=SETS)
 
 
 def measure(
-    tables: Mapping[str, Table],
-    seed: int = 0,
-    n_draws: int = N_DRAWS,
-    params: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Table], seed: int = 0, n_draws: int = N_DRAWS, params: Params = None
 ) -> pd.DataFrame:
     """Remove cells and fill them again.
 

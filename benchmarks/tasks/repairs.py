@@ -4,16 +4,16 @@ The anomalies of labelled tables that the detector flags are repaired by changin
 as it takes, and again by changing three at most.
 """
 
-import time
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from anomdiff import TabularDetector
+from benchmarks.common.methods import Params
+from benchmarks.common.processes import timed
 from benchmarks.tables.reading import Table
 from benchmarks.tasks import data
 
@@ -27,17 +27,11 @@ COLUMNS = [
     *("threshold", "seconds_per_row"),
 ]
 
-
-def read(folder: Path | None, seed: int = 0) -> dict[str, Table]:
-    """Read the tables of raw columns in a data folder; without one, make two tables."""
-    return data.read_tables(folder, seed, {"mixed": ()})
+read = partial(data.read_tables, sets={"mixed": ()})
 
 
 def measure(
-    tables: Mapping[str, Table],
-    seed: int = 0,
-    n_rows: int = N_ROWS,
-    params: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Table], seed: int = 0, n_rows: int = N_ROWS, params: Params = None
 ) -> pd.DataFrame:
     """Repair at most so many flagged anomalies of each table.
 
@@ -86,12 +80,10 @@ def n_changed(before: pd.DataFrame, after: pd.DataFrame) -> np.ndarray:
 
 
 def _repaired(detector: TabularDetector, rows: pd.DataFrame) -> tuple:
-    start = time.perf_counter()
-    repaired = detector.repair(rows)
-    seconds = (time.perf_counter() - start) / len(rows)
+    repaired, seconds = timed(lambda: detector.repair(rows))
     few = detector.repair(rows, max_columns=FEW)
     normal, by_few = (
         1 - detector.score_frame(each)["is_anomaly"].mean() for each in (repaired, few)
     )
     changed = np.median(n_changed(rows, repaired))
-    return len(rows), len(detector.columns_), normal, changed, by_few, seconds
+    return len(rows), len(detector.columns_), normal, changed, by_few, seconds / len(rows)

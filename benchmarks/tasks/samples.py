@@ -13,10 +13,8 @@ then generates as many rows as the other half has. On these real, held-out rows 
   held-out rows. Distances are over standardised numbers and one-hot categories.
 """
 
-import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -25,7 +23,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from anomdiff import TabularDetector
-from benchmarks.common.methods import neighbours
+from benchmarks.common.methods import Params, neighbours
+from benchmarks.common.processes import timed
 from benchmarks.tables.reading import Table
 from benchmarks.tasks import data, imputation
 
@@ -38,15 +37,10 @@ COLUMNS = (
     "table n separator auroc_generated auroc_real closer distance copies copies_real seconds"
 ).split()
 
-
-def read(folder: Path | None, seed: int = 0) -> dict[str, Table]:
-    """Read the tables of which cells are imputed, too."""
-    return imputation.read(folder, seed)
+read = partial(data.read_tables, sets=imputation.SETS)
 
 
-def measure(
-    tables: Mapping[str, Table], seed: int = 0, params: Mapping[str, Any] | None = None
-) -> pd.DataFrame:
+def measure(tables: Mapping[str, Table], seed: int = 0, params: Params = None) -> pd.DataFrame:
     """Fit to one half of every table, generate as many rows as the other half has, compare.
 
     A line per table; ``n`` rows each, ``seconds`` to generate them.
@@ -55,9 +49,7 @@ def measure(
     for name, table in tables.items():
         training, real = _halves(table, seed)
         detector = data.fitted(training, seed, params)
-        start = time.perf_counter()
-        generated = detector.sample(len(real), random_state=seed)
-        seconds = time.perf_counter() - start
+        generated, seconds = timed(partial(detector.sample, len(real), random_state=seed))
         rows = [detector.schema_.check(each) for each in (training, real, generated)]
         separator, *areas = _separated(*rows, seed), *_areas(*rows, seed)
         distances = _distances(detector, *rows)

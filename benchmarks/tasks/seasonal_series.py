@@ -56,7 +56,7 @@ def seasonal_cases(data: Path) -> list[Case]:
         series = file.read()
         peak = season(series.train[:MAX_FIT, 0])
         if peak is not None and peak[1] >= LEAST_PEAK and peak[2] >= LEAST_RISE:
-            case = _case(file.name, file.family, series, peak[0])
+            case = _case(file.name, file.names["family"], series, peak[0])
             found.append((peak[2], len(series.train), case))
     found.sort(key=lambda item: (-item[0], item[2].name))
     chosen, seen, counts = [], set(), Counter()

@@ -49,7 +49,7 @@ def test_the_name_tells_the_family_and_the_training_prefix(folder):
     series = files[NAMES[1]].read()
 
     assert set(files) == set(NAMES)
-    assert files[NAMES[2]].family == "UCR"
+    assert files[NAMES[2]].names["family"] == "UCR"
     assert series.train.shape == (120, 1)
     assert series.test.shape == (240, 1)
     np.testing.assert_array_equal(np.flatnonzero(series.anomalous), np.arange(150, 160))

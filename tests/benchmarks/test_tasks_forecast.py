@@ -3,8 +3,15 @@ import pandas as pd
 import pytest
 
 from benchmarks.tasks import seasonal_series
-from benchmarks.tasks.forecast import measure, pinball, read, summary
-from benchmarks.tasks.forecasters import METHODS, QUANTILES, seasonal_naive
+from benchmarks.tasks.forecast import (
+    METHODS,
+    QUANTILES,
+    measure,
+    pinball,
+    read,
+    seasonal_naive,
+    summary,
+)
 from benchmarks.tasks.seasonal_series import LEAST_RISE, Case, season, seasonal_cases
 from tests.settings import TINY
 
