@@ -11,10 +11,12 @@ In: detectors and training frames. Out: runs, logged models, registered versions
 May import mlflow, matplotlib (by `plots`) and every room but `jobs`.
 """
 
+from typing import Any
+
 __all__ = ["autolog"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Import `autolog` when it is asked for: a server that scores needs no pictures of runs."""
     if name == "autolog":
         from anomdiff.integrations.mlflow.autologging import autolog

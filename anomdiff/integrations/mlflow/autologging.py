@@ -1,4 +1,4 @@
-"""`autolog()`: from then on every `fit` of a detector leaves a run behind."""
+"""`autolog()`: from then on every fit of a detector leaves a run behind."""
 
 import functools
 import logging
@@ -17,13 +17,15 @@ from anomdiff.models.training_run import chain
 
 __all__ = ["autolog"]
 
+FITS = ("fit", "screen")  # `fit_predict` calls `screen`
+
 logger = logging.getLogger(__name__)
 
 
 def autolog(
     *, log_models: bool = True, log_input_examples: bool = False, disable: bool = False
 ) -> None:
-    """Log a run for every ``fit`` of a detector, or stop doing so.
+    """Log a run for every ``fit``, ``screen`` and ``fit_predict`` of a detector, or stop doing so.
 
     As with MLflow's own autologging, runs go to the active run, or to a new one of the current
     experiment, and a store that fails costs a warning but no fit. The names of the methods and
@@ -38,13 +40,15 @@ def autolog(
     disable : bool, default=False
         Switch it off again.
     """
-    original = getattr(DiffusionDetector.fit, "__wrapped__", DiffusionDetector.fit)
-    fit = original if disable else _logged_fit(original, log_models, log_input_examples)
-    DiffusionDetector.fit = fit  # type: ignore[method-assign]
+    for name in FITS:
+        present = getattr(DiffusionDetector, name)
+        original = getattr(present, "__wrapped__", present)
+        method = original if disable else _logged(original, log_models, log_input_examples)
+        setattr(DiffusionDetector, name, method)
 
 
-def _logged_fit(original: Callable, log_models: bool, log_input_examples: bool) -> Callable:
-    """Return `fit` with a run around it."""
+def _logged(original: Callable, log_models: bool, log_input_examples: bool) -> Callable:
+    """Return a method that fits with a run around it."""
 
     @functools.wraps(original)
     def fit(self, X, y=None, *, on_step=None):
@@ -57,7 +61,7 @@ def _logged_fit(original: Callable, log_models: bool, log_input_examples: bool) 
             with _warn_only("what goes into the fit"):
                 frame = _as_frame(X)
                 runs.log_inputs(self, frame)
-            original(self, X, y, on_step=chain(curve, on_step))
+            result = original(self, X, y, on_step=chain(curve, on_step))
             with _warn_only("what was fitted"):
                 curve.flush()
                 runs.log_fitted(self, frame)
@@ -65,7 +69,7 @@ def _logged_fit(original: Callable, log_models: bool, log_input_examples: bool) 
                 if log_models:
                     example = runs.example_rows(self, frame) if log_input_examples else None
                     log_model(self, "model", input_example=example)
-        return self
+        return result
 
     return fit
 

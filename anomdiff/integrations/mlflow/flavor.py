@@ -127,8 +127,8 @@ def log_model(
     name : str, default="model"
         Name of the logged model.
     registered_model_name : str, optional
-        Also make a version of this registered model. `registry.register` does that too, and
-        looks after the aliases.
+        Also make a version of this registered model. `registry.register` does that and sets
+        the aliases.
     input_example, signature, pip_requirements, metadata
         As in `save_model`.
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mlflow
@@ -198,7 +199,7 @@ def _require_parameters(detector: DiffusionDetector, space: Mapping) -> None:
         )
 
 
-def _optuna():
+def _optuna() -> ModuleType:
     try:
         import optuna
     except ImportError:

@@ -46,6 +46,16 @@ def test_every_fit_leaves_a_run_with_its_model(logging_on, small, table):
     pd.testing.assert_frame_equal(scored, small.score_frame(table))
 
 
+@pytest.mark.parametrize("name", ["screen", "fit_predict"])
+def test_a_fit_to_rows_with_anomalies_is_logged_and_answers_as_ever(logging_on, small, table, name):
+    found = getattr(small, name)(table)
+
+    (run,) = _all_runs()
+    assert "validation_loss" in run.data.metrics
+    autolog(disable=True)
+    np.testing.assert_array_equal(found, getattr(clone(small), name)(table))
+
+
 def test_arrays_and_series_are_logged_too(logging_on):
     TabularDetector(**TINY).fit(np.random.default_rng(0).normal(size=(60, 2)))
     TimeSeriesDetector(**TINY_SERIES).fit(waves(120, seed=0))
@@ -71,14 +81,14 @@ def test_a_fit_that_is_logged_already_is_logged_once(logging_on, small, table):
 
 
 def test_switched_off_it_leaves_nothing(mlflow_store, small, table):
-    before = TabularDetector.fit
+    before = TabularDetector.fit, TabularDetector.screen
     autolog()
     autolog(log_models=False)
     autolog(disable=True)
 
     small.fit(table)
 
-    assert TabularDetector.fit is before
+    assert (TabularDetector.fit, TabularDetector.screen) == before
     assert _all_runs() == []
 
 

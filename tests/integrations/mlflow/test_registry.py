@@ -57,7 +57,7 @@ def test_a_promotion_moves_the_alias_and_says_why(versions):
 
 
 def test_another_version_can_be_promoted_while_the_challenger_stays(versions):
-    registry.promote("sales", "2", ["as told"])
+    registry.promote("sales", "2", ["by hand"])
 
     assert _aliases() == {"champion": "2", "challenger": "3"}
 
