@@ -23,28 +23,14 @@ from anomdiff.jobs.settings import ScoreSettings, TrainSettings
 from anomdiff.jobs.train import TrainReport, describe, how_to_look, train
 from anomdiff.metrics.detection import auroc, average_precision
 
-__all__ = [
-    "Scored",
-    "aligned",
-    "cell_text",
-    "echo_places",
-    "echo_quality",
-    "echo_top",
-    "file_demo",
-    "main",
-    "medical_demo",
-    "payments_demo",
-    "run",
-]
+__all__ = ["aligned", "cell_text", "file_demo", "main", "medical_demo", "payments_demo"]
 
 OUTPUT = Path("demo-output")
 LATER_FRACTION = 0.3  # of a user's rows
 N_SHOWN, N_COLUMNS = 10, 2
 N_DIGITS = 8  # longer numbers in text columns are shortened
-QUICK: dict[str, Any] = {
-    "max_iter": 1000,
-    "random_state": 0,
-}  # a third of the default training: a demo is watched
+# A third of the default training: the user waits for a demo.
+QUICK = {"max_iter": 1000, "random_state": 0}
 
 
 class Scored(NamedTuple):
@@ -67,10 +53,10 @@ def payments_demo(
         f"{n_training:,} payments to learn from; then {n_later:,} later ones, "
         f"{truth['is_fraud'].sum()} of them planted fraud that the model knows nothing about."
     )
-    done = run(training, later, folder / "payments", detector, suffix=".parquet")
-    echo_top(done, truth["kind"])
+    done = _run(training, later, folder / "payments", detector, suffix=".parquet")
+    _echo_top(done, truth["kind"])
     others = isolation_forest_scores(training, later, done.detector.alpha)
-    echo_quality(truth["is_fraud"], done, others, truth["kind"])
+    _echo_quality(truth["is_fraud"], done, others, truth["kind"])
     return done
 
 
@@ -83,9 +69,9 @@ def medical_demo(folder: Path, *, detector: dict[str, Any]) -> Scored:
         f"{len(training)} benign tumours to learn from; then {len(later)} others, "
         f"{malignant.sum()} of them malignant."
     )
-    done = run(training, later, folder / "tumours", detector, suffix=".parquet")
+    done = _run(training, later, folder / "tumours", detector, suffix=".parquet")
     others = isolation_forest_scores(training, later, done.detector.alpha)
-    echo_quality(malignant[~chosen], done, others)
+    _echo_quality(malignant[~chosen], done, others)
     return done
 
 
@@ -102,12 +88,12 @@ def file_demo(data: Path, folder: Path, *, detector: dict[str, Any]) -> Scored:
     )
     suffix = ".parquet" if data.is_dir() or data.suffix == ".parquet" else ".csv"
     name = re.sub(r"[^\w-]+", "-", data.stem)
-    done = run(training, later, folder / name, detector, suffix=suffix)
-    echo_top(done)
+    done = _run(training, later, folder / name, detector, suffix=suffix)
+    _echo_top(done)
     return done
 
 
-def run(
+def _run(
     training: pd.DataFrame,
     later: pd.DataFrame,
     folder: Path,
@@ -137,7 +123,7 @@ def run(
     return Scored(report, fitted, later.reset_index(drop=True), pd.read_parquet(output), output)
 
 
-def echo_top(done: Scored, kinds: pd.Series | None = None) -> None:
+def _echo_top(done: Scored, kinds: pd.Series | None = None) -> None:
     """Print the most anomalous rows and their anomalous cells, with the expected values."""
     top = done.scores.nlargest(N_SHOWN, "anomaly_score")
     explained = done.detector.explain(done.batch.loc[top["row"]], top=N_COLUMNS)
@@ -153,7 +139,7 @@ def echo_top(done: Scored, kinds: pd.Series | None = None) -> None:
     click.echo(aligned(lines, n_right=3) + "\n")
 
 
-def echo_quality(
+def _echo_quality(
     labels: pd.Series,
     done: Scored,
     others: tuple[np.ndarray, float],
@@ -186,7 +172,7 @@ def aligned(lines: list[list[str]], *, n_right: int) -> str:
     return "\n".join(f"  {row.rstrip()}" for row in rows)
 
 
-def echo_places(*runs: Scored) -> None:
+def _echo_places(*runs: Scored) -> None:
     """Print where models, runs and scored files are."""
     _heading("Where to look")
     for done in runs:
@@ -234,7 +220,7 @@ def main(data: Path | None) -> None:
     with command_line.reported_errors():
         if data is not None:
             _heading(f"{data.name}")
-            echo_places(file_demo(data, OUTPUT, detector=QUICK))
+            _echo_places(file_demo(data, OUTPUT, detector=QUICK))
             return
         _heading("Card payments with planted fraud")
         payments = payments_demo(
@@ -243,4 +229,4 @@ def main(data: Path | None) -> None:
         _heading("A real medical table: breast tumours")
         # 214 rows cannot calibrate a rarer alarm, and are learnt sooner.
         tumours = medical_demo(OUTPUT, detector={**QUICK, "alpha": 0.05, "max_iter": 400})
-        echo_places(payments, tumours)
+        _echo_places(payments, tumours)

@@ -5,18 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from anomdiff.jobs.readers import Name
-
-__all__ = ["Value", "anomaly_labels", "is_normal", "label_column"]
+__all__ = ["Value", "anomaly_labels", "is_normal"]
 
 Value = bool | int | float | str
-
-
-def label_column(names: Sequence[Name], label: Name | None) -> Name | None:
-    """Column of the labels as a table names it; None if it has none."""
-    if label is None:
-        return None
-    return next((name for name in names if str(name) == str(label)), None)
 
 
 def anomaly_labels(labels: pd.Series, normal: Sequence[Value]) -> np.ndarray:

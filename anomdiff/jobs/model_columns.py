@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from anomdiff.encoding.parsing import read_cells, storage
-from anomdiff.jobs.labels import anomaly_labels, label_column
-from anomdiff.jobs.readers import Name, column_names, match_columns, read_table
+from anomdiff.jobs.labels import anomaly_labels
+from anomdiff.jobs.readers import Name, column_names, find_column, match_columns, read_table
 from anomdiff.jobs.settings import Settings
 
 __all__ = ["PanelColumns", "TableColumns", "model_columns", "read_model_rows", "whole_labels"]
@@ -141,7 +141,7 @@ def read_model_rows(
     """
     names = column_names(data, header=settings.header)
     columns = model_columns(detector, names)
-    label = label_column(names, settings.label)
+    label = find_column(names, settings.label)
     frame = read_table(data, header=settings.header, text=columns.text)
     labels = None if label is None else anomaly_labels(frame[label], settings.normal)
     return columns.rows(frame), labels

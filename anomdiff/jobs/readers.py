@@ -20,6 +20,7 @@ __all__ = [
     "column_names",
     "copy_types",
     "count_rows",
+    "find_column",
     "is_csv",
     "iter_table",
     "match_columns",
@@ -150,6 +151,13 @@ def match_columns(wanted: Sequence[Name], names: Sequence[Name]) -> dict[Name, N
         there = ", ".join(map(repr, names[:12]))
         raise ValueError(f"need columns {missing}; the table has {there}{more}.")
     return {name: by_text[str(name)] for name in wanted}
+
+
+def find_column(names: Sequence[Name], wanted: Name | None) -> Name | None:
+    """Column of a table as the table names it; None if there is none, or none is wanted."""
+    if wanted is None:
+        return None
+    return next((name for name in names if str(name) == str(wanted)), None)
 
 
 def copy_types(path: Path | str, *, numbers: Sequence[Name], header: bool = True) -> pa.Schema:

@@ -9,13 +9,14 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from anomdiff.encoding.parsing import read_cells
-from anomdiff.jobs.labels import anomaly_labels, label_column
+from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.model_columns import PanelColumns, TableColumns
 from anomdiff.jobs.readers import (
     Name,
     column_names,
     copy_types,
     count_rows,
+    find_column,
     is_csv,
     iter_table,
     match_columns,
@@ -53,7 +54,7 @@ class ScoringTable:
         keep = self.names if settings.keep == ("all",) else settings.keep
         self.keep = list(match_columns(keep, self.names).values())
         _require_free(self.keep, RESULTS)
-        self.label = label_column(self.names, settings.label)
+        self.label = find_column(self.names, settings.label)
 
     def labels(self, frame: pd.DataFrame) -> np.ndarray:
         """Label of each row: 1 is an anomaly, 0 is normal, -1 is not known."""

@@ -20,7 +20,7 @@ from anomdiff.diffusion import distributed
 from anomdiff.jobs import command_line
 from anomdiff.jobs.labels import is_normal
 from anomdiff.jobs.model_columns import whole_labels
-from anomdiff.jobs.readers import Name, column_names, match_columns, read_table
+from anomdiff.jobs.readers import Name, column_names, find_column, match_columns, read_table
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.storage import save
 
@@ -154,10 +154,9 @@ def _panel(settings: TrainSettings, names: list[Name]) -> dict[str, Name | None]
     """Columns of series and time, as the table names them."""
     found: dict[str, Name | None] = {}
     for role, wanted in (("series", settings.series), ("time", settings.time)):
-        matching = [name for name in names if str(name) == str(wanted)]
-        if wanted is not None and not matching:
+        found[role] = find_column(names, wanted)
+        if wanted is not None and found[role] is None:
             raise ValueError(f"need the column {wanted!r} of {role}; the table has {names}.")
-        found[role] = None if wanted is None else matching[0]
     return found
 
 

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from anomdiff.jobs.labels import anomaly_labels, is_normal, label_column
+from anomdiff.jobs.labels import anomaly_labels, is_normal
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,3 @@ def test_a_missing_label_is_not_known():
     labels = pd.Series(["no", None, "yes"])
 
     assert anomaly_labels(labels, ("no",)).tolist() == [0, -1, 1]
-
-
-def test_the_column_of_labels_is_found_by_its_name_as_text():
-    assert label_column([0, 1, 2], "1") == 1
-    assert label_column(["a"], "b") is None
-    assert label_column(["None"], None) is None

@@ -7,7 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from anomdiff.jobs.readers import column_names, copy_types, count_rows, iter_table, read_table
+from anomdiff.jobs.readers import (
+    column_names,
+    copy_types,
+    count_rows,
+    find_column,
+    iter_table,
+    read_table,
+)
 
 
 @pytest.fixture
@@ -157,3 +164,9 @@ def test_what_is_not_there_is_reported(tmp_path):
         read_table(tmp_path / "folder")
     with pytest.raises(ValueError, match=r"need columns \['b'\]; the table has 'a'"):
         _joined(tmp_path / "t.csv", 2, columns=["b"])
+
+
+def test_a_column_is_found_by_its_name_as_text():
+    assert find_column([0, 1, 2], "1") == 1
+    assert find_column(["a"], "b") is None
+    assert find_column(["None"], None) is None
