@@ -1,0 +1,160 @@
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from anomdiff import TabularDetector, TimeSeriesDetector
+from anomdiff.models.training_rows import category_codes
+from anomdiff.scoring.cooccurrence import Cooccurrence
+from tests.settings import TINY
+
+N_ROWS = 120
+
+
+def orders():
+    """Rows without gaps or copies: two numbers and two categories that follow each other."""
+    rng = np.random.default_rng(0)
+    size, country = rng.gamma(3.0, 10.0, N_ROWS), rng.integers(4, size=N_ROWS)
+    strays = np.where(rng.random(N_ROWS) < 0.1, rng.integers(4, size=N_ROWS), country)
+    return pd.DataFrame(
+        {
+            "size": size,
+            "price": 2 * size + rng.normal(0, 2, N_ROWS),
+            "country": np.array(list("abcd"))[country],
+            "bank": np.array(list("wxyz"))[strays],
+        }
+    )
+
+
+def fitted(frame, **settings):
+    settings = {"alpha": 0.1, "validation_fraction": 0.4, **TINY, **settings}
+    return TabularDetector(**settings).fit(frame).model_
+
+
+def distances(model, frame):
+    """Plain distances of rows to their nearest reference rows in the first view."""
+    return model.components(*model.encode(model.schema.check(frame)))[1][:, 0]
+
+
+@pytest.fixture
+def as_strong_as_half(monkeypatch):
+    """The categories of held-out rows depend on each other with this strength."""
+    monkeypatch.setattr(Cooccurrence, "strength", lambda *_: 0.5)
+
+
+def test_cooccurrence_weighs_its_share_times_its_strength_and_the_others_share_the_rest(
+    as_strong_as_half,
+):
+    model = fitted(orders())
+
+    weights = model.calibration.weights
+
+    share = model.encoder.category_share()
+    assert 0.3 < share < 0.6
+    assert weights == pytest.approx([(1 - share / 2) / 3] * 3 + [share / 2])
+
+
+def test_without_dependent_categories_there_is_no_such_component_and_all_weigh_the_same():
+    model = fitted(orders()[["size", "price"]])
+
+    assert model.ensemble.cooccurrence is None
+    assert model.calibration.weights == pytest.approx([1 / 3] * 3)
+
+
+def test_noise_levels_are_the_geometric_ones_of_the_parameters():
+    model = fitted(orders(), n_levels=3, n_draws=4, sigma_min=0.02, sigma_max=0.5)
+
+    assert model.ensemble.levels.tolist() == pytest.approx([0.02, 0.1, 0.5])
+    assert model.ensemble.noise.shape[:2] == (3, 4)
+
+
+def test_noise_is_antithetic_of_unit_variance_and_differs_by_level():
+    noise = fitted(orders(), n_draws=20).ensemble.noise
+
+    torch.testing.assert_close(noise[:, 10:], -noise[:, :10], rtol=0, atol=0)
+    assert noise.std().item() == pytest.approx(1, abs=0.15)  # of 200 numbers and their negatives
+    assert (noise[0] != noise[1]).all()
+
+
+def test_held_out_rows_are_not_compared_with_themselves_and_training_rows_are():
+    model = fitted(orders())
+
+    away = distances(model, orders())
+
+    held_out = model.reference.exclude_self
+    assert model.n_validation_rows == held_out.sum() == round(0.4 * N_ROWS)
+    assert (away[held_out] > 0).all()
+    assert (away[~held_out] == 0).all()
+
+
+def test_where_rows_are_screened_none_is_compared_with_itself():
+    detector = TabularDetector(**TINY, alpha=0.1)
+
+    detector.screen(orders())
+
+    assert detector.model_.reference.exclude_self.all()
+    assert (distances(detector.model_, orders()) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "share"),
+    [("fit", {}, 1), ("fit", {"trim_fraction": 0.2}, 0.8), ("screen", {}, 0.7)],
+)
+def test_the_least_central_rows_are_no_reference_rows(method, settings, share):
+    detector = TabularDetector(**TINY, alpha=0.1, **settings)
+
+    getattr(detector, method)(orders())
+
+    assert len(detector.model_.reference.values) == round(share * N_ROWS)
+
+
+def test_held_out_rows_change_nothing_that_is_learned_from_the_others(as_strong_as_half):
+    frame, changed = orders(), orders()
+    before = fitted(frame)
+    held_out = before.reference.exclude_self.numpy()
+    changed.loc[held_out, ["size", "price"]] *= [3, -1]
+    changed.loc[held_out, "bank"] = changed.loc[held_out, "bank"].to_numpy()[::-1]
+
+    after = fitted(changed)
+
+    assert after.encoder.to_dict() == before.encoder.to_dict()
+    for name, weights in before.denoiser.state_dict().items():
+        assert torch.equal(after.denoiser.state_dict()[name], weights)
+    assert torch.equal(after.ensemble.cooccurrence.pairs, before.ensemble.cooccurrence.pairs)
+    assert not torch.equal(after.calibration.level_mean[0], before.calibration.level_mean[0])
+
+
+def test_every_row_held_out_calibrates_and_its_scores_are_kept_in_order():
+    frame = orders()
+    model = fitted(frame)
+    held_out = model.reference.exclude_self.numpy()
+
+    components = model.components(*model.encode(model.schema.check(frame[held_out])))
+
+    numbers, floors = model.calibration, [1e-6, 1e-6, 1e-6, 1.0]
+    for errors, mean, std, floor in zip(
+        components, numbers.level_mean, numbers.level_std, floors, strict=True
+    ):
+        torch.testing.assert_close(mean, errors.mean(0), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(std, errors.std(0).clamp(min=floor), rtol=1e-4, atol=1e-5)
+    scores = model.calibration.score(components).sort().values
+    np.testing.assert_allclose(model.calibration_scores, scores, atol=1e-4)
+
+
+def test_categories_that_hardly_ever_disagree_spread_by_one_at_least():
+    model = fitted(orders())
+
+    codes = category_codes(model.encoder, model.reference.values, model.reference.values < np.inf)
+    spread = model.ensemble.cooccurrence.errors(codes)[model.reference.exclude_self].std()
+
+    assert spread < 1
+    assert model.calibration.level_std[-1].item() == 1
+    assert model.calibration.component_std[-1] == 1
+
+
+@pytest.mark.parametrize("kind", [TabularDetector, TimeSeriesDetector])
+def test_one_normal_row_of_a_hundred_raises_an_alarm_unless_told_otherwise(kind):
+    assert kind().alpha == 0.01
+    assert inspect.signature(kind).parameters["alpha"].default == 0.01

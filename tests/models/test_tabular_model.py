@@ -1,0 +1,264 @@
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+import torch
+
+from anomdiff.diffusion.denoiser import Denoiser
+from anomdiff.models.tabular_model import TabularModel
+from anomdiff.models.training_rows import category_codes
+from anomdiff.reference.reference_set import ReferenceSet
+from anomdiff.scoring.ensemble import Ensemble
+from tests.models.stored import stored_model, stored_rows
+from tests.oracles import Zero
+
+TABLES = pytest.mark.parametrize("kind", ["table", "numbers"])
+# Rows with and without gaps, among those of the table copies of reference rows.
+SOME = {
+    "table": [66, 71, 73, 77, 81, 84, 88, 92, 101, 117, 122],
+    "numbers": [*range(2), 4, 10, *range(40, 45)],
+}
+
+
+def naive_share(model, observed):
+    """Share of each row that is observed: every column counts alike, and one at least."""
+    shares = [
+        sum(row[own].double().mean().item() for own in model.column_masks) / len(model.columns)
+        for row in observed
+    ]
+    return torch.tensor(shares, dtype=torch.float64).clamp(min=1 / len(model.columns))
+
+
+@TABLES
+def test_the_score_is_the_weighted_mean_of_the_standardised_components(kind):
+    model, rows = stored_model(kind), stored_rows(kind)
+    components, numbers = model.components(*rows), model.calibration
+
+    scores = model.score(*rows)
+
+    for row, score in enumerate(scores.tolist()):
+        naive = 0.0
+        for i, errors in enumerate(components):
+            levels = zip(errors[row], numbers.level_mean[i], numbers.level_std[i], strict=True)
+            standard = [((error - mean) / std).item() for error, mean, std in levels]
+            mean = sum(standard) / len(standard)
+            naive += numbers.weights[i] * mean / numbers.component_std[i]
+        assert score == pytest.approx(naive, abs=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "n_components"), [("table", 4), ("numbers", 3)])
+def test_no_component_can_be_left_out(kind, n_components):
+    model, rows = stored_model(kind), stored_rows(kind)
+    scores, standard = model.score(*rows), model.calibration.standardise(model.components(*rows))
+
+    assert len(standard) == n_components
+    for left_out in range(n_components):
+        pairs = enumerate(zip(model.calibration.weights, standard, strict=True))
+        rest = sum(weight * each for i, (weight, each) in pairs if i != left_out)
+        assert ((rest - scores).abs() > 1e-3).double().mean() > 0.5
+
+
+@TABLES
+def test_the_network_component_is_its_error_without_noise_then_with_noise_at_each_level(kind):
+    model, (values, observed) = stored_model(kind), stored_rows(kind, SOME[kind])
+    ensemble, view, share = model.ensemble, model.network_view, naive_share(model, observed)
+    x, seen = values[:, view], observed[:, view]
+
+    found = model.components(values, observed)[0]
+
+    def total(row, sigma, draws):
+        errors = []
+        for draw in draws.double():
+            noisy, nothing = (x[row] + sigma * draw)[None], torch.zeros_like(seen[:1])
+            denoised = ensemble.denoiser(noisy, sigma[None], nothing)[0]
+            errors.append((denoised - x[row]) ** 2 * (1 + sigma**2) / sigma**2)
+        mean = sum(errors) / len(errors)
+        return (1 + mean)[seen[row]].log().sum() / share[row]
+
+    banks = torch.zeros_like(ensemble.noise[:, :1]), ensemble.noise
+    pairs = [pair for bank in banks for pair in zip(ensemble.levels, bank, strict=True)]
+    naive = torch.tensor([[total(row, *pair) for pair in pairs] for row in range(len(x))])
+    torch.testing.assert_close(found.float(), naive.float(), rtol=1e-4, atol=1e-4)
+
+
+@TABLES
+def test_the_distances_are_those_to_the_nearest_reference_row_in_each_view(kind):
+    model, (values, observed) = stored_model(kind), stored_rows(kind, SOME[kind])
+    reference, weights = model.reference, model.distance_weights
+    views = torch.from_numpy(model.encoder.views())
+
+    found = model.components(values, observed)[1:3]
+
+    for distances, view, scales in zip(found, views, reference.local_scales, strict=True):
+        naive = []
+        for row, seen in zip(values, observed, strict=True):
+            residual = torch.where(seen & view, (reference.values - row) * weights, 0.0)
+            away = residual.square().sum(1).sqrt()
+            if away.min() < 1e-9 and reference.exclude_self[away.argmin()]:
+                away[away.argmin()] = torch.inf
+            naive.append([away.min(), (away / scales).min()])
+        share = naive_share(model, observed)[:, None]
+        torch.testing.assert_close(distances, torch.tensor(naive).double() / share.sqrt())
+    assert kind == "numbers" or (found[0][:, 0] == 0).any()  # copies of training rows
+
+
+def test_the_last_component_is_the_cooccurrence_of_the_categories():
+    model, rows = stored_model("table"), stored_rows("table")
+
+    found = model.components(*rows)[-1]
+
+    codes = category_codes(model.encoder, *rows)
+    assert codes.shape == (200, 4)
+    torch.testing.assert_close(found, model.ensemble.cooccurrence.errors(codes))
+    assert (found > 0).any()
+
+
+@TABLES
+def test_a_row_with_missing_cells_scores_like_its_observed_part_rescaled(kind):
+    model, (values, observed) = stored_model(kind), stored_rows(kind)
+    share, codes = naive_share(model, observed), category_codes(model.encoder, values, observed)
+    assert share.min() < share.max() == 1
+
+    network, *distances = model.components(values, observed)[:3]
+
+    parts = model.ensemble.components(values, observed, torch.ones_like(share), codes)
+    torch.testing.assert_close(network, parts[0] / share[:, None])
+    for found, part in zip(distances, parts[1:3], strict=True):
+        torch.testing.assert_close(found, part / share.sqrt()[:, None])
+
+
+def shifted_noise(level, draw):
+    def change(model):
+        noise = model.ensemble.noise.clone()
+        noise[level, draw] += 1.0
+        return {"noise": noise}
+
+    return change
+
+
+def raised_level(level):
+    def change(model):
+        levels = model.ensemble.levels.clone()
+        levels[level] *= 1.1
+        return {"levels": levels}
+
+    return change
+
+
+def changed_search(view, **changes):
+    def change(model):
+        searches = list(model.ensemble.searches)
+        old = searches[view]
+        new = {name: make(getattr(old, name)) for name, make in changes.items()}
+        searches[view] = replace(old, **new)
+        return {"searches": searches}
+
+    return change
+
+
+def unrelated_categories(model):
+    old = model.ensemble.cooccurrence
+    return {"cooccurrence": replace(old, pairs=torch.zeros_like(old.pairs))}
+
+
+CHANGES = {
+    "network": lambda model: {"denoiser": Denoiser(Zero()).eval()},
+    **{f"level {level}": raised_level(level) for level in (0, 1)},
+    **{f"draw {at}": shifted_noise(*at) for at in [(0, 0), (0, 1), (1, 0), (1, 1)]},
+    **{f"rows of view {v}": changed_search(v, rows=lambda x: x + 0.3) for v in (0, 1)},
+    **{f"scales of view {v}": changed_search(v, scales=lambda x: 2 * x) for v in (0, 1)},
+    "weights of categories": lambda m: {"distance_weights": m.distance_weights * 2},
+    "cooccurrence": unrelated_categories,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_every_part_of_every_component_changes_the_score(change):
+    model, rows = stored_model("table"), stored_rows("table")
+    other = replace(model, ensemble=replace(model.ensemble, **change(model)))
+
+    differences = (other.score(*rows) - model.score(*rows)).abs()
+
+    assert (differences > 1e-4).double().mean() > 0.3
+
+
+def test_the_noise_free_part_of_the_network_does_not_depend_on_the_noise():
+    model, rows = stored_model("table"), stored_rows("table")
+    other = replace(model.ensemble, noise=model.ensemble.noise + 1.0)
+
+    found = replace(model, ensemble=other).components(*rows)[0]
+
+    old = model.components(*rows)[0]
+    n_levels = len(model.ensemble.levels)
+    assert old.shape == (200, 2 * n_levels)
+    torch.testing.assert_close(found[:, :n_levels], old[:, :n_levels], rtol=0, atol=0)
+    assert (found[:, n_levels:] != old[:, n_levels:]).all()
+
+
+@TABLES
+def test_weights_of_stored_models_add_up_to_one_and_all_but_categories_weigh_the_same(kind):
+    weights = stored_model(kind).calibration.weights
+
+    assert sum(weights) == pytest.approx(1)
+    assert weights[:3] == pytest.approx([weights[0]] * 3)
+
+
+@TABLES
+def test_the_noise_of_stored_models_is_antithetic(kind):
+    noise = stored_model(kind).ensemble.noise
+
+    half = noise.shape[1] // 2
+    torch.testing.assert_close(noise[:, half:], -noise[:, :half], rtol=0, atol=0)
+
+
+@TABLES
+def test_local_scales_of_stored_models_are_those_of_their_rows(kind):
+    model = stored_model(kind)
+    reference, views = model.reference, torch.from_numpy(model.encoder.views())
+
+    again = ReferenceSet.build(
+        reference.values, reference.exclude_self, views, model.distance_weights
+    )
+
+    torch.testing.assert_close(again.local_scales, reference.local_scales)
+
+
+@TABLES
+def test_searches_are_set_up_from_the_reference_rows_of_each_view(kind):
+    model = stored_model(kind)
+
+    assert len(model.ensemble.searches) == 2
+    for search, view in zip(model.ensemble.searches, model.ensemble.views, strict=True):
+        weighted = (model.reference.values * model.distance_weights)[:, view]
+        torch.testing.assert_close(search.rows, weighted, rtol=0, atol=0)
+        assert torch.equal(search.exclude_self, model.reference.exclude_self)
+    assert isinstance(model.ensemble, Ensemble)
+
+
+@TABLES
+def test_a_model_from_its_dict_scores_the_same_to_the_last_bit(kind):
+    model, rows = stored_model(kind), stored_rows(kind)
+
+    again = TabularModel.from_dict(model.to_dict())
+
+    torch.testing.assert_close(again.score(*rows), model.score(*rows), rtol=0, atol=0)
+    assert (again.calibration_scores == model.calibration_scores).all()
+
+
+def test_scores_do_not_depend_on_how_many_rows_are_scored_at_once(monkeypatch):
+    model, rows = stored_model("table"), stored_rows("table")
+    whole = model.score(*rows)
+
+    monkeypatch.setattr("anomdiff.models.tabular_model.SCORED_AT_ONCE", 7)
+
+    torch.testing.assert_close(model.score(*rows), whole, rtol=0, atol=1e-6)
+
+
+def test_a_fitted_model_is_frozen():
+    model = stored_model("table")
+
+    with pytest.raises(FrozenInstanceError):
+        model.seed = 1
+    with pytest.raises(FrozenInstanceError):
+        model.ensemble.levels = torch.ones(2)
+    with pytest.raises(FrozenInstanceError):
+        model.calibration.weights = [1.0]
