@@ -3,7 +3,12 @@ import pytest
 import torch
 
 from anomdiff.scoring.calibration import ScoreCalibration
-from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, needed_rows
+from anomdiff.thresholds.conformal import (
+    conformal_p_values,
+    conformal_threshold,
+    needed_rows,
+    safely_below,
+)
 
 ALPHAS = pytest.mark.parametrize("alpha", [0.001, 0.01, 0.05, 0.1, 0.5, 0.9])
 
@@ -38,6 +43,24 @@ def test_what_is_larger_by_rounding_is_equal():
 
     np.testing.assert_array_equal(p_values, conformal_p_values(calibration, calibration))
     assert not (calibration[2] + 1e-8 > conformal_threshold(calibration, 0.4)).any()
+
+
+@pytest.mark.parametrize("score", [-3.0, 0.0, 0.5, 200.0])
+def test_scores_that_differ_by_a_hundred_thousandth_are_equal(score):
+    calibration, tie = np.array([score]), 1e-5 * (1 + abs(score))
+    near, far = score + 0.99 * tie, score + 1.01 * tie
+
+    p_values = conformal_p_values(calibration, np.array([near, far]))
+
+    np.testing.assert_array_equal(p_values, [1.0, 0.5])
+    assert near <= conformal_threshold(calibration, 0.5) < far
+
+
+@pytest.mark.parametrize("threshold", [-3.0, 0.0, 0.5, 200.0])
+def test_what_is_safely_below_a_threshold_is_so_by_half_of_what_makes_scores_equal(threshold):
+    tie = 1e-5 * (1 + abs(threshold))
+
+    assert safely_below(threshold) == pytest.approx(threshold - tie / 2, abs=tie / 100)
 
 
 @ALPHAS
@@ -98,3 +121,59 @@ def test_constant_errors_do_not_divide_by_zero():
     errors = [torch.ones(20, 2, dtype=torch.float64)]
 
     assert torch.isfinite(ScoreCalibration.fit(errors).score(errors)).all()
+
+
+def errors_of(n_components, n_levels=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.rand(40, n_levels + i, generator=generator, dtype=torch.float64) * 10**i + i
+        for i in range(n_components)
+    ]
+
+
+def test_the_score_is_the_weighted_mean_of_components_in_their_standard_deviations():
+    known, new, weights = errors_of(3), errors_of(3, seed=1), [0.5, 0.3, 0.2]
+
+    scores = ScoreCalibration.fit(known, weights).score(new)
+
+    naive = np.zeros(40)
+    for old, errors, weight in zip(known, new, weights, strict=True):
+        old, errors = old.numpy(), errors.numpy()
+        mean, std = old.mean(0), old.std(0, ddof=1)
+        spread = ((old - mean) / std).mean(1).std(ddof=1)
+        naive += weight * ((errors - mean) / std).mean(1) / spread
+    np.testing.assert_allclose(scores, naive)
+
+
+def test_all_components_weigh_the_same_unless_told_otherwise():
+    weights = ScoreCalibration.fit(errors_of(4)).weights
+
+    assert weights == pytest.approx([0.25] * 4)
+
+
+@pytest.mark.parametrize("left_out", range(3))
+def test_leaving_a_component_out_changes_the_score(left_out):
+    calibration, new = ScoreCalibration.fit(errors_of(3)), errors_of(3, seed=1)
+    normal = [each.clone() for each in new]
+    normal[left_out][:] = calibration.level_mean[left_out]
+
+    differences = calibration.score(normal) - calibration.score(new)
+
+    assert (differences.abs() > 1e-3).all()
+
+
+def test_a_component_without_spread_counts_in_millionths():
+    calibration = ScoreCalibration.fit([torch.ones(20, 1, dtype=torch.float64)])
+
+    score = calibration.score([torch.full((1, 1), 1 + 3e-6, dtype=torch.float64)])
+
+    assert score.item() == pytest.approx(3)
+
+
+def test_a_spread_below_the_floor_of_its_component_counts_as_the_floor():
+    errors = errors_of(1, n_levels=1)
+    calibration = ScoreCalibration.fit(errors, floors=[5.0])
+
+    score = calibration.score([errors[0].mean(0, keepdim=True) + 10])
+
+    assert score.item() == pytest.approx(2)

@@ -121,6 +121,30 @@ def test_a_level_is_no_error_of_a_window():
     torch.testing.assert_close(errors, torch.zeros_like(errors))
 
 
+@pytest.mark.parametrize("kind", ["bank", "level", "network"])
+def test_a_window_of_which_half_is_observed_is_scored_and_of_less_is_not(kind):
+    values, _ = steps(LENGTH, 1)
+    windows, starts = bank_of(*steps(40, 1)).windows, torch.arange(35)
+    component = {
+        "bank": WindowBank(LENGTH, windows, starts),
+        "level": LevelBank(LENGTH, windows[:, :1], starts),
+        "network": WindowNetwork(Denoiser(Zero()).eval(), LENGTH, 0.5),
+    }[kind]
+
+    for n_seen in range(1, LENGTH):
+        observed = (torch.arange(LENGTH) < n_seen)[:, None]
+        errors = component.squared_errors(torch.where(observed, values, 0.0), observed)
+        assert errors.isnan().all() == (n_seen < 3)
+
+
+def test_levels_count_as_noise_within_a_tenth_and_shapes_within_a_thousandth_of_the_variance():
+    nothing = torch.zeros(0)
+
+    assert LevelBank(16, nothing, nothing).noise_floor == pytest.approx(0.1 * 16)
+    assert WindowBank(16, nothing, nothing).noise_floor == pytest.approx(0.001 * 16)
+    assert WindowNetwork(Denoiser(Zero()), 16, 0.1).noise_floor == pytest.approx(0.001 * 16)
+
+
 @pytest.mark.parametrize("seen", [1.0, 0.6])
 def test_the_network_that_predicts_nothing_moves_windows_by_their_posterior_mean(seen):
     values, observed = steps(50, 3, seen)
@@ -165,6 +189,35 @@ def test_contributions_add_up_but_for_a_constant_per_largest_bank():
     constants = -calibration.mean / calibration.spread
     expected = constants[largest] + constants[:-1].mean() + NETWORK_WEIGHT * constants[-1]
     torch.testing.assert_close(scores - contributions.sum(1), expected)
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+def test_a_score_is_half_the_network_plus_the_largest_and_the_mean_of_the_others(gaps):
+    training, folded = folded_errors(), folded_errors()
+    folded[torch.rand(folded.shape[:2]) < gaps] = torch.nan
+    floors = [0.1, 0.2, 0.3, 0.4]
+
+    scores, _ = WindowCalibration.fit(training, floors).score(folded)
+
+    totals, new = training.sum(2).numpy(), folded.sum(2).numpy()
+    for step, score in enumerate(scores.tolist()):
+        numbers = zip(new[:, step], totals.mean(1), totals.std(1), floors, strict=True)
+        standard = [(total - mean) / (std + floor) for total, mean, std, floor in numbers]
+        known = [each for each in standard[:-1] if not np.isnan(each)]
+        naive = 0.0 if np.isnan(standard[-1]) else 0.5 * standard[-1]
+        naive += max(known) + np.mean(known) if known else 0.0
+        assert score == pytest.approx(naive)
+
+
+@pytest.mark.parametrize("left_out", range(4))
+def test_leaving_a_component_out_changes_the_scores_of_steps(left_out):
+    calibration, folded = WindowCalibration.fit(folded_errors(), [0.1] * 4), folded_errors()
+    rest = folded.clone()
+    rest[left_out] = torch.nan
+
+    differences = calibration.score(rest)[0] - calibration.score(folded)[0]
+
+    assert (differences.abs() > 1e-6).double().mean() > 0.9
 
 
 def test_a_missing_component_has_no_weight():
