@@ -90,7 +90,7 @@ def average_gradients(module: nn.Module, loss: Tensor, weight: Tensor) -> Tensor
     over the terms of all processes.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.grad is not None]
-    gradients = [parameter.grad for parameter in parameters]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     loss, *means = weighted_means([loss.detach(), *gradients], weight)
     for parameter, mean in zip(parameters, means, strict=True):
         parameter.grad = mean

@@ -22,9 +22,12 @@ class LevelEmbedding(nn.Module):
         range of ``log(sigma) / 4`` that training visits.
     """
 
+    frequencies: Tensor
+
     def __init__(self, width: int, n_frequencies: int = 16):
         super().__init__()
         frequencies = math.pi * torch.logspace(0, 5, n_frequencies, base=2.0) / 2
+        self.frequencies: Tensor
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.linear = nn.Linear(2 * n_frequencies, width)
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from anomdiff.diffusion.denoiser import denoising_loss
+from anomdiff.diffusion.denoiser import Denoiser, denoising_loss
 from anomdiff.diffusion.distributed import average_gradients, own_rows, weighted_means
 
 __all__ = ["TrainResult", "TrainingConfig", "TrainingState", "train"]
@@ -98,12 +98,12 @@ class TrainingState:
 class TrainResult:
     """A trained denoiser in evaluation mode and the course of its training."""
 
-    denoiser: nn.Module
+    denoiser: Denoiser
     history: list[tuple[int, float, float, float]]
 
 
 def train(
-    denoiser: nn.Module,
+    denoiser: Denoiser,
     values: Float[Tensor, "row *event"],
     observed: Bool[Tensor, "row *event"],
     validation: tuple[Tensor, Tensor],
@@ -123,7 +123,7 @@ def train(
 
     Parameters
     ----------
-    denoiser : nn.Module
+    denoiser : Denoiser
         Called as ``denoiser(noisy, sigma, given)``; trained in place.
     values : float Tensor of shape (row, \*event)
         Encoded training rows, in standard deviations.
@@ -277,7 +277,7 @@ def _optimizer(denoiser: nn.Module, config: TrainingConfig) -> torch.optim.Optim
 @torch.no_grad()
 def _connect(state: TrainingState, model, average, best, optimizer) -> None:
     """Let ``state.tensors`` be the live tensors, filled with those of a resumed state if any."""
-    live = {}
+    live: dict[str, Tensor] = {}
     for prefix, module in (("model", model), ("average", average), ("best", best)):
         live |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
     for index, parameter in enumerate(model.parameters()):

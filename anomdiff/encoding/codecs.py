@@ -35,6 +35,7 @@ WEEK = 7 * DAY
 RESOLUTIONS = (DAY, DAY // 24, DAY // 1440, 10**9, 10**6, 10**3, 1)
 
 
+@dataclass(frozen=True)
 class Codec:
     """JSON values of a codec's fields, and back."""
 

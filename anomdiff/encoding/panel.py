@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.parsing import read_cells, storage
+from anomdiff.encoding.parsing import read_cells, shown, storage
 from anomdiff.encoding.segment import Segment
 
 __all__ = ["PanelLayout"]
@@ -109,13 +109,13 @@ class PanelLayout:
             if times is not None:
                 rows = rows[np.argsort(times[rows], kind="stable")]
                 self._require_distinct(times[rows], frame.index[rows], label)
-            breaks = [] if times is None else self._breaks(times[rows])
+            breaks: list | np.ndarray = [] if times is None else self._breaks(times[rows])
             for part in np.split(rows, breaks):
                 own = None if times is None else times[part]
                 segments.append(Segment(label, part, values[part], ~np.isnan(values[part]), own))
         return segments
 
-    def is_gap(self, differences):
+    def is_gap(self, differences: float | np.ndarray) -> bool | np.ndarray:
         """Tell whether times this far apart are no neighbours."""
         return differences > GAP * self.step if self.step else differences > np.inf
 
@@ -156,7 +156,7 @@ class PanelLayout:
         codes, labels = pd.factorize(frame[self.series], sort=False)
         if (codes < 0).any():
             row = frame.index[(codes < 0).argmax()]
-            raise ValueError(f"need a series in column {self.series!r}; row {row!r} has none.")
+            raise ValueError(f"need a series in column {self.series!r}; row {shown(row)} has none.")
         order = np.argsort(codes, kind="stable")
         ends = np.cumsum(np.bincount(codes))[:-1]
         return zip(labels.tolist(), np.split(order, ends), strict=True)
@@ -173,7 +173,7 @@ class PanelLayout:
         times = read_cells(cells, "number" if numeric else "datetime")
         if pd.isna(times).any():
             row = frame.index[pd.isna(times).argmax()]
-            raise ValueError(f"need a time in column {cells.name!r}; row {row!r} has none.")
+            raise ValueError(f"need a time in column {cells.name!r}; row {shown(row)} has none.")
         # Nanoseconds since 1970 have more digits than a float.
         whole = not numeric or pd.api.types.is_integer_dtype(cells)
         return (cells.to_numpy() if numeric else times).astype("int64") if whole else times
@@ -183,14 +183,14 @@ class PanelLayout:
         if again.any():
             of = "" if label is None else f" of series {label!r}"
             row = rows[again.argmax() + 1]
-            raise ValueError(f"need one row per time{of}; row {row!r} repeats one.")
+            raise ValueError(f"need one row per time{of}; row {shown(row)} repeats one.")
 
     def _usual_step(self, frame: pd.DataFrame) -> float | None:
         times = self.times(frame)
         if times is None:
             return None
-        steps = [np.diff(np.sort(times[rows])) for _, rows in self._groups(frame)]
-        steps = np.concatenate(steps)
+        groups = self._groups(frame)
+        steps = np.concatenate([np.diff(np.sort(times[rows])) for _, rows in groups])
         return float(np.median(steps)) if len(steps) else None
 
     def _breaks(self, times: np.ndarray) -> np.ndarray:

@@ -22,12 +22,9 @@ HUGE = 1e307
 class Ranked(Protocol):
     """What is known of a column; see `NumberCodec`."""
 
-    mean: float
-    std: float
-    low: float
-    high: float
-    edge: float
-    quantiles: tuple[float, ...]
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """Quantiles of the training cells."""
 
 
 class RankedNumbers:

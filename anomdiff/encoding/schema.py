@@ -197,7 +197,7 @@ def _read(frame: pd.DataFrame, used: tuple[Column, ...], place: Mapping[Any, int
 
 def _infer_column(cells: pd.Series, wanted: str | None) -> Column:
     categorical = isinstance(cells.dtype, pd.CategoricalDtype)
-    stored = {
+    stored: dict[str, Any] = {
         "dtype": str(cells.dtype),
         "categories": _json_categories(cells) if categorical else None,
         "ordered": bool(categorical and cells.cat.ordered),

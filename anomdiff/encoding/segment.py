@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["Segment"]
 
-Array = TypeVar("Array")
+Array = TypeVar("Array", bound=Any)  # ndarray or Tensor; this room does not know torch
 
 
 @dataclass(frozen=True, eq=False)

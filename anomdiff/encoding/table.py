@@ -1,7 +1,7 @@
 """Encode a table as rows of coords of about unit variance, and decode such rows."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ __all__ = ["TableEncoder"]
 
 # Rows whose ranks are looked up together: their cells fit into the processor's cache.
 ROWS_AT_ONCE = 2048
-CODECS = {
+CODECS: dict[str, Any] = {
     "number": NumberCodec,
     "boolean": NumberCodec,
     "category": CategoryCodec,
@@ -234,7 +234,8 @@ class TableEncoder:
             for column, codec in zip(schema.used, state["codecs"], strict=True)
         ]
         indicators = [code and NumberCodec.from_dict(code) for code in state["indicators"]]
-        return cls(max_categories=state["max_categories"])._set(schema, codecs, indicators)
+        encoder = cls(max_categories=state["max_categories"])
+        return encoder._set(schema, codecs, indicators)
 
     def _set(self, schema: Schema, codecs: list, indicators: list) -> Self:
         self.schema, self._codecs, self._indicators = schema, codecs, indicators

@@ -93,11 +93,12 @@ class NearestRows:
 
     def _nearest(self, x, seen, own) -> tuple["Nearest", "Nearest"]:
         if len(x) * len(self.rows) < FEW_PAIRS:
-            return tuple(self._compared(x, seen, own, [False, True]))
-        plain = self._bounds(x, seen)
-        local = plain * self._shrink
+            plain, local = self._compared(x, seen, own, [False, True])
+            return plain, local
+        bounds = self._bounds(x, seen)
+        local_bounds = bounds * self._shrink
         rows = x, seen, own
-        return self._bounded(*rows, plain, False), self._bounded(*rows, local, True)
+        return self._bounded(*rows, bounds, False), self._bounded(*rows, local_bounds, True)
 
     def _bounded(self, x, seen, own, bounds: Tensor, scaled: bool) -> "Nearest":
         """Compare the blocks that can hold the nearest row, those with the least bounds first."""
@@ -222,6 +223,10 @@ class NearestRows:
         return self.rows[self._order].square().sum(1)
 
 
+# Rows, what is observed of them, and which reference rows they are.
+Chosen = tuple[Tensor, Tensor, Tensor | None]
+
+
 class Nearest(NamedTuple):
     """What has been found for each row; both of shape (row,).
 
@@ -248,7 +253,7 @@ class Nearest(NamedTuple):
             mine[which[nearer]] = found[nearer]
 
 
-def _chosen(which: Tensor, x: Tensor, seen: Tensor, own: Tensor | None) -> tuple:
+def _chosen(which: Tensor, x: Tensor, seen: Tensor, own: Tensor | None) -> Chosen:
     """Rows with these numbers, the same ones where it is all of them."""
     if len(which) == len(x):
         return x, seen, own

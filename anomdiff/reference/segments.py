@@ -39,7 +39,15 @@ Segments = Sequence[Segment[Tensor]]
 def as_tensors(segment: Segment[np.ndarray]) -> Segment[Tensor]:
     """Scaled steps of a segment as tensors."""
     values, observed = torch.from_numpy(segment.values), torch.from_numpy(segment.observed)
-    return replace(segment, values=values, observed=observed)
+    return Segment(
+        segment.series,
+        segment.rows,
+        values,
+        observed,
+        segment.times,
+        segment.start,
+        segment.known,
+    )
 
 
 def spread_out(segments: Segments, apart: int) -> list[Segment[Tensor]]:

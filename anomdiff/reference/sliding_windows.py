@@ -31,6 +31,21 @@ class WindowComponent:
 
     length: int
 
+    def squared_errors(
+        self, values: Tensor, observed: Tensor, starts: Tensor | None = None
+    ) -> Float[Tensor, "window channel"]:
+        """Squared error of each window of a segment, by channel; NaN where missing.
+
+        Parameters
+        ----------
+        values, observed : Tensor of shape (step, channel)
+            Scaled steps, 0 where not observed; at least ``length`` of them.
+        starts : int Tensor of shape (window,), optional
+            Where each window begins, if these are training data: reference windows that overlap
+            it are not compared with it.
+        """
+        raise NotImplementedError
+
     @property
     def offsets(self) -> tuple[int, int]:
         """First steps of the windows that count for a step, counted from it: all that cover it."""
@@ -53,7 +68,7 @@ def window_blocks(
     n_windows = len(values) - length + 1
     for start in range(0, n_windows, WINDOWS_AT_ONCE):
         steps = slice(start, min(start + WINDOWS_AT_ONCE, n_windows) + length - 1)
-        yield start, *(part[steps].unfold(0, length, 1) for part in (values, observed))
+        yield start, values[steps].unfold(0, length, 1), observed[steps].unfold(0, length, 1)
 
 
 def cut_windows(

@@ -88,7 +88,8 @@ class ScoreCalibration:
             anomalous, about 0 for a typical normal row.
         """
         standard = self.standardise(components)
-        return sum(weight * each for weight, each in zip(self.weights, standard, strict=True))
+        first, *others = (w * each for w, each in zip(self.weights, standard, strict=True))
+        return sum(others, first)
 
 
 def _spread(values: Tensor, floor: float) -> Tensor:

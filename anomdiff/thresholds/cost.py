@@ -102,14 +102,16 @@ def cost_threshold(
     scores, anomalous = _labelled(scores, anomalous)
     # The loss is constant from one score up to the next.
     steps = np.unique(np.append(scores[scores > lowest], lowest))
-    losses = expected_loss(
-        steps,
-        scores,
-        anomalous,
-        cost_of_miss=cost_of_miss,
-        cost_of_alarm=cost_of_alarm,
-        anomaly_rate=anomaly_rate,
-        weights=weights,
+    losses = np.asarray(
+        expected_loss(
+            steps,
+            scores,
+            anomalous,
+            cost_of_miss=cost_of_miss,
+            cost_of_alarm=cost_of_alarm,
+            anomaly_rate=anomaly_rate,
+            weights=weights,
+        )
     )
     best = len(steps) - 1 - losses[::-1].argmin()
     if best in (0, len(steps) - 1):
