@@ -35,10 +35,10 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def migrated_store(tmp_path_factory, worker_id):
+def migrated_store(tmp_path_factory):
     """An empty MLflow store, made once: a fresh one takes seconds."""
     folder = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
+    if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # shared by the workers
     database = folder / "template.db"
     with FileLock(folder / "template.lock"):
