@@ -107,18 +107,15 @@ def measure(task: Task) -> dict[str, Any]:
     return {column: row[column] for column in comparison.columns}
 
 
-class Failures:
-    """Reports each failure of a set once on the error stream, however many seeds it fails for."""
-
-    def __init__(self):
-        self.lines: set[str] = set()
+class Failures(set):
+    """Lines on the error stream: each failure of a set once, however many seeds it fails for."""
 
     def report(self, name: str, method: str, error: Exception) -> None:
         """Print the first line of the error, unless it was printed before."""
         reason = str(error).strip().splitlines() or [type(error).__name__]
         line = f"failed: {name}, {method}: {reason[0]}"
-        if line not in self.lines:
-            self.lines.add(line)
+        if line not in self:
+            self.add(line)
             tqdm.write(line, file=sys.stderr)
 
 

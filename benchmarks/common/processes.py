@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import torch
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 __all__ = ["gather", "measure_all", "measured", "timed"]
 
@@ -45,9 +46,9 @@ def measure_all(
 
 
 def gather(work: Callable[[Any], list], tasks: Sequence, processes: int = 1) -> list:
-    """Results of all tasks in one list; raise the first thing that goes wrong."""
+    """Results of all tasks in one list, with a progress bar; raise what goes wrong first."""
     gathered = []
-    for _, found in measure_all(work, tasks, processes):
+    for _, found in tqdm(measure_all(work, tasks, processes), total=len(tasks), disable=None):
         if isinstance(found, Exception):
             raise found
         gathered += found
@@ -55,10 +56,7 @@ def gather(work: Callable[[Any], list], tasks: Sequence, processes: int = 1) -> 
 
 
 def measured(fit: Callable[[], Callable[[Any], Any]], rows: Any) -> tuple[Any, dict[str, float]]:
-    """What the fitted function makes of rows, and the seconds and the largest memory (MiB) it took.
-
-    The memory is NaN where the system does not tell.
-    """
+    """What the fitted function makes of rows; seconds, and largest memory in MiB (NaN: unknown)."""
     _forget_peak()
     score, fit_seconds = timed(fit)
     scores, score_seconds = timed(lambda: score(rows))

@@ -2,6 +2,6 @@
 
 `reading` (files of public benchmarks), `generated` (series with planted anomalies), `methods`
 (ours and baselines that score windows), `suites` (what is measured on each, and the lines that
-report it), `published` (the best published method on the same files), `alarms` (how many alarms
-new normal steps raise, by the length of training).
+report it beside published figures), `alarms` (how many alarms new normal steps raise, by the
+length of training).
 """

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     named = labels(options)
     suite.report(figures, options, [named[method] for method in named if method.startswith(OURS)])
-    return 1 if failures.lines else 0
+    return 1 if failures else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -43,10 +43,7 @@ def wandering(n_rows: int, rng: np.random.Generator) -> np.ndarray:
 
 
 SHAPES: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
-    "seasonal": seasonal,
-    "trend": trend,
-    "autoregressive": autoregressive,
-    "wandering": wandering,
+    shape.__name__: shape for shape in (seasonal, trend, autoregressive, wandering)
 }
 
 

@@ -1,7 +1,9 @@
 """The suites of series: which series, which methods, and the lines that report them."""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -9,12 +11,17 @@ import pandas as pd
 from benchmarks.common.comparison import Source
 from benchmarks.common.results import summary
 from benchmarks.series.generated import generated
-from benchmarks.series.published import best_published, families, far_below, read_published
 from benchmarks.series.reading import find_asd, find_skab, find_tsb
 
-__all__ = ["SUITES", "Suite", "kinds", "report_tsb"]
+__all__ = ["SUITES", "best_published", "families", "far_below", "kinds", "read_published"]
 
 FLOORS = "linear16", "median"
+MOST_BELOW = 0.10
+# Columns of the published tables that are no methods.
+FACTS = (
+    "dataset Time ts_len anomaly_len num_anomaly avg_anomaly_len anomaly_ratio point_anomaly "
+    "seq_anomaly"
+).split()
 
 
 class Suite(NamedTuple):
@@ -52,6 +59,46 @@ def report_tsb(figures: pd.DataFrame, options: argparse.Namespace, ours: Sequenc
     print(f"{summary(figures, ['VUS-PR'], 1, 3)}{best} | files {len(figures)}")
 
 
+def read_published(files: Sequence[Path]) -> pd.DataFrame:
+    """Published VUS-PR: a row per file, a column per method, NaN where it has no figure.
+
+    The first column of each CSV names the files. There is a column per method; or, if there is a
+    column ``VUS-PR``, it is that of the one method in the name: ``tsbad_U_MMPAD_perfile.csv``.
+    """
+    published = pd.DataFrame()
+    for file in files:
+        published = published.combine_first(_published(file))
+    return published
+
+
+def best_published(published: pd.DataFrame, files: Sequence[str]) -> tuple[str, float]:
+    """Name and mean of the published method that is best on all the files."""
+    means = published.reindex(files).dropna(axis=1).mean()
+    return ("none", float("nan")) if means.empty else (means.idxmax(), float(means.max()))
+
+
+def families(figures: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Means per family, and the published method that is best on its files, if any is published."""
+    groups = figures.groupby(level="family")
+    table = groups.mean()
+    table.insert(0, ("", "files"), groups.size())
+    if not published.empty:
+        best = {
+            name: best_published(published, group.index.get_level_values("file"))
+            for name, group in groups
+        }
+        table["published", "best"] = {name: pair[0] for name, pair in best.items()}
+        table["published", "VUS-PR"] = {name: pair[1] for name, pair in best.items()}
+    return table
+
+
+def far_below(table: pd.DataFrame, method: str) -> str:
+    """The families in which a method's VUS-PR is more than 0.10 below the best published one."""
+    gap = table["published", "VUS-PR"] - table["VUS-PR", method]
+    far = gap[gap > MOST_BELOW].sort_values(ascending=False)
+    return ", ".join(f"{name} {value:.3f}" for name, value in far.items()) or "none"
+
+
 def kinds(figures: pd.DataFrame) -> str:
     """Means per kind of generated anomaly, in one line; the floor is the better simple method."""
     parts = []
@@ -66,6 +113,16 @@ def kinds(figures: pd.DataFrame) -> str:
         floor = [f"{n} {c.max():.3f} ({c.idxmax()})" for n, c in table[simple].items() if len(c)]
         parts.append(f"{name}: {', '.join([*words, ' '.join(['floor', *floor])])}")
     return " | ".join(parts)
+
+
+def _published(file: Path) -> pd.DataFrame:
+    table = pd.read_csv(file, index_col=0).select_dtypes("number")
+    table.index = table.index.astype(str).str.removesuffix(".gz").rename("file")
+    source = re.sub(r"^tsbad(_[UM])?_|_?perfile.*$", "", file.stem)
+    if "VUS-PR" in table:
+        return table[["VUS-PR"]].set_axis([source or file.stem], axis=1)
+    table = table.drop(columns=FACTS, errors="ignore")
+    return table.add_prefix(f"{source} ") if source and source != file.stem else table
 
 
 def _report(by: str, line: Callable[[pd.DataFrame], str]) -> Callable[..., None]:

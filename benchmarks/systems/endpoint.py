@@ -6,9 +6,9 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -136,11 +136,8 @@ def steady_load(endpoint: Endpoint, body: bytes, rate: float, seconds: float) ->
 
 
 def _side_by_side(client: Callable[[int], None]) -> None:
-    threads = [threading.Thread(target=client, args=(i,)) for i in range(N_CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(N_CLIENTS) as pool:
+        list(pool.map(client, range(N_CLIENTS)))
 
 
 def _wait_for(endpoint: Endpoint) -> None:

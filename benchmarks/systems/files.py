@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from anomdiff.datasets import payments
 
-__all__ = ["FIRST_KEY", "run_job", "store_in", "write_payments"]
+__all__ = ["FIRST_KEY", "run_job", "write_payments"]
 
 FIRST_KEY = 2**53  # from here on a float cannot tell neighbours apart
 
@@ -31,15 +31,13 @@ def write_payments(path: Path, n_rows: int, chunk: int, key: str | None = None) 
     writer.close()
 
 
-def store_in(folder: Path) -> dict[str, str]:
-    """Environment of jobs with an MLflow store of their own."""
-    return {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
-
-
-def run_job(name: str, *words: object, environment: Mapping[str, str]) -> None:
-    """Run a job as a user would; raise what it wrote to its error stream if it fails."""
+def run_job(
+    name: str, *words: object, folder: Path, environment: Mapping[str, str] | None = None
+) -> None:
+    """Run a job as a user would, its MLflow store in a folder; raise what it says if it fails."""
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
     command = [sys.executable, "-m", f"pipelines.{name}", *map(str, words)]
-    everything = os.environ | dict(environment)
+    everything = {**os.environ, **store, **(environment or {})}
     done = subprocess.run(command, env=everything, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{name} failed: {done.stderr.strip()}")

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from anomdiff.metrics.detection import auroc, average_precision
 from benchmarks.common.commands import words
+from benchmarks.common.processes import gather
 from benchmarks.common.results import complete, write
-from benchmarks.systems.files import run_job, store_in
+from benchmarks.systems.files import run_job
 from benchmarks.tables.methods import ALPHA, METHODS, TABLES, means_line
 from benchmarks.tables.protocols import shuffled
 from benchmarks.tables.reading import Dataset, find_sets
@@ -40,15 +40,16 @@ def main() -> None:
     options = parser.parse_args()
     sets = find_sets("mixed", options.data, options.sets)
     runs = [(each, seed) for each in sets for seed in range(options.seeds)]
-    table = pd.concat([compare(each, seed) for each, seed in tqdm(runs, unit="file")])
+    table = pd.DataFrame(gather(compare, runs), columns=["set", "seed", "method", "auroc", "ap"])
     write(table, options.out)
     figures = complete(table, TABLES.measures, list(table["method"].unique()))
     print((100 * figures).round(2).to_string())
     print(means_line(figures))
 
 
-def compare(dataset: Dataset, seed: int) -> pd.DataFrame:
+def compare(run: tuple[Dataset, int]) -> list[tuple]:
     """Figures of the jobs and of the baselines on one file and seed."""
+    dataset, seed = run
     table = dataset.read()
     split = shuffled(table, seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -56,8 +57,7 @@ def compare(dataset: Dataset, seed: int) -> pd.DataFrame:
     for name in BASELINES:
         scores = METHODS[name](split.train, seed)(split.test)
         figures[name] = auroc(split.anomalous, scores), average_precision(split.anomalous, scores)
-    rows = [(dataset.name, seed, name, *pair) for name, pair in figures.items()]
-    return pd.DataFrame(rows, columns=["set", "seed", "method", "auroc", "ap"])
+    return [(dataset.name, seed, name, *pair) for name, pair in figures.items()]
 
 
 def run_jobs(
@@ -72,9 +72,9 @@ def run_jobs(
     settings = folder / "train.toml"
     settings.write_text(f"[detector]\nrandom_state = {seed}\nalpha = {ALPHA}\n")
     drop = [word for column in rule.drop for word in ("--drop", str(column))]
-    store, output = store_in(folder), folder / "scored.parquet"
-    run_job("train", settings, "--data", training, *label, *drop, environment=store)
-    run_job("score", "--data", batch, "--output", output, *label, environment=store)
+    output = folder / "scored.parquet"
+    run_job("train", settings, "--data", training, *label, *drop, folder=folder)
+    run_job("score", "--data", batch, "--output", output, *label, folder=folder)
     quality = json.loads((folder / "scored.summary.json").read_text())["quality"]
     return quality["auroc"], quality["average_precision"]
 

@@ -10,9 +10,9 @@ import argparse
 import json
 import math
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -127,21 +127,20 @@ def request(rows: pd.DataFrame, style: str) -> bytes:
 
 def under_load(endpoint: Endpoint, body: bytes, rate: float, seconds: float) -> list[tuple]:
     """Errors, slowest answers and memory in each period of a steady load."""
-    figures, load, memory = [("load requests/s", OURS, 0, rate)], [], {}
-    worker = threading.Thread(
-        target=lambda: load.append(steady_load(endpoint, body, rate, seconds))
-    )
-    worker.start()
-    while worker.is_alive():
-        memory[len(memory)] = endpoint.memory()
-        worker.join(min(LOAD_PERIOD, seconds))
-    period = (load[0].due // LOAD_PERIOD).astype(int)
+    figures, memory = [("load requests/s", OURS, 0, rate)], []
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(steady_load, endpoint, body, rate, seconds)
+        while not future.done():
+            memory.append(endpoint.memory())
+            wait([future], min(LOAD_PERIOD, seconds))
+    load = future.result()
+    period = (load.due // LOAD_PERIOD).astype(int)
     for block in np.unique(period).tolist():
         chosen = period == block
         figures += [
-            ("load errors", OURS, block, int((~load[0].good[chosen]).sum())),
-            ("load p99 ms", OURS, block, float(np.quantile(load[0].ms[chosen], 0.99))),
-            ("load memory MiB", OURS, block, memory.get(block, math.nan)),
+            ("load errors", OURS, block, int((~load.good[chosen]).sum())),
+            ("load p99 ms", OURS, block, float(np.quantile(load.ms[chosen], 0.99))),
+            ("load memory MiB", OURS, block, memory[block] if block < len(memory) else math.nan),
         ]
     return figures
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from anomdiff import TabularDetector
 from anomdiff.datasets import payments
-from benchmarks.systems.files import run_job, store_in, write_payments
+from benchmarks.systems.files import run_job, write_payments
 
 __all__ = ["Comparison", "compare", "main", "score_in_one_process", "score_on_spark", "summary"]
 
@@ -82,9 +82,9 @@ def train(path: Path, max_iter: int) -> None:
 
 def score_in_one_process(data: Path, model: Path, output: Path, n_threads: int) -> float:
     """Score by the batch job, and return the seconds from its first row to its last file."""
-    environment = {"OMP_NUM_THREADS": str(n_threads), **store_in(output.parent)}
     words = ["--data", data, "--model", model, "--output", output, "--keep", KEY]
-    run_job("score", *words, environment=environment)
+    threads = {"OMP_NUM_THREADS": str(n_threads)}
+    run_job("score", *words, folder=output.parent, environment=threads)
     return pd.read_json(output.with_suffix(".summary.json"), typ="series")["seconds"]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from anomdiff.datasets import payments
-from benchmarks.systems.files import run_job, store_in, write_payments
+from benchmarks.systems.files import run_job, write_payments
 
 __all__ = ["main"]
 
@@ -34,9 +34,9 @@ def main() -> None:
         write_payments(data, options.rows, CHUNK)
         settings = folder / "train.toml"
         settings.write_text("[detector]\nrandom_state = 0\nalpha = 0.01\n")
-        run_job("train", settings, "--data", history, environment=store_in(folder))
+        run_job("train", settings, "--data", history, folder=folder)
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        run_job("score", "--data", data, "--output", scored, environment=store_in(folder))
+        run_job("score", "--data", data, "--output", scored, folder=folder)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         summary = json.loads((folder / "scored.summary.json").read_text())
         n_scored = pq.read_metadata(scored).num_rows

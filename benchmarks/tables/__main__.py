@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for table in options.published:
             print(published_means(table, figures))
         print(means_line(figures))
-    return 1 if failures.lines else 0
+    return 1 if failures else 0
 
 
 def published_means(file: Path, figures: pd.DataFrame) -> str:

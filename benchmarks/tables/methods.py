@@ -24,6 +24,7 @@ from benchmarks.common.methods import (
     screen_ours,
 )
 from benchmarks.common.results import summary
+from benchmarks.tables.protocols import as_frame
 
 __all__ = [
     "METHODS",
@@ -109,18 +110,14 @@ class _Preparation:
     """
 
     def __init__(self, train: Rows):
-        self.is_frame = isinstance(train, pd.DataFrame)
-        if not self.is_frame:
-            self.pipeline = _numbers().fit(train)
-            return
-        marked = _marked(train)
+        marked = _marked(as_frame(train))
         self.used = [name for name in marked if not _is_identifier(marked[name])]
         self.numeric = [name for name in self.used if _is_numeric(marked[name])]
         typed = self._typed(marked)
         self.pipeline = _columns(typed, self.numeric).fit(typed)
 
     def __call__(self, rows: Rows) -> np.ndarray:
-        return self.pipeline.transform(self._typed(_marked(rows)) if self.is_frame else rows)
+        return self.pipeline.transform(self._typed(_marked(as_frame(rows))))
 
     def _typed(self, frame: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(

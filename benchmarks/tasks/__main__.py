@@ -23,7 +23,13 @@ ANSWERS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the answers asked for, write a CSV of each, and print their figures in one line."""
-    parser = _parser()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tasks", description=__doc__)
+    about = "folder of adbench, mixed and TSB-AD-U; else generated data"
+    parser.add_argument("--data", type=Path, help=about)
+    about = f"some of {','.join(ANSWERS)} (default: all)"
+    parser.add_argument("--only", type=words, default=list(ANSWERS), help=about)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="folder for a CSV per answer")
     options = parser.parse_args(argv)
     if unknown := set(options.only) - set(ANSWERS):
         parser.error(f"need answers among {', '.join(ANSWERS)}; got {', '.join(unknown)}")
@@ -37,18 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures.append(answer.figure(found))
     print(" | ".join(figures))
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tasks", description=__doc__)
-    add = parser.add_argument
-    about = "folder of adbench, mixed and TSB-AD-U; else generated data"
-    add("--data", type=Path, help=about)
-    about = f"some of {','.join(ANSWERS)} (default: all)"
-    add("--only", type=words, default=list(ANSWERS), help=about)
-    add("--seed", type=int, default=0)
-    add("--out", type=Path, help="folder for a CSV per answer")
-    return parser
 
 
 if __name__ == "__main__":

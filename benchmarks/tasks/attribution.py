@@ -59,9 +59,7 @@ def measure(
     lines = []
     for name, table in tables.items():
         rng = np.random.default_rng(seed)
-        split = data.split(table, seed, MAX_TRAIN)
-        detector = data.fitted(split.train, seed, params)
-        training, normal = data.checked(detector, split)
+        detector, training, normal = data.fitted_half(table, seed, MAX_TRAIN, params)
         rows = normal.iloc[rng.permutation(len(normal))[:n_rows]].reset_index(drop=True)
         bad, changed = corrupted(rows, training, detector, rng)
         place = np.array([detector.columns_.index(column) for column in changed], dtype=int)

@@ -16,7 +16,7 @@ from benchmarks.tables.methods import tabular
 from benchmarks.tables.protocols import as_frame, cap, shuffled
 from benchmarks.tables.reading import Table, find_sets
 
-__all__ = ["checked", "coords", "fitted", "read_tables", "split"]
+__all__ = ["coords", "fitted", "fitted_half", "read_tables", "split"]
 
 
 def read_tables(
@@ -47,15 +47,19 @@ def fitted(rows: Rows, seed: int, params: Params = None) -> TabularDetector:
         return tabular(seed, params).fit(rows)
 
 
-def checked(detector: TabularDetector, split: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The training rows and the normal test rows, as the detector reads them.
+def fitted_half(
+    table: Table, seed: int, max_train: int, params: Params
+) -> tuple[TabularDetector, pd.DataFrame, pd.DataFrame]:
+    """Our detector, its training rows and other normal rows, as it reads them.
 
     Columns that it ignores, such as identifiers, are in neither frame.
     """
+    parts = split(table, seed, max_train)
+    detector = fitted(parts.train, seed, params)
     training, test = (
-        detector.schema_.check(rows[detector.columns_]) for rows in (split.train, split.test)
+        detector.schema_.check(rows[detector.columns_]) for rows in (parts.train, parts.test)
     )
-    return training, test[~split.anomalous]
+    return detector, training, test[~parts.anomalous]
 
 
 def coords(model: TabularModel, rows: pd.DataFrame) -> np.ndarray:

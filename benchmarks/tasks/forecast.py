@@ -68,13 +68,9 @@ def ours(case: Case, seed: int, params: Params) -> np.ndarray:
     """Quantiles of our forecasts."""
     detector = timeseries(seed, params).fit(case.values[: case.n_fit, None])
     names = [f"q{round(100 * q)}" for q in QUANTILES]
+    shown = [case.values[max(0, t - HISTORY) : t, None] for t in case.origins]
     return np.stack(
-        [
-            detector.forecast(
-                case.values[max(0, t - HISTORY) : t, None], case.horizon, quantiles=QUANTILES
-            )[names].to_numpy()
-            for t in case.origins
-        ]
+        [detector.forecast(rows, case.horizon, quantiles=QUANTILES)[names] for rows in shown]
     )
 
 

@@ -47,9 +47,7 @@ def measure(
     """
     lines = []
     for name, table in tables.items():
-        split = data.split(table, seed, MAX_TRAIN)
-        detector = data.fitted(split.train, seed, params)
-        training, normal = data.checked(detector, split)
+        detector, training, normal = data.fitted_half(table, seed, MAX_TRAIN, params)
         rows = normal.sample(min(N_ROWS, len(normal)), random_state=seed).reset_index(drop=True)
         coding = _Coding(detector, training)
         for rate in RATES:

@@ -9,9 +9,8 @@ from benchmarks.common import comparison
 from benchmarks.common.results import ResultsFile, complete
 from benchmarks.series.__main__ import main
 from benchmarks.series.methods import METHODS, SERIES
-from benchmarks.series.published import best_published, families, far_below, read_published
 from benchmarks.series.reading import find_tsb
-from benchmarks.series.suites import kinds
+from benchmarks.series.suites import best_published, families, far_below, kinds, read_published
 from tests.benchmarks.labelled import labelled_series
 
 NAMES = [

@@ -19,9 +19,7 @@ def table():
 
 
 def test_one_cell_a_row_is_corrupted_by_the_rule(table):
-    split = data.split(table, 0, 1000)
-    detector = data.fitted(split.train, 0, TINY)
-    training, normal = data.checked(detector, split)
+    detector, training, normal = data.fitted_half(table, 0, 1000, TINY)
 
     bad, changed = corrupted(normal, training, detector, np.random.default_rng(0))
 
