@@ -1,0 +1,208 @@
+"""The mutations: a name, a file of ``anomdiff``, a text that occurs in it once, and another."""
+
+from typing import NamedTuple
+
+__all__ = ["MUTANTS", "Mutant"]
+
+
+class Mutant(NamedTuple):
+    """One change of one text."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+RECONSTRUCTION = {
+    "errors not weighted by their level": (" * (1 + spread**-2)).mean(2)", ").mean(2)"),
+    "one draw for all": ("(1 + spread**-2)).mean(2)", "(1 + spread**-2))[:, :, 0]"),
+    "errors without logarithm": (".flatten(2).log1p()", ".flatten(2)"),
+    "rows with missing cells not rescaled": (".sum(2) / share[:, None]", ".sum(2)"),
+}
+ENSEMBLE = {
+    "network left out": ("[self._network(values", "[0 * self._network(values"),
+    "noised part left out": (":, :1]), self.noise)", ":, :1]), 0 * self.noise)"),
+    "noise-free part noised": ("torch.zeros_like(self.noise[:, :1])", "self.noise"),
+    "network sees the ranks": ("values[:, self.views[0]]", "values[:, self.views[-1]]"),
+    "distances not rescaled": (" / share.sqrt()[:, None]", ""),
+    "rare categories weigh like others": ("(values * self.distance_weights)", "values"),
+    "views swapped": ("zip(views, reference.local", "zip(views.flip(0), reference.local"),
+    "cooccurrence left out": ("self.cooccurrence.errors(", "0 * self.cooccurrence.errors("),
+}
+NEAREST = {
+    "local distances left out": ("[plain.squares, local.sq", "[plain.squares, plain.sq"),
+    "plain distances left out": ("[plain.squares, local.sq", "[local.squares, local.sq"),
+    "held-out rows find themselves": ("self.exclude_self[self._order][plain.rows]", "False"),
+    "training rows exclude themselves": ("self.exclude_self[self._order][plain.rows]", "True"),
+}
+REFERENCE_SET = {
+    "nearer neighbour sets the scale": ("SCALE_NEIGHBOUR = 20", "SCALE_NEIGHBOUR = 19"),
+    "smaller least scale": ("LEAST_SCALE = 0.1", "LEAST_SCALE = 0.05"),
+    "scales of unweighted rows": ("weighted = values * weights", "weighted = values"),
+}
+COOCCURRENCE = {
+    "typical sums not taken off": ("(self._sums(codes) - self.typical)", "self._sums(codes)"),
+    "stronger prior": ("PRIOR_ROWS = 5.0", "PRIOR_ROWS = 10.0"),
+    "strength of one shuffle more": ("SHUFFLES = 3", "SHUFFLES = 4"),
+}
+TRAINING_ROWS = {
+    "strength without effect": (" * found.strength(codes[held_out], generator)", ""),
+    "held-out rows not marked": ("np.isin(kept, exclude_self)", "np.isin(kept, [])"),
+    "categories of held-out rows counted": ("fit(codes[training],", "fit(codes,"),
+    "too few rows held out": ("min(least, int(0.4 * n))", "0"),
+    "reference rows not drawn": ("np.sort(rng.permutation(rows)[:most])", "rows[:most]"),
+}
+TABULAR_MODEL = {
+    "noise levels tenfold": (
+        "geometric_levels(n_levels, parameters",
+        "10 * geometric_levels(n_levels, parameters",
+    ),
+    "noise levels reversed": ("return levels, noise", "return levels.flip(0), noise"),
+    "cooccurrence weighs half": ("* n_others + [weight]", "* n_others + [weight / 2]"),
+    "weights not normalised": ("[(1 - weight) / n_others]", "[1 / n_others]"),
+    "cooccurrence spreads less": ("COOCCURRENCE_SPREAD = 1.0", "COOCCURRENCE_SPREAD = 0.1"),
+    "fewer rows suspected": ("SUSPECTED = 0.3", "SUSPECTED = 0.2"),
+    "trained on calibration rows": ("= training[central[training]]", "= np.flatnonzero(central)"),
+    "encoder fitted on all rows": ("encoder.fit(frame.iloc[training], ", "encoder.fit(frame, "),
+    "screened rows find themselves": (
+        "np.arange(len(frame)) if screening else held_out",
+        "held_out",
+    ),
+    "coords counted, not columns": ("(seen / whole).mean(1)", "seen.sum(1) / whole.sum(1)"),
+    "trimmed rows are references": (
+        "np.flatnonzero(central), exclude",
+        "np.arange(len(frame)), exclude",
+    ),
+}
+CALIBRATION = {
+    "mean and deviation swapped": ("cls(mean, std, spreads,", "cls(std, mean, spreads,"),
+    "components of unlike spread": (".mean(1) / spread for", ".mean(1) for"),
+    "larger least spread": ("MIN_SPREAD = 1e-6", "MIN_SPREAD = 1e-4"),
+    "weights without effect": ("(w * each for", "(each for"),
+}
+NOISE = {"noise not antithetic": ("[half, -half]", "[half, half]")}
+CONFORMAL = {
+    "the row itself not counted": (
+        "return (1 + n - np.searchsorted(",
+        "return (n - np.searchsorted(",
+    ),
+    "ties tenfold": ("TIE = 1e-5", "TIE = 1e-4"),
+    "ties without effect": ("scores + TIE *", "scores + 0 *"),
+}
+BASE = {
+    "low scores flagged": ("p_values, scores > self.thr", "p_values, scores < self.thr"),
+    "likely rows flagged in screening": ("p_values <= self.alpha", "p_values > self.alpha"),
+    "ranks of screening reversed": ("(len(scores) - smaller)", "smaller"),
+    "offset of the wrong sign": ("threshold, -threshold, alpha", "threshold, threshold, alpha"),
+    "score_samples of the wrong sign": ("return -self._score(", "return self._score("),
+}
+WINDOW_SCORES = {
+    "network of series left out": ("NETWORK_WEIGHT = 0.5", "NETWORK_WEIGHT = 0.0"),
+    "largest component left out": ("+= F.one_hot(others", "+= 0 * F.one_hot(others"),
+    "mean of components left out": ("/= weights[:-1].sum(0).clamp(min=1)", "*= 0"),
+    "noise floors ignored": ("spread + torch.tensor(noise", "spread + 0 * torch.tensor(noise"),
+    "mean and spread swapped": ("return cls(mean, spread + ", "return cls(spread, mean + "),
+    "network's windows with their means": ("x = without_means(windows, seen)", "x = windows"),
+    "moves not scaled by the noise": ("self.sigma**2 / (1 + self.sigma**2)", "1.0"),
+    "contributions in unlike units": ("(weights / self.spread[:, None])", "weights"),
+}
+SLIDING_WINDOWS = {
+    "windows with gaps not rescaled": ("errors.sum(2) / share / ", "errors.sum(2) / "),
+    "windows with more gaps scored": ("LEAST_SHARE = 0.5", "LEAST_SHARE = 0.4"),
+    "more of the error is noise": ("NOISE = 1e-3", "NOISE = 2e-3"),
+}
+WINDOW_BANK = {
+    "more of the levels is noise": ("LEVEL_NOISE = 0.1", "LEVEL_NOISE = 0.2"),
+    "reference windows with their means": (
+        "return without_means(windows, observed)",
+        "return windows",
+    ),
+    "levels not scaled like windows": (" * length**0.5", ""),
+    "overlapping windows compared": ("overlapping[rows[inside], band[inside]] = True", "pass"),
+}
+STEP_REGRESSION = {
+    "fewer neighbours": ("REACH = 8", "REACH = 7"),
+    "firmer ridge": ("RIDGE = 1e-2", "RIDGE = 2e-2"),
+}
+SEGMENTS = {
+    "trained on held-out ends": (
+        "draw_windows(training, length, most",
+        "draw_windows(segments, length, most",
+    ),
+    "level bank left out": ("if LEVEL_LENGTH in lengths and", "if 0 in lengths and"),
+    "one reference window too few": (
+        "max(2, max_reference // n",
+        "max(2, (max_reference - 1) // n",
+    ),
+}
+WINDOW_MODEL = {
+    "optimism of the network kept": ("= without_optimism(whole, unseen)", "= whole"),
+    "calibrated on overlapping windows": (
+        "errors(components, segment, True)",
+        "errors(components, segment, False)",
+    ),
+    "screened with overlapping windows": (
+        "(segment, exclude_self=True)",
+        "(segment, exclude_self=False)",
+    ),
+    "levels of unknown series scored": ("bank if known or not", "bank if True or not"),
+    "regression left out": (
+        "return [*banks, self.regression, network]",
+        "return [*banks, network, network]",
+    ),
+}
+ATTRIBUTION = {
+    "columns expected at less noise": ("ATTRIBUTION_SIGMA = 4.0", "ATTRIBUTION_SIGMA = 3.0"),
+    "shares do not add up": ("* weights / weights.sum(1, keepdim=True)", "* weights"),
+}
+CONSTANTS = {
+    "gaps filled at less noise": ("IMPUTATION_SIGMA = 2.5", "IMPUTATION_SIGMA = 1.5"),
+    "narrower intervals": ("TAIL = 0.05", "TAIL = 0.1"),
+}
+ROW_REPAIR = {"rows repaired too far": ("safely_below(threshold), cells", "threshold - 1.0, cells")}
+STEP_REPAIR = {"steps repaired too far": ("safely_below(threshold), part", "threshold - 1.0, part")}
+ROW_IMPUTER = {"guesses of cells weigh alike": ("(guesses * weights).sum(0)", "guesses.mean(0)")}
+WINDOW_IMPUTER = {
+    "guesses of steps weigh alike": ("(stack.weights * guesses).sum(0)", "guesses.mean(0)"),
+    "gaps drawn without residuals": ("drawn += stack.drawn", "drawn += 0 * stack.drawn"),
+}
+FORECASTER = {
+    "paths without residuals": ("+ self.draw(n_draws", "+ 0 * self.draw(n_draws"),
+    "forecasts without weights": (
+        "return (self.weights[:, None] * guesses).sum(0)",
+        "return guesses.mean(0)",
+    ),
+}
+FDR = {"half the discoveries": ("<= q * (1 + ROUNDING)", "<= q / 2")}
+
+FILES = {
+    "scoring/reconstruction.py": RECONSTRUCTION,
+    "scoring/ensemble.py": ENSEMBLE,
+    "reference/nearest.py": NEAREST,
+    "reference/reference_set.py": REFERENCE_SET,
+    "scoring/cooccurrence.py": COOCCURRENCE,
+    "models/training_rows.py": TRAINING_ROWS,
+    "models/tabular_model.py": TABULAR_MODEL,
+    "scoring/calibration.py": CALIBRATION,
+    "diffusion/noise.py": NOISE,
+    "thresholds/conformal.py": CONFORMAL,
+    "detectors/base.py": BASE,
+    "scoring/window_scores.py": WINDOW_SCORES,
+    "reference/sliding_windows.py": SLIDING_WINDOWS,
+    "reference/window_bank.py": WINDOW_BANK,
+    "scoring/step_regression.py": STEP_REGRESSION,
+    "reference/segments.py": SEGMENTS,
+    "models/window_model.py": WINDOW_MODEL,
+    "explain/attribution.py": ATTRIBUTION,
+    "conditional/constants.py": CONSTANTS,
+    "explain/row_counterfactuals.py": ROW_REPAIR,
+    "explain/segment_counterfactuals.py": STEP_REPAIR,
+    "conditional/row_imputer.py": ROW_IMPUTER,
+    "conditional/window_imputer.py": WINDOW_IMPUTER,
+    "conditional/forecaster.py": FORECASTER,
+    "thresholds/fdr.py": FDR,
+}
+MUTANTS = [
+    Mutant(name, file, *texts) for file, changes in FILES.items() for name, texts in changes.items()
+]
