@@ -2,18 +2,25 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
+from torch import nn
 
+from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.noise import geometric_levels, noise_bank
 from anomdiff.reference.reference_set import ReferenceSet
 from anomdiff.scoring.cooccurrence import Cooccurrence
 from anomdiff.scoring.ensemble import Ensemble
-from tests.oracles import GaussianDenoiser
 
 # Numbers as distances and as ranks, a category beside them in both views.
 VIEWS = torch.tensor([[True, False, True], [False, True, True]])
 WEIGHTS = torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64)
-COVARIANCE = torch.tensor([[1.0, 0.7], [0.7, 1.0]], dtype=torch.float64)
 SIZES = torch.tensor([3, 2])
+
+
+class Exchange(nn.Module):
+    """The network that expects of each of two entries what the other one is."""
+
+    def forward(self, x, given, c_noise):
+        return x.flip(1)
 
 
 def made(**changes):
@@ -21,7 +28,7 @@ def made(**changes):
     reference = ReferenceSet.build(drawn(30, 0)[0], torch.arange(30) < 10, VIEWS, WEIGHTS)
     categories = torch.arange(30)[:, None] % SIZES
     ensemble = Ensemble.build(
-        GaussianDenoiser(torch.zeros(2, dtype=torch.float64), COVARIANCE),
+        Denoiser(Exchange()).eval(),
         geometric_levels(2, 0.1, 0.4),
         noise_bank(2, 4, (2,), seed=0),
         VIEWS,
