@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from anomdiff.conditional.draws import generator_of
 from anomdiff.conditional.row_imputer import RowImputer
@@ -16,7 +17,7 @@ __all__ = ["impute_rows", "impute_steps"]
 
 def impute_rows(
     model: TabularModel,
-    X,
+    X: ArrayLike,
     checked: pd.DataFrame,
     n_draws: int | None = None,
     random_state: int | np.random.RandomState | None = None,

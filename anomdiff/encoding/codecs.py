@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -108,7 +108,7 @@ class NumberCodec(Codec):
         edge = float(ndtri(1 - 0.5 / len(cells)))
         return cls(mean, float(std * size), *span, edge, tuple(quantiles.tolist()), common)
 
-    def labels(self, name) -> list[str]:
+    def labels(self, name: Any) -> list[str]:
         """Name the coords."""
         return [str(name), f"{name} rank"] if self.quantiles else [str(name)]
 
@@ -231,7 +231,7 @@ class CategoryCodec(Codec):
         lit = block * np.append(np.full(len(self.shares), self.scale), 1.0)
         return (lit + np.append(self.shares, 0.0)).argmax(axis=1)
 
-    def labels(self, name) -> list[str]:
+    def labels(self, name: Any) -> list[str]:
         """Name one coord per slot."""
         rare = [f"{name} is rare"] if self.rare else []
         return [*(f"{name} = {value}" for value in self.values), *rare, f"{name} is unseen"]
@@ -304,7 +304,7 @@ class DatetimeCodec(Codec):
         cycles = tuple(waves.mean(axis=0).tolist()), tuple(cycle_std.tolist())
         return cls(low, high, mean, std, resolution, periods, *cycles)
 
-    def labels(self, name) -> list[str]:
+    def labels(self, name: Any) -> list[str]:
         """Name the trend, and sine and cosine of each cycle."""
         words = ["hour" if period == DAY else "weekday" for period in self.periods]
         waves = [f"{name} {word} {wave}" for word in words for wave in ("sin", "cos")]

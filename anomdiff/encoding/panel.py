@@ -53,7 +53,7 @@ class PanelLayout:
         return self.step is not None and self.step >= MILLISECOND
 
     @classmethod
-    def infer(cls, frame: pd.DataFrame, series=None, time=None) -> "PanelLayout":
+    def infer(cls, frame: pd.DataFrame, series: Any = None, time: Any = None) -> "PanelLayout":
         """Take every column but those of series and time as a channel.
 
         Raises

@@ -169,7 +169,7 @@ class Schema:
         return cls(tuple(Column(**_with_tuples(column)) for column in state["columns"]))
 
 
-def plain_frame(columns: Mapping[Any, Any], index=None) -> pd.DataFrame:
+def plain_frame(columns: Mapping[Any, Any], index: pd.Index | None = None) -> pd.DataFrame:
     """Frame of the given arrays or series, each in the dtype it has (text would turn str)."""
     series = [pd.Series(cells, index=index, dtype=cells.dtype) for cells in columns.values()]
     frame = pd.concat(series, axis=1)

@@ -140,7 +140,7 @@ class TableEncoder:
         """Sum errors of shape (row, coord) to shape (row, used column)."""
         return np.add.reduceat(errors, self._edges[:-1], axis=1)
 
-    def part(self, column) -> np.ndarray:
+    def part(self, column: Any) -> np.ndarray:
         """Return a bool mask of shape (coord,): the coords of one used column."""
         names = [used.name for used in self.schema.used]
         if column not in names:

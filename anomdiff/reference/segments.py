@@ -1,6 +1,6 @@
 """Which windows and steps of training segments are used: reference, training and calibration."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -79,7 +79,11 @@ def usable_lengths(segments: Segments, lengths: Sequence[int]) -> tuple[int, ...
 
 
 def draw_windows(
-    segments: Segments, length: int, most: int, rng: np.random.RandomState, view=WindowBank.view
+    segments: Segments,
+    length: int,
+    most: int,
+    rng: np.random.RandomState,
+    view: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = WindowBank.view,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw training windows, all of them if there are no more than ``most``.
 
