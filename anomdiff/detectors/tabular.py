@@ -88,6 +88,12 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         Columns ``step``, ``loss``, ``validation_loss`` and ``learning_rate``.
     schema_ : Schema
         The columns, their kinds and types.
+    columns_in_ : list
+        Columns that rows to score need: as ``columns_``.
+    feature_names_in_, n_features_in_ : ndarray of str, int
+        Columns seen in ``fit``; names only where all are strings.
+    seed_ : int
+        Seed of split, training and noise.
 
     References
     ----------

@@ -94,6 +94,16 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         Training steps up to the last evaluation.
     history_ : DataFrame
         Columns ``step``, ``loss``, ``validation_loss`` and ``learning_rate``.
+    layout_ : PanelLayout
+        Columns of series and time, and the channels.
+    stream_ : PanelStream
+        What ``score_next`` keeps between calls.
+    columns_in_ : list
+        Columns that rows to score need.
+    feature_names_in_, n_features_in_ : ndarray of str, int
+        Columns seen in ``fit``; names only where all are strings.
+    seed_ : int
+        Seed of windows, training and noise.
 
     References
     ----------
@@ -186,7 +196,8 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     def finish(self) -> pd.DataFrame:
         """End the streams of ``score_next``; return the steps that were still waiting."""
         self._require_fitted()
-        final, self.stream_ = self.stream_.finish(), PanelStream(self.model_)
+        final = self.stream_.finish()
+        self.stream_ = PanelStream(self.model_)
         return self._final(*final)
 
     def segments(self, scored: pd.DataFrame, *, join: int = 0) -> pd.DataFrame:
@@ -270,6 +281,8 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         self, frame: pd.DataFrame, layout: PanelLayout, on_step: StepHook | None
     ) -> WindowModel:
         return WindowModel.fit(frame, layout, self.get_params(deep=False), on_step=on_step)
+
+    stream_: PanelStream
 
     def _adopt(self, model: WindowModel) -> None:
         super()._adopt(model)
