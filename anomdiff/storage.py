@@ -24,7 +24,10 @@ FORMAT = 2
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
 # Where the description has a tensor, it has this key and the tensor's name among the weights.
 TENSOR = "$tensor"
-DETECTORS = {"TabularDetector": TabularDetector, "TimeSeriesDetector": TimeSeriesDetector}
+DETECTORS: dict[str, type[TabularDetector] | type[TimeSeriesDetector]] = {
+    "TabularDetector": TabularDetector,
+    "TimeSeriesDetector": TimeSeriesDetector,
+}
 
 
 def save(detector: DiffusionDetector, folder: str | os.PathLike) -> Path:

@@ -121,9 +121,9 @@ def _samples(model: TabularModel, held_out: torch.Tensor) -> Iterator[Finding]:
     """Generated rows beside rows that training did not see: each column, and each pair."""
     n = min(N_COMPARED, len(held_out))
     generated = sample_rows(model, max(n, 2), None, model.seed)
-    made = model.encode(model.schema.check(generated))[0]
+    encoded, _ = model.encode(model.schema.check(generated))
     view = model.network_view
-    made, real = made[:, view].numpy(), held_out[:, view].numpy()
+    made, real = encoded[:, view].numpy(), held_out[:, view].numpy()
     names = np.array(model.encoder.features, dtype=object)[view.numpy()]
     tests = [ks_2samp(a, b) for a, b in zip(made.T, real.T, strict=True)]
     distances = np.array([test.statistic for test in tests])

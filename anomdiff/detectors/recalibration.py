@@ -1,10 +1,10 @@
 """Other thresholds and calibrations of a fitted detector, and what may be wrong with it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from anomdiff.detectors.covariate_shift import shift_weights
-from anomdiff.detectors.diagnostics import score_findings
+from anomdiff.detectors.diagnostics import Finding, score_findings
 from anomdiff.models.parameters import check_parameters
 from anomdiff.thresholds.conformal import conformal_p_values, weighted_p_values
 from anomdiff.thresholds.fdr import benjamini_hochberg
@@ -22,6 +22,17 @@ __all__ = ["Recalibration"]
 
 class Recalibration:
     """Thresholds, calibration and diagnosis; mixed into ``DiffusionDetector``."""
+
+    alpha: float
+    model_: Any
+    calibration_scores_: Any
+    _check: Callable[..., pd.DataFrame]
+    _score: Callable[..., tuple[np.ndarray, dict]]
+    _scored: Callable[..., pd.DataFrame]
+    _findings: Callable[[], Sequence[Finding]]
+    _require_fitted: Callable[[], None]
+    _set_threshold: Callable[[], None]
+    _keep_threshold: Callable[..., None]
 
     def discoveries(
         self,

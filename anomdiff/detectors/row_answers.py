@@ -1,6 +1,6 @@
 """What a detector of tables answers beside scores: why, repairs, missing cells, new rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,18 @@ from anomdiff.conditional.imputation import impute_rows
 from anomdiff.conditional.row_sampling import sample_rows
 from anomdiff.explain.row_counterfactuals import repair_rows
 from anomdiff.explain.row_explanation import explain_rows
+from anomdiff.models.tabular_model import TabularModel
 
 __all__ = ["RowAnswers"]
 
 
 class RowAnswers:
     """Answers of a fitted detector of rows; mixed into ``TabularDetector``."""
+
+    model_: TabularModel
+    threshold_: float
+    _check: Callable[..., pd.DataFrame]
+    _require_fitted: Callable[[], None]
 
     def explain(self, X: ArrayLike, *, top: int | None = None) -> pd.DataFrame:
         """Divide each row's score among its columns, and say what was expected in them.
@@ -142,7 +148,7 @@ class RowAnswers:
         self,
         n: int,
         *,
-        conditions: Mapping[Any, Any] | None = None,
+        conditions: dict[Any, Any] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> pd.DataFrame:
         """Draw new rows like the training rows, as far from these as held-out rows are.

@@ -1,6 +1,6 @@
 """What a detector of series answers beside scores: why, the future, gaps, repairs, windows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from anomdiff.conditional.imputation import impute_steps
 from anomdiff.conditional.window_sampling import sample_windows
 from anomdiff.explain.segment_counterfactuals import repair_steps
 from anomdiff.explain.step_explanation import explain_steps
+from anomdiff.models.window_model import WindowModel
 
 __all__ = ["SeriesAnswers"]
 
@@ -28,6 +29,11 @@ Seed = int | np.random.RandomState | None
 
 class SeriesAnswers:
     """Answers of a fitted detector of series; mixed into ``TimeSeriesDetector``."""
+
+    model_: WindowModel
+    threshold_: float
+    _check: Callable[..., pd.DataFrame]
+    _require_fitted: Callable[[], None]
 
     def explain(
         self, X: ArrayLike, *, top: int | None = None, rows: ArrayLike | None = None

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from anomdiff.encoding.segment import Segment
-from anomdiff.models.segment_errors import Component
 from anomdiff.models.window_model import WindowModel
 from anomdiff.reference.segments import as_tensors
+from anomdiff.reference.sliding_windows import WindowComponent
 
 __all__ = ["PanelStream"]
 
@@ -71,9 +71,9 @@ class PanelStream:
 
     def _push_segment(self, segment: Segment[np.ndarray], labels: pd.DataFrame) -> list[Final]:
         """Take the next steps of a series; return the steps that have become final."""
-        stream, final = self.streams.get(segment.series), []
+        stream, final = self.streams.get(segment.series), list[Final]()
         if stream and self.layout.is_gap(stream.time_to(segment)):
-            stream, final = None, stream.finish()
+            final, stream = stream.finish(), None
         encoded = as_tensors(self.model.scaler.encode(segment))
         if not stream:
             stream = self.streams[segment.series] = _SeriesStream(self.model, encoded)
@@ -149,7 +149,7 @@ class _ComponentStream:
     some at once, which costs little more than one; the components take turns.
     """
 
-    def __init__(self, component: Component, keep: int, turn: int, nothing: Tensor):
+    def __init__(self, component: WindowComponent, keep: int, turn: int, nothing: Tensor):
         self.component = component
         self.at_once = min(AT_ONCE, keep - component.length + 1)
         self.due = component.length + turn % self.at_once  # number of steps at which to score

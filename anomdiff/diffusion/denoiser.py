@@ -53,6 +53,11 @@ class Denoiser(nn.Module):
         return torch.where(given, noisy, scale**2 * noisy + s * scale * residual.to(noisy))
 
     @property
+    def shape(self) -> dict[str, int]:
+        """Parameters that build a network of the same shape."""
+        return self.network.shape  # type: ignore[return-value]
+
+    @property
     def dtype(self) -> torch.dtype:
         """Floating type of the network's weights (float32 for a network without any)."""
         return next((p.dtype for p in self.network.parameters()), torch.float32)

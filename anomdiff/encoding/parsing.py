@@ -1,10 +1,12 @@
 """Read the cells of one column, whatever their dtype, into one plain type per kind of column."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from pandas.api import types
 
-__all__ = ["distinct_texts", "infer_date_format", "infer_kind", "read_cells", "storage"]
+__all__ = ["distinct_texts", "infer_date_format", "infer_kind", "read_cells", "shown", "storage"]
 
 # Compared in lower case. Lower-case "none" stays a value: surveys write it for "zero of them".
 MISSING_MARKERS = frozenset({"", ".", "?", "-", "na", "n/a", "nan", "null", "<na>"})
@@ -40,7 +42,7 @@ def storage(cells: pd.Series) -> str:
         return "category"
     if types.is_complex_dtype(dtype):
         raise ValueError(
-            f"Complex data not supported: column {_shown(cells.name)} has dtype {dtype}."
+            f"Complex data not supported: column {shown(cells.name)} has dtype {dtype}."
         )
     if types.is_bool_dtype(dtype):
         return "boolean"
@@ -52,7 +54,7 @@ def storage(cells: pd.Series) -> str:
     plain = types.infer_dtype(cells.astype(object) if arrow else cells, skipna=True)
     if plain not in PLAIN_KINDS:
         raise ValueError(
-            f"need numbers, text, booleans or dates in column {_shown(cells.name)}; got {plain}."
+            f"need numbers, text, booleans or dates in column {shown(cells.name)}; got {plain}."
         )
     return PLAIN_KINDS[plain]
 
@@ -118,7 +120,7 @@ def distinct_texts(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     except TypeError:
         example = cells[cells.notna()].iloc[0]
         raise ValueError(
-            f"need numbers, text, booleans or dates in column {_shown(cells.name)}; "
+            f"need numbers, text, booleans or dates in column {shown(cells.name)}; "
             f"got {type(example).__name__} {example!r}."
         ) from None
     texts = [_text(value) for value in np.asarray(distinct, dtype=object)]
@@ -191,8 +193,8 @@ def _finite(values: np.ndarray, cells: pd.Series) -> np.ndarray:
     if infinite.any():
         at = infinite.argmax()
         raise ValueError(
-            f"need finite numbers in column {_shown(cells.name)}; "
-            f"got {values[at]} (infinity) in row {_shown(cells.index[at])}."
+            f"need finite numbers in column {shown(cells.name)}; "
+            f"got {values[at]} (infinity) in row {shown(cells.index[at])}."
         )
     return values
 
@@ -203,10 +205,11 @@ def _require(readable, codes, texts, cells, wanted: str) -> None:
     if bad.any():
         at = bad.argmax()
         raise ValueError(
-            f"need {wanted} in column {_shown(cells.name)}; "
-            f"got {_shown(cells.iloc[at])} in row {_shown(cells.index[at])}."
+            f"need {wanted} in column {shown(cells.name)}; "
+            f"got {shown(cells.iloc[at])} in row {shown(cells.index[at])}."
         )
 
 
-def _shown(label) -> str:
+def shown(label: Any) -> str:
+    """Label of a column or row as a user writes it."""
     return repr(label.item() if isinstance(label, np.generic) else label)

@@ -10,7 +10,7 @@ import torch
 __all__ = ["check_parameters"]
 
 # name: (type, lowest, highest, ends included); None is no bound.
-RANGES = {
+RANGES: dict[str, tuple[Any, float, float | None, bool]] = {
     "alpha": (Real, 0, 1, False),
     "validation_fraction": (Real, 0, 1, False),
     "max_validation": (Integral, 1, None, True),
@@ -92,8 +92,8 @@ def _check_draws(parameters: Mapping[str, Any]) -> None:
 
 def _check_window_lengths(parameters: Mapping[str, Any]) -> None:
     lengths = parameters["window_lengths"]
-    whole = np.iterable(lengths) and all(isinstance(w, Integral) and w > 1 for w in lengths)
-    if not whole or not len(lengths):
+    listed = list(lengths) if np.iterable(lengths) else []
+    if not listed or not all(isinstance(w, int | np.integer) and w > 1 for w in listed):
         raise ValueError(f"window_lengths must be whole numbers above 1; got {lengths!r}.")
 
 

@@ -8,19 +8,15 @@ from torch import Tensor
 from anomdiff.encoding.segment import Segment
 from anomdiff.models.parallel import map_blocks
 from anomdiff.reference.sliding_windows import WindowComponent
-from anomdiff.reference.window_bank import WindowBank
-from anomdiff.scoring.step_regression import StepRegression
 
-__all__ = ["Component", "segment_errors"]
-
-Component = WindowComponent | StepRegression
+__all__ = ["segment_errors"]
 
 # Windows whose errors are computed together, by one thread.
 WINDOWS_AT_ONCE = 1024
 
 
 def segment_errors(
-    components: Sequence[Component], segment: Segment[Tensor], exclude_self: bool
+    components: Sequence[WindowComponent], segment: Segment[Tensor], exclude_self: bool
 ) -> Tensor:
     """Errors by component, step and channel; NaN for windows longer than the segment."""
     folded = []
@@ -32,18 +28,17 @@ def segment_errors(
     return torch.stack(folded)
 
 
-def _window_errors(component: Component, segment: Segment[Tensor], exclude_self: bool) -> Tensor:
+def _window_errors(
+    component: WindowComponent, segment: Segment[Tensor], exclude_self: bool
+) -> Tensor:
     """Squared errors of all windows of a segment, blocks of windows side by side."""
     n_windows = len(segment) - component.length + 1
     starts = range(0, n_windows, WINDOWS_AT_ONCE)
     stops = [min(start + WINDOWS_AT_ONCE, n_windows) + component.length - 1 for start in starts]
-    excluding = exclude_self and isinstance(component, WindowBank)
 
     def compute(part: Segment[Tensor]) -> Tensor:
-        if excluding:
-            places = part.start + torch.arange(len(part) - component.length + 1)
-            return component.squared_errors(part.values, part.observed, places)
-        return component.squared_errors(part.values, part.observed)
+        own = part.start + torch.arange(len(part) - component.length + 1)
+        return component.squared_errors(part.values, part.observed, own if exclude_self else None)
 
     parts = [segment.slice(*bounds) for bounds in zip(starts, stops, strict=True)]
     return torch.cat(map_blocks(compute, parts))

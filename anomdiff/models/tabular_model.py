@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -181,7 +181,7 @@ class TabularModel:
     @property
     def denoiser(self) -> Denoiser:
         """The trained network, which works on the coords of ``network_view``."""
-        return self.ensemble.denoiser
+        return cast(Denoiser, self.ensemble.denoiser)
 
     @property
     def network_view(self) -> Tensor:
@@ -216,7 +216,7 @@ class TabularModel:
         return {
             "schema": self.schema.to_dict(),
             "encoder": self.encoder.to_dict(),
-            "network": self.denoiser.network.shape,
+            "network": self.denoiser.shape,
             "weights": self.denoiser.network.state_dict(),
             "levels": ensemble.levels,
             "noise": ensemble.noise,
@@ -275,8 +275,8 @@ def _components(
 
 def _observed_share(encoder: TableEncoder, observed: Tensor) -> Tensor:
     """Share of each row's columns that is observed; at least one column's worth."""
-    whole = torch.ones_like(observed[:1])
-    seen, whole = (encoder.fold(mask.double().numpy()) for mask in (observed, whole))
+    everything = torch.ones_like(observed[:1])
+    seen, whole = (encoder.fold(mask.double().numpy()) for mask in (observed, everything))
     return torch.from_numpy((seen / whole).mean(1)).clamp(min=1 / seen.shape[1])
 
 
@@ -303,7 +303,7 @@ def _noise(denoiser: Denoiser, parameters: Mapping[str, Any], seed: int) -> tupl
     """Noise levels of the score, and the noise at each."""
     n_levels, n_draws = parameters["n_levels"], parameters["n_draws"]
     levels = geometric_levels(n_levels, parameters["sigma_min"], parameters["sigma_max"])
-    return levels, noise_bank(n_levels, n_draws, (denoiser.network.shape["n_coords"],), seed)
+    return levels, noise_bank(n_levels, n_draws, (denoiser.shape["n_coords"],), seed)
 
 
 def _calibration(components: Sequence[Tensor], weight: float) -> ScoreCalibration:

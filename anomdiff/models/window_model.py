@@ -16,7 +16,7 @@ from anomdiff.encoding.channel_scaler import ChannelScaler
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.models.parallel import map_blocks
-from anomdiff.models.segment_errors import Component, segment_errors
+from anomdiff.models.segment_errors import segment_errors
 from anomdiff.models.training_run import StepHook, restore_denoiser, train_denoiser
 from anomdiff.reference.segments import (
     are_held_out,
@@ -28,7 +28,7 @@ from anomdiff.reference.segments import (
     training_windows,
     usable_lengths,
 )
-from anomdiff.reference.sliding_windows import cut_windows
+from anomdiff.reference.sliding_windows import WindowComponent, cut_windows
 from anomdiff.reference.window_bank import LevelBank, MissingComponent, WindowBank
 from anomdiff.scoring.step_regression import StepRegression
 from anomdiff.scoring.window_scores import WindowCalibration, WindowNetwork, without_optimism
@@ -117,8 +117,8 @@ class WindowModel:
         regression = StepRegression.fit(around)
         denoiser, history, held_out = _denoiser(segments, lengths, parameters, seed, rng, on_step)
 
-        network = WindowNetwork(denoiser, denoiser.network.length, parameters["sigma"])
-        components = [*banks, regression, network]
+        network = WindowNetwork(denoiser, denoiser.shape["length"], parameters["sigma"])
+        components: list[WindowComponent] = [*banks, regression, network]
         drawn = draw_segments(segments, parameters["max_calibration"], rng)
         calibration, scores = _calibration(components, drawn, held_out)
         return cls(
@@ -169,7 +169,7 @@ class WindowModel:
         scored = map_blocks(lambda segment: self.score(segment, exclude_self=True), segments)
         return list(zip(segments, scored, strict=True))
 
-    def window_components(self, known: bool = True) -> list[Component]:
+    def window_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of the score: banks of windows and levels, the regression, the network.
 
         Where the channels of a series that training did not show usually stand is not known: its
@@ -201,7 +201,7 @@ class WindowModel:
     @property
     def network_length(self) -> int:
         """Steps of the network's windows."""
-        return self.denoiser.network.length
+        return self.denoiser.shape["length"]
 
     @property
     def delay(self) -> int:
@@ -246,7 +246,7 @@ class WindowModel:
         ]
         return {
             "scaler": self.scaler.to_dict(),
-            "network": self.denoiser.network.shape,
+            "network": self.denoiser.shape,
             "weights": self.denoiser.network.state_dict(),
             "sigma": self.sigma,
             "banks": banks,
@@ -306,7 +306,7 @@ def _denoiser(
 
 
 def _calibration(
-    components: Sequence[Component],
+    components: Sequence[WindowComponent],
     segments: list[Segment[Tensor]],
     held_out: list[Segment[Tensor]],
 ) -> tuple[WindowCalibration, np.ndarray]:

@@ -57,23 +57,9 @@ class WindowBank(WindowComponent):
         r"""Squared distance of each window to the nearest reference window, by channel.
 
         The error of the exact denoiser of the reference windows as its noise vanishes. Missing
-        entries do not count; the error is scaled up to the whole window.
-
-        Parameters
-        ----------
-        values : float Tensor of shape (step, channel)
-            Scaled steps, 0 where not observed; at least ``length`` of them.
-        observed : bool Tensor of shape (step, channel)
-            False where missing.
-        starts : int Tensor of shape (window,), optional
-            Where each window begins, if these are training data: windows that overlap it are
-            not compared with it.
-
-        Returns
-        -------
-        errors : float Tensor of shape (window, channel)
-            Summed over channels, the squared distance per channel; NaN where less than half of
-            the window is observed, or every reference window overlaps it.
+        entries do not count; the error is scaled up to the whole window, and over channels sums
+        up to the squared distance per channel. NaN where less than half of the window is
+        observed, or every reference window overlaps it.
         """
         found = []
         for first, *block in window_blocks(values, observed, self.length):

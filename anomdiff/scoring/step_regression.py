@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from anomdiff.reference.sliding_windows import NOISE, cut_windows
+from anomdiff.reference.sliding_windows import NOISE, WindowComponent, cut_windows
 
 __all__ = ["StepRegression"]
 
@@ -18,7 +18,7 @@ RIDGE = 1e-2
 
 
 @dataclass(frozen=True)
-class StepRegression:
+class StepRegression(WindowComponent):
     r"""Each step from the steps around it, channel by channel.
 
     For Gaussian data this is the posterior mean of the step given its neighbours, and the limit
@@ -34,9 +34,16 @@ class StepRegression:
     weights: Tensor
 
     length = 2 * REACH + 1
-    # Windows that count for a step, counted from it: the one in whose middle it is.
-    offsets = (-REACH, -REACH + 1)
-    noise_floor = NOISE * REACH
+
+    @property
+    def offsets(self) -> tuple[int, int]:
+        """The window that counts for a step: the one in whose middle it is."""
+        return -REACH, -REACH + 1
+
+    @property
+    def noise_floor(self) -> float:
+        """Squared error below which differences are noise."""
+        return NOISE * REACH
 
     @classmethod
     def fit(cls, windows: Float[Tensor, "window channel time"]) -> "StepRegression":
@@ -53,11 +60,14 @@ class StepRegression:
 
     @torch.inference_mode()
     def squared_errors(
-        self, values: Float[Tensor, "step channel"], observed: Bool[Tensor, "step channel"]
+        self,
+        values: Float[Tensor, "step channel"],
+        observed: Bool[Tensor, "step channel"],
+        starts: Tensor | None = None,
     ) -> Float[Tensor, "window channel"]:
         """Squared error of the middle step of each window, over the number of channels.
 
-        NaN where an entry of the window is missing; at least ``length`` steps are needed.
+        NaN where an entry of the window is missing.
         """
         x, seen = cut_windows(values, observed, self.length)
         errors = (x[:, :, REACH] - (x * self.weights).sum(2)).square() / values.shape[1]

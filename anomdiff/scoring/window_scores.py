@@ -40,7 +40,10 @@ class WindowNetwork(WindowComponent):
 
     @torch.inference_mode()
     def squared_errors(
-        self, values: Float[Tensor, "step channel"], observed: Bool[Tensor, "step channel"]
+        self,
+        values: Float[Tensor, "step channel"],
+        observed: Bool[Tensor, "step channel"],
+        starts: Tensor | None = None,
     ) -> Float[Tensor, "window channel"]:
         """Squared move of each window by channel, over its expectation on Gaussian data.
 
