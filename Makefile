@@ -1,4 +1,4 @@
-# make demo | test | test-slow | cases | lint | lock | clean; every target first sets up what it needs.
+# make demo | test | test-slow | mutants | cases | lint | lock | clean; every target first sets up what it needs.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # Idle OpenMP threads sleep instead of spinning: on a busy machine this is worth a factor of ten.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: setup demo test test-slow cases lint lock clean
+.PHONY: setup demo test test-slow mutants cases lint lock clean
 
 setup: $(VENV)/.ready
 
@@ -29,6 +29,9 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+mutants: setup
+	$(BIN)/python -m tests.mutants
 
 cases: setup
 	$(BIN)/python -m tests.cases
