@@ -5,24 +5,44 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 import click
+from pydantic.fields import FieldInfo
 
-__all__ = ["PATH", "config", "header", "label", "normal", "reported_errors"]
+from anomdiff.jobs.settings import Settings
+
+__all__ = ["PATH", "reported_errors", "with_options"]
 
 logger = logging.getLogger(__name__)
 
 PATH = click.Path(path_type=Path)
-config = click.argument("config", required=False, type=PATH)
-header = click.option(
-    "--header/--no-header", default=None, help="Does a CSV file name its columns?"
-)
-label = click.option("--label", help="Column with the known truth, if there is one.")
-normal = click.option("--normal", multiple=True, help="Value of the label that means normal.")
+TABLES = ("kinds", "detector", "rule", "limits")  # for a settings file only
+
+
+def with_options(settings: type[Settings]) -> Callable[[Callable], Callable]:
+    """Give a command the argument CONFIG, and an option for each setting that is no table."""
+
+    def decorate(command: Callable) -> Callable:
+        for name, field in reversed(settings.model_fields.items()):
+            if name not in TABLES:
+                command = _option(name, field)(command)
+        return click.argument("config", required=False, type=PATH)(command)
+
+    return decorate
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[Callable], Callable]:
+    """Option of a setting, None if it is not given."""
+    flag = f"--{name.removeprefix('registered_').replace('_', '-')}"
+    if field.annotation is bool:
+        return click.option(f"{flag}/--no-{name}", default=None, help=field.description)
+    kinds = {Path: PATH, int: int}
+    kind = next((kinds[each] for each in kinds if field.annotation in (each, each | None)), str)
+    return click.option(flag, name, type=kind, multiple=field.default == (), help=field.description)
 
 
 @contextmanager

@@ -143,13 +143,7 @@ def _metric_name(column: str) -> str:
 
 
 @click.command()
-@command_line.config
-@click.option("--data", type=command_line.PATH, help="The batch.")
-@click.option("--scored", type=command_line.PATH, help="The batch as it was scored.")
-@click.option("--reference", type=command_line.PATH, help="Training rows.")
-@click.option("--output", type=command_line.PATH, help="JSON file to write.")
-@click.option("--model", help="MLflow URI, such as models:/NAME@champion.")
-@command_line.header
+@command_line.with_options(MonitorSettings)
 def main(config: Path | None, **options: Any) -> None:
     """Look for drift as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():

@@ -111,12 +111,7 @@ def describe(outcome: Outcome, name: str) -> str:
 
 
 @click.command()
-@command_line.config
-@click.option("--data", type=command_line.PATH, help="Recent rows to compare on.")
-@click.option("--name", "registered_name", help="Registered model.")
-@command_line.header
-@command_line.label
-@command_line.normal
+@command_line.with_options(PromoteSettings)
 @click.option("--rollback", is_flag=True, help="Put back the champion before this one.")
 @click.option("--reason", default="", help="Why, to be kept with a rollback.")
 def main(config: Path | None, rollback: bool, reason: str, **options: Any) -> None:

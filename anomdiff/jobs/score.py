@@ -126,15 +126,7 @@ def _check_output(settings: ScoreSettings) -> None:
 
 
 @click.command()
-@command_line.config
-@click.option("--data", type=command_line.PATH, help="Table to score.")
-@click.option("--output", type=command_line.PATH, help="Scored parquet file to write.")
-@click.option("--model", help="MLflow URI, such as models:/NAME@champion.")
-@command_line.header
-@click.option("--batch-size", type=int, help="Rows in memory at a time; of series, whole ones.")
-@click.option("--keep", multiple=True, help="Column to copy to the output; 'all' for all.")
-@command_line.label
-@command_line.normal
+@command_line.with_options(ScoreSettings)
 def main(config: Path | None, **options: Any) -> None:
     """Score a table as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():

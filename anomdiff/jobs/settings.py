@@ -16,6 +16,7 @@ from anomdiff.selection.comparison import PromotionRule
 __all__ = ["MonitorSettings", "PromoteSettings", "ScoreSettings", "Settings", "TrainSettings"]
 
 NAME = "anomdiff"
+CHAMPION = f"models:/{NAME}@champion"
 
 
 def _listed(value: object) -> object:
@@ -37,23 +38,18 @@ class Limits(DriftLimits):
 
 
 class Settings(BaseModel):
-    """Settings of every job; a key that is not known is an error.
+    """Settings of every job; a key that is not known is an error."""
 
-    Parameters
-    ----------
-    header : bool, default=True
-        Whether the first line of a CSV file names the columns; if not, they are 0, 1, 2, ...
-    label : str or int, optional
-        Column that says what a row is. It never reaches the model.
-    normal : value or list of values
-        Values of `label` that mean a normal row; required with `label`.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     header: bool = True
+    """Does the first line of a CSV file name the columns? If not, they are 0, 1, 2, ..."""
     label: Name | None = None
+    """Column that says what a row is. It never reaches the model."""
     normal: Values = ()
+    """Value or values of the label that mean a normal row; required with a label."""
 
     @classmethod
     def load(cls, path: Path | str | None, overrides: Mapping[str, object] | None = None) -> Self:
@@ -82,43 +78,30 @@ class Settings(BaseModel):
 
 
 class TrainSettings(Settings):
-    """Settings of `anomdiff.jobs.train`.
-
-    Parameters
-    ----------
-    data : Path
-        A `.parquet` or `.csv` file (see `anomdiff.jobs.readers`), or a folder of parquet files.
-    estimator : {"tabular", "timeseries"}
-        Whether rows are scored by themselves, or as the steps of one or many series. Steps that
-        are not normal by their label are then not left out: their values count as missing.
-    series, time : str or int, optional
-        Columns of the label of a series and of the time; without them the rows are one series,
-        in their order.
-    drop : list of str or int
-        Columns to leave out.
-    kinds : dict of column to kind
-        Kinds ("number", "category", "boolean", "datetime", "ignored") that replace the inferred
-        ones of a table.
-    max_rows : int, optional
-        Train on a random sample of this many rows of a table; all rows if not given.
-    experiment, model_name, registered_name : str
-        Names in MLflow: of the experiment, of the logged model, of the registered model.
-    detector : dict
-        Parameters of `anomdiff.TabularDetector` or `anomdiff.TimeSeriesDetector`, such as `alpha`
-        and `random_state`.
-    """
+    """Settings of `anomdiff.jobs.train`."""
 
     data: Path
+    """Table to train on: a `.parquet` or CSV file, or a folder of parquet files."""
     estimator: Literal["tabular", "timeseries"] = "tabular"
+    """'tabular', or 'timeseries' for steps of series: not normal ones then count as missing."""
     series: Name | None = None
+    """Column that tells the series apart; without it the rows are one series."""
     time: Name | None = None
+    """Column of the time of a step; without it the steps are in their order."""
     drop: Columns = ()
+    """Column or columns to leave out."""
     kinds: dict[str, Literal["number", "category", "boolean", "datetime", "ignored"]] = {}
+    """Kinds of columns of a table that replace the inferred ones."""
     max_rows: int | None = Field(default=None, gt=0)
+    """Train on a random sample of this many rows of a table; all rows if not given."""
     experiment: str = NAME
+    """MLflow experiment of the run."""
     model_name: str = NAME
+    """Name of the logged model."""
     registered_name: str = NAME
+    """Registered model to make a version of."""
     detector: dict[str, Any] = {}
+    """Parameters of `TabularDetector` or `TimeSeriesDetector`, such as `random_state`."""
 
     @model_validator(mode="after")
     def _fits_the_estimator(self) -> Self:
@@ -136,76 +119,50 @@ class TrainSettings(Settings):
 
 
 class ScoreSettings(Settings):
-    """Settings of `anomdiff.jobs.score`.
-
-    Parameters
-    ----------
-    data : Path
-        Table to score.
-    model : str
-        MLflow URI of the model; by default the registered champion.
-    output : Path
-        Scored parquet file; the summary lies beside it, named `STEM.summary.json`.
-    batch_size : int, default=50_000
-        Rows held in memory at a time; of series, whole ones, even if one is longer.
-    keep : list of str or int, or "all"
-        Columns of the input to copy to the output.
-    """
+    """Settings of `anomdiff.jobs.score`."""
 
     data: Path
-    model: str = f"models:/{NAME}@champion"
+    """Table to score."""
+    model: str = CHAMPION
+    """MLflow URI of the model, such as models:/NAME@champion."""
     output: Path
+    """Scored parquet file to write; the summary lies beside it, named `STEM.summary.json`."""
     batch_size: int = Field(default=50_000, gt=0)
+    """Rows in memory at a time; of series, whole ones, even if one is longer."""
     keep: Columns = ()  # ("all",) for all columns
+    """Column or columns to copy to the output; 'all' for all."""
 
 
 class PromoteSettings(Settings):
-    """Settings of `anomdiff.jobs.promote`.
-
-    Parameters
-    ----------
-    data : Path, optional
-        Recent rows that neither model was fitted to; not needed for a rollback.
-    registered_name, experiment : str
-        Names in MLflow: of the registered model, and of the experiment that keeps the verdicts.
-    rule : table
-        Fields of `anomdiff.selection.comparison.PromotionRule`.
-    """
+    """Settings of `anomdiff.jobs.promote`."""
 
     data: Path | None = None
+    """Recent rows to compare on, new to both models; not needed for a rollback."""
     registered_name: str = NAME
+    """Registered model."""
     experiment: str = NAME
+    """MLflow experiment that keeps the verdicts."""
     rule: Rule = Rule()
+    """Fields of `anomdiff.selection.comparison.PromotionRule`."""
 
 
 class MonitorSettings(Settings):
-    """Settings of `anomdiff.jobs.monitor`.
-
-    Parameters
-    ----------
-    data : Path
-        Batch to compare with training.
-    model : str
-        MLflow URI of the model; by default the registered champion.
-    scored : Path, optional
-        The same rows as `anomdiff.jobs.score` has scored them; scored now if not given.
-    reference : Path, optional
-        Training rows to compare with; by default the profile that training has logged.
-    output : Path
-        JSON file to write.
-    experiment : str
-        Experiment of the runs, one per batch.
-    limits : table
-        Fields of `anomdiff.monitoring.drift.DriftLimits`.
-    """
+    """Settings of `anomdiff.jobs.monitor`."""
 
     data: Path
-    model: str = f"models:/{NAME}@champion"
+    """The batch to compare with training."""
+    model: str = CHAMPION
+    """MLflow URI of the model, such as models:/NAME@champion."""
     scored: Path | None = None
+    """The batch as `anomdiff score` has scored it; scored now if not given."""
     reference: Path | None = None
+    """Training rows to compare with; by default the profile that training has logged."""
     output: Path
+    """JSON file to write."""
     experiment: str = f"{NAME}-monitor"
+    """MLflow experiment of the runs, one per batch."""
     limits: Limits = Limits()
+    """Fields of `anomdiff.monitoring.drift.DriftLimits`."""
 
 
 def _read_toml(path: Path | str | None) -> dict[str, object]:

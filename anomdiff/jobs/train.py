@@ -227,18 +227,7 @@ def how_to_look(store: str) -> str:
 
 
 @click.command()
-@command_line.config
-@click.option("--data", type=command_line.PATH, help="Table to train on.")
-@click.option("--name", "registered_name", help="Registered model to make a version of.")
-@click.option("--experiment", help="MLflow experiment of the run.")
-@click.option("--estimator", help="'tabular', or 'timeseries' for steps of series.")
-@click.option("--series", help="Column that tells the series apart.")
-@click.option("--time", help="Column of the time of a step.")
-@command_line.header
-@click.option("--label", help="Column that says what a row is; it never reaches the model.")
-@command_line.normal
-@click.option("--drop", multiple=True, help="Column to leave out.")
-@click.option("--max-rows", type=int, help="Train on a random sample of this many rows.")
+@command_line.with_options(TrainSettings)
 def main(config: Path | None, **options: Any) -> None:
     """Train a detector as the settings file CONFIG says; options override it."""
     with command_line.reported_errors(), distributed.joined():
