@@ -1,5 +1,7 @@
 """Write plain cells back in the dtype that the column of the training frame had."""
 
+from collections.abc import Hashable
+
 import numpy as np
 import pandas as pd
 from pandas.api import types
@@ -7,25 +9,15 @@ from pandas.api import types
 from anomdiff.encoding.parsing import distinct_texts
 from anomdiff.encoding.schema import Column
 
-__all__ = ["fill_missing", "restore_cells"]
+__all__ = ["fill_missing", "holds_whole_numbers", "restore_cells", "write_cells"]
 
 
 def restore_cells(plain: np.ndarray, column: Column) -> pd.Series:
-    """Give plain cells of one column the dtype of the training frame.
+    """Give plain cells of one column, as `read_cells` returns them, their dtype in training.
 
-    Parameters
-    ----------
-    plain : array of shape (row,)
-        Cells as `read_cells` returns them.
-    column : Column
-        Where they come from.
-
-    Returns
-    -------
-    cells : Series
-        Integers rounded and kept within their dtype, missing cells as the dtype has them.
-        Numbers and dates that came as text become text again, without the original padding.
-        A dtype that pandas cannot build from its name (sparse, decimal) becomes the plain one.
+    Integers are rounded and kept within their dtype. Numbers and dates that came as text become
+    text again, without the original padding. A dtype that pandas cannot build from its name
+    (sparse, decimal) becomes the plain one.
     """
     dtype = _dtype(column.dtype)
     if column.kind == "boolean":
@@ -49,38 +41,48 @@ def restore_cells(plain: np.ndarray, column: Column) -> pd.Series:
 
 
 def fill_missing(frame: pd.DataFrame, missing: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """Write cells into a frame where it has none.
+    """Copy of a frame with cells written where it has none, row by row whatever the indices.
 
-    Parameters
-    ----------
-    frame : DataFrame of shape (row, column)
-        Rows; not changed.
-    missing : DataFrame of bool, of shape (row, used column)
-        Where to write.
-    cells : DataFrame of shape (row, used column)
-        What to write there, row by row whatever the indices.
-
-    Returns
-    -------
-    filled : DataFrame
-        A copy in the dtypes of ``frame``; categories that it does not have are added.
+    ``missing`` and ``cells`` are of shape (row, used column).
     """
     filled = frame.copy()
-    for place, name in enumerate(frame.columns):
+    for name in frame.columns:
         if name in missing and missing[name].any():
-            merged = _merged(frame[name], missing[name].to_numpy(), cells[name])
-            filled.isetitem(place, merged)
+            places = np.flatnonzero(missing[name])
+            write_cells(filled, name, places, cells[name].iloc[places])
     return filled
 
 
-def _merged(cells: pd.Series, missing: np.ndarray, new: pd.Series) -> pd.Series:
-    """Cells with new ones where they are missing, in their dtype."""
-    dtype, unlike = cells.dtype, new.astype(object).to_numpy()
-    if isinstance(dtype, pd.CategoricalDtype):
-        added = pd.Index(pd.unique(unlike[missing])).dropna().difference(dtype.categories)
-        dtype = pd.CategoricalDtype(dtype.categories.append(added), dtype.ordered)
-    merged = np.where(missing, unlike, cells.astype(object).to_numpy())
-    return pd.Series(merged, index=cells.index, dtype=object).astype(dtype)
+def holds_whole_numbers(dtype: np.dtype | pd.api.extensions.ExtensionDtype) -> bool:
+    """Tell whether numbers have to be rounded to go into a column of a dtype."""
+    return types.is_numeric_dtype(dtype) and not types.is_float_dtype(dtype)
+
+
+def write_cells(frame: pd.DataFrame, name: Hashable, places: np.ndarray, new: pd.Series) -> None:
+    """Put new cells into a column of ``frame``, in its old dtype if that holds them.
+
+    Categories that the column does not have are added.
+    """
+    column = frame.columns.get_loc(name)
+    cells = frame.iloc[:, column]
+    if holds_whole_numbers(cells.dtype) and types.is_float_dtype(new.dtype):
+        new = new.round()
+    mixed = cells.astype(object).to_numpy(copy=True)
+    mixed[places] = new.astype(object).to_numpy()
+    written = pd.Series(mixed, index=cells.index, dtype=object)
+    try:
+        written = written.astype(_widened(cells.dtype, new))
+    except (TypeError, ValueError):  # a gap in a column of integers
+        written = written.infer_objects()
+    frame.isetitem(column, written)
+
+
+def _widened(dtype, new: pd.Series):
+    """Return a dtype, or the categories that also hold the new cells."""
+    if not isinstance(dtype, pd.CategoricalDtype):
+        return dtype
+    unknown = pd.Index(new.dropna().unique()).difference(dtype.categories)
+    return pd.CategoricalDtype(dtype.categories.append(unknown), dtype.ordered)
 
 
 def _dtype(name: str):

@@ -45,21 +45,9 @@ class ChannelScaler:
         segments: list[Segment[np.ndarray]],
         covariates: tuple | None = None,
     ) -> "ChannelScaler":
-        """Learn scales and targets.
+        """Learn scales and targets from training segments.
 
-        Parameters
-        ----------
-        layout : PanelLayout
-            The columns.
-        segments : list of Segment
-            Training data.
-        covariates : tuple of column, optional
-            Channels that are not scored; found by their values by default.
-
-        Raises
-        ------
-        ValueError
-            If a covariate is no channel, or a channel has no value at all.
+        ``covariates`` names the channels that are not scored; by default their values tell.
         """
         values = np.concatenate([part.values for part in segments])
         for name, empty in zip(layout.channels, np.isnan(values).all(0), strict=True):
@@ -94,13 +82,7 @@ class ChannelScaler:
         return mean[scored], std[scored]
 
     def encode(self, segment: Segment[np.ndarray]) -> Segment[np.ndarray]:
-        """Scale the scored channels of a segment.
-
-        Returns
-        -------
-        encoded : Segment
-            Values in standard deviations of training, 0 where not observed.
-        """
+        """Scale the scored channels of a segment to standard deviations; 0 where not observed."""
         mean, std = self.scale(segment.series)
         scaled = (segment.values[:, list(self.targets)] - mean) / std
         observed = ~np.isnan(scaled)

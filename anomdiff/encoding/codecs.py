@@ -56,23 +56,8 @@ class NumberCodec(Codec):
     The distance tells how far away a cell is, the rank how rare: it is the normal score of the
     cell among the training cells, which skewed, heavy-tailed and gappy columns need. Cells
     outside the training range rank BEYOND standard deviations after the last one. A column of
-    at most two values has no rank coord.
-
-    Parameters
-    ----------
-    mean : float
-        Mean of the training cells.
-    std : float
-        Their standard deviation, floored for two-valued columns; 0 for a constant column, whose
-        coord says only whether a cell is smaller, equal or larger (-UNSEEN, 0, UNSEEN).
-    low, high : float
-        Range of the training cells, which decoding never leaves.
-    edge : float
-        Normal score of the largest training cell.
-    quantiles : tuple of float
-        Evenly spaced quantiles of the training cells; empty where there is no rank coord.
-    common : tuple of float
-        The values that occur most often, if more than once, ascending. A zero decodes as zero.
+    at most two values has no rank coord; that of a constant column says only whether a cell is
+    smaller, equal or larger (-UNSEEN, 0, UNSEEN).
 
     References
     ----------
@@ -81,12 +66,12 @@ class NumberCodec(Codec):
     """
 
     mean: float
-    std: float
-    low: float
+    std: float  # floored for two-valued columns; 0 for a constant column
+    low: float  # range of the training cells, which decoding never leaves
     high: float
-    edge: float = 0.0
-    quantiles: tuple[float, ...] = ()
-    common: tuple[float, ...] = ()
+    edge: float = 0.0  # normal score of the largest training cell
+    quantiles: tuple[float, ...] = ()  # evenly spaced; empty where there is no rank coord
+    common: tuple[float, ...] = ()  # see ``_common``; a zero decodes as zero
 
     @classmethod
     def fit(cls, cells: np.ndarray) -> Self:
@@ -153,25 +138,12 @@ class CategoryCodec(Codec):
     The slots are the frequent values, one for all rare values (if there are any), and one that
     is lit by values never seen in training. A column where new values keep coming (the share of
     values seen once estimates how often; Good 1953) counts a new value as one more rare value.
-
-    Parameters
-    ----------
-    values : tuple of str
-        Frequent values, the most frequent first.
-    rare : tuple of str
-        The other values, in the same order.
-    shares : tuple of float
-        Share of training cells in each slot but the unseen one.
-    novelty : float
-        Share of training cells whose value occurs once.
-    n_cells : int
-        Number of training cells.
     """
 
-    values: tuple[str, ...]
-    rare: tuple[str, ...]
-    shares: tuple[float, ...]
-    novelty: float
+    values: tuple[str, ...]  # frequent ones, the most frequent first
+    rare: tuple[str, ...]  # the others, in the same order
+    shares: tuple[float, ...]  # of the training cells in each slot but the unseen one
+    novelty: float  # share of training cells whose value occurs once
     n_cells: int
 
     @classmethod
@@ -242,9 +214,9 @@ class CategoryCodec(Codec):
 
     def decode(self, block: np.ndarray) -> np.ndarray:
         """Return the likeliest seen value; the most frequent rare one stands for the rare."""
-        names = np.array([*self.values, *self.rare[:1], None], dtype=object)
         if not self.shares:
             return np.full(len(block), None, dtype=object)
+        names = np.array([*self.values, *self.rare[:1]], dtype=object)
         return names[(block[:, :-1] * self.scale + self.shares).argmax(axis=1)]
 
     def _slots(self, cells: np.ndarray) -> np.ndarray:
@@ -260,32 +232,18 @@ class CategoryCodec(Codec):
 class DatetimeCodec(Codec):
     """A timestamp as its place in the training span, on the clock and in the week.
 
-    Parameters
-    ----------
-    low, high : int
-        First and last training timestamp, in nanoseconds since 1970. Later timestamps encode as the
-        last: that a row is from tomorrow is no anomaly by itself.
-    mean : int
-        Mean training timestamp.
-    std : float
-        Standard deviation in nanoseconds; 0 when all timestamps are equal.
-    resolution : int
-        Coarsest unit that all training timestamps are multiples of, in nanoseconds.
-    periods : tuple of int
-        The cycles in use, in nanoseconds: a day if training has times of day, a week if it
-        spans two of them.
-    cycle_mean, cycle_std : tuple of float
-        Mean and floored standard deviation of sine and cosine of each cycle.
+    Timestamps after the last one of training encode as that one: that a row is from tomorrow is
+    no anomaly by itself. A day is a cycle if training has times of day, a week if it spans two.
     """
 
-    low: int
+    low: int  # first and last training timestamp, in nanoseconds since 1970, as their mean
     high: int
     mean: int
-    std: float
-    resolution: int
-    periods: tuple[int, ...] = ()
-    cycle_mean: tuple[float, ...] = ()
-    cycle_std: tuple[float, ...] = ()
+    std: float  # 0 when all timestamps are equal
+    resolution: int  # coarsest unit that all training timestamps are multiples of
+    periods: tuple[int, ...] = ()  # the cycles in use, in nanoseconds
+    cycle_mean: tuple[float, ...] = ()  # of sine and cosine of each cycle
+    cycle_std: tuple[float, ...] = ()  # floored
 
     @classmethod
     def fit(cls, cells: np.ndarray) -> Self:

@@ -1,14 +1,19 @@
 """Frames of one or many series to segments without a gap in time, and back to their rows."""
 
 import dataclasses
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.parsing import read_cells, shown, storage
+from anomdiff.encoding.parsing import (
+    read_cells,
+    require_distinct_names,
+    shown,
+    storage,
+    warn_of_further,
+)
 from anomdiff.encoding.segment import Segment
 
 __all__ = ["PanelLayout"]
@@ -23,17 +28,6 @@ MILLISECOND = 1e6
 class PanelLayout:
     """Which columns of a frame name the series, the time and the channels.
 
-    Parameters
-    ----------
-    series : str or None
-        Column that tells the series apart; None for a single series.
-    time : str or None
-        Column of the times; None where the index has them, or the order of rows.
-    channels : tuple
-        Columns that were measured.
-    step : float or None
-        Usual difference of consecutive times in training; None where rows are only in order.
-
     Examples
     --------
     >>> frame = pd.DataFrame({"host": ["a", "b", "a"], "t": [2, 1, 1], "load": [0.5, 0.1, 0.4]})
@@ -42,10 +36,10 @@ class PanelLayout:
     [('a', [2, 0]), ('b', [1])]
     """
 
-    series: Any
-    time: Any
-    channels: tuple
-    step: float | None = None
+    series: Any  # None for a single series
+    time: Any  # None where the index has the times, or the order of rows
+    channels: tuple  # columns that were measured
+    step: float | None = None  # usual difference of times in training; None where in order only
 
     @property
     def has_dates(self) -> bool:
@@ -54,13 +48,7 @@ class PanelLayout:
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, series: Any = None, time: Any = None) -> "PanelLayout":
-        """Take every column but those of series and time as a channel.
-
-        Raises
-        ------
-        ValueError
-            If one of the two is no column, or no channel is left.
-        """
+        """Take every column but those of series and time as a channel."""
         for role, name in (("series", series), ("time", time)):
             if isinstance(name, list):
                 raise ValueError(f"need one column of {role}; got {name}: join them into one.")
@@ -74,42 +62,22 @@ class PanelLayout:
         return dataclasses.replace(layout, step=layout._usual_step(frame))
 
     def read(self, frame: pd.DataFrame) -> list[Segment[np.ndarray]]:
-        """Cut a frame into segments, each in the order of its time.
+        """Cut a frame, series mixed and rows in any order, into segments in the order of time.
 
-        Parameters
-        ----------
-        frame : DataFrame
-            Rows in any order, series mixed.
-
-        Returns
-        -------
-        segments : list of Segment
-            Their rows, put together, are all rows of the frame.
-
-        Raises
-        ------
-        ValueError
-            If the frame is empty, a column is missing or unreadable, a time is missing, or a
-            time of a series occurs twice.
-
-        Warns
-        -----
-        UserWarning
-            If the frame has further columns.
+        Their rows, put together, are all rows of the frame; further columns are warned of. A frame
+        that is empty, lacks a column, a series or a time, or has two rows of a time is refused.
         """
         self._require(frame)
-        known = {self.series, self.time, *self.channels}
-        if extra := [name for name in frame.columns if name not in known]:
-            sentence = f"columns {extra} were not in the training rows and are ignored."
-            warnings.warn(sentence, UserWarning, stacklevel=2)
+        warn_of_further(frame, [self.series, self.time, *self.channels])
         values = np.column_stack([_numbers(frame[name]) for name in self.channels])
         times = self.times(frame)
         segments = []
         for label, rows in self._groups(frame):
+            breaks = np.empty(0, dtype=int)
             if times is not None:
                 rows = rows[np.argsort(times[rows], kind="stable")]
                 self._require_distinct(times[rows], frame.index[rows], label)
-            breaks: list | np.ndarray = [] if times is None else self._breaks(times[rows])
+                breaks = np.flatnonzero(self.is_gap(np.diff(times[rows]))) + 1
             for part in np.split(rows, breaks):
                 own = None if times is None else times[part]
                 segments.append(Segment(label, part, values[part], ~np.isnan(values[part]), own))
@@ -125,12 +93,7 @@ class PanelLayout:
 
     def to_dict(self) -> dict:
         """Return the layout as JSON values."""
-        return {
-            "series": self.series,
-            "time": self.time,
-            "channels": list(self.channels),
-            "step": self.step,
-        }
+        return vars(self) | {"channels": list(self.channels)}
 
     @classmethod
     def from_dict(cls, state: dict) -> "PanelLayout":
@@ -140,13 +103,9 @@ class PanelLayout:
     def _require(self, frame: pd.DataFrame) -> None:
         if not len(frame):
             raise ValueError("need at least one row; got an empty frame (0 sample(s)).")
-        columns = set(frame.columns.tolist())
-        if len(columns) < frame.shape[1]:
-            repeated = frame.columns[frame.columns.duplicated()].unique().tolist()
-            raise ValueError(f"need distinct column names; got {repeated} more than once.")
+        require_distinct_names(frame.columns)
         wanted = [name for name in (self.series, self.time, *self.channels) if name is not None]
-        missing = [name for name in wanted if name not in columns]
-        if missing:
+        if missing := [name for name in wanted if name not in frame.columns]:
             raise ValueError(f"need the columns {wanted}; {missing} are missing.")
 
     def _groups(self, frame: pd.DataFrame):
@@ -154,9 +113,7 @@ class PanelLayout:
         if self.series is None:
             return [(None, np.arange(len(frame)))]
         codes, labels = pd.factorize(frame[self.series], sort=False)
-        if (codes < 0).any():
-            row = frame.index[(codes < 0).argmax()]
-            raise ValueError(f"need a series in column {self.series!r}; row {shown(row)} has none.")
+        _require_everywhere("series", self.series, codes >= 0, frame.index)
         order = np.argsort(codes, kind="stable")
         ends = np.cumsum(np.bincount(codes))[:-1]
         return zip(labels.tolist(), np.split(order, ends), strict=True)
@@ -171,9 +128,7 @@ class PanelLayout:
             return None
         numeric = storage(cells) == "number"
         times = read_cells(cells, "number" if numeric else "datetime")
-        if pd.isna(times).any():
-            row = frame.index[pd.isna(times).argmax()]
-            raise ValueError(f"need a time in column {cells.name!r}; row {shown(row)} has none.")
+        _require_everywhere("time", cells.name, pd.notna(times), frame.index)
         # Nanoseconds since 1970 have more digits than a float.
         whole = not numeric or pd.api.types.is_integer_dtype(cells)
         return (cells.to_numpy() if numeric else times).astype("int64") if whole else times
@@ -193,9 +148,11 @@ class PanelLayout:
         steps = np.concatenate([np.diff(np.sort(times[rows])) for _, rows in groups])
         return float(np.median(steps)) if len(steps) else None
 
-    def _breaks(self, times: np.ndarray) -> np.ndarray:
-        """Where in sorted times a new segment begins."""
-        return np.flatnonzero(self.is_gap(np.diff(times))) + 1
+
+def _require_everywhere(kind: str, name: Any, present: np.ndarray, index: pd.Index) -> None:
+    if not present.all():
+        row = shown(index[present.argmin()])
+        raise ValueError(f"need a {kind} in column {name!r}; row {row} has none.")
 
 
 def _numbers(cells: pd.Series) -> np.ndarray:

@@ -1,12 +1,23 @@
 """Read the cells of one column, whatever their dtype, into one plain type per kind of column."""
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
 
-__all__ = ["distinct_texts", "infer_date_format", "infer_kind", "read_cells", "shown", "storage"]
+__all__ = [
+    "distinct_texts",
+    "infer_date_format",
+    "infer_kind",
+    "read_cells",
+    "require_distinct_names",
+    "shown",
+    "storage",
+    "warn_of_further",
+]
 
 # Compared in lower case. Lower-case "none" stays a value: surveys write it for "zero of them".
 MISSING_MARKERS = frozenset({"", ".", "?", "-", "na", "n/a", "nan", "null", "<na>"})
@@ -32,10 +43,7 @@ PLAIN_KINDS = {
 def storage(cells: pd.Series) -> str:
     """Say how the cells are stored: number, boolean, datetime, category or text.
 
-    Raises
-    ------
-    ValueError
-        If they are something else: complex numbers, durations, intervals, lists.
+    Anything else is refused: complex numbers, durations, intervals, lists.
     """
     dtype = cells.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -53,9 +61,7 @@ def storage(cells: pd.Series) -> str:
     arrow = isinstance(dtype, pd.ArrowDtype)  # dictionaries and decimals show what they hold
     plain = types.infer_dtype(cells.astype(object) if arrow else cells, skipna=True)
     if plain not in PLAIN_KINDS:
-        raise ValueError(
-            f"need numbers, text, booleans or dates in column {shown(cells.name)}; got {plain}."
-        )
+        raise _unreadable(cells, plain)
     return PLAIN_KINDS[plain]
 
 
@@ -87,13 +93,6 @@ def infer_date_format(cells: pd.Series) -> str:
 def read_cells(cells: pd.Series, kind: str) -> np.ndarray:
     """Read one column as cells of ``kind``, with missing markers as missing.
 
-    Parameters
-    ----------
-    cells : Series
-        One column, of any dtype.
-    kind : {"number", "boolean", "category", "datetime"}
-        What the column is.
-
     Returns
     -------
     plain : array of shape (row,)
@@ -119,12 +118,14 @@ def distinct_texts(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         codes, distinct = pd.factorize(cells)
     except TypeError:
         example = cells[cells.notna()].iloc[0]
-        raise ValueError(
-            f"need numbers, text, booleans or dates in column {shown(cells.name)}; "
-            f"got {type(example).__name__} {example!r}."
-        ) from None
+        raise _unreadable(cells, f"{type(example).__name__} {example!r}") from None
     texts = [_text(value) for value in np.asarray(distinct, dtype=object)]
     return codes, np.array([*texts, None], dtype=object)  # code -1 picks the last
+
+
+def _unreadable(cells: pd.Series, found: str) -> ValueError:
+    name = shown(cells.name)
+    return ValueError(f"need numbers, text, booleans or dates in column {name}; got {found}.")
 
 
 def _text(value) -> str | None:
@@ -208,6 +209,21 @@ def _require(readable, codes, texts, cells, wanted: str) -> None:
             f"need {wanted} in column {shown(cells.name)}; "
             f"got {shown(cells.iloc[at])} in row {shown(cells.index[at])}."
         )
+
+
+def require_distinct_names(columns: pd.Index) -> None:
+    """Refuse columns of the same name."""
+    if not columns.is_unique:
+        repeated = columns[columns.duplicated()].unique().tolist()
+        raise ValueError(f"need distinct column names; got {repeated} more than once.")
+
+
+def warn_of_further(frame: pd.DataFrame, known: Sequence) -> None:
+    """Warn the caller's caller of columns that training did not show."""
+    names = set(known)
+    if extra := [name for name in frame.columns.tolist() if name not in names]:
+        sentence = f"columns {extra} were not in the training rows and are ignored."
+        warnings.warn(sentence, UserWarning, stacklevel=3)
 
 
 def shown(label: Any) -> str:

@@ -1,12 +1,12 @@
 """Numbers as z-scores and normal scores, many columns at once."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
-__all__ = ["BEYOND", "MAX_Z", "N_QUANTILES", "Ranked", "RankedNumbers"]
+__all__ = ["BEYOND", "MAX_Z", "N_QUANTILES", "RankedNumbers"]
 
 # How much further than the outermost training cell any cell outside ranks.
 BEYOND = 1.5
@@ -19,26 +19,13 @@ STEP = 1 / (N_QUANTILES - 1)
 HUGE = 1e307
 
 
-class Ranked(Protocol):
-    """What is known of a column; see `NumberCodec`."""
-
-    @property
-    def quantiles(self) -> tuple[float, ...]:
-        """Quantiles of the training cells."""
-
-
 class RankedNumbers:
-    """Number columns with ranks, encoded together.
+    """The number columns of each `NumberCodec` that has ranks, encoded together.
 
     The arithmetic of ``np.interp``, without its branches and for all columns at once.
-
-    Parameters
-    ----------
-    codecs : sequence of NumberCodec
-        Codecs with a rank coord.
     """
 
-    def __init__(self, codecs: Sequence[Ranked]):
+    def __init__(self, codecs: Sequence[Any]):
         self.mean, self.std, self.low, self.high, self.edge = (
             np.array([getattr(codec, name) for codec in codecs])[:, None]
             for name in ("mean", "std", "low", "high", "edge")

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.parsing import infer_date_format, infer_kind, read_cells, storage
+from anomdiff.encoding.parsing import (
+    infer_date_format,
+    infer_kind,
+    read_cells,
+    require_distinct_names,
+    storage,
+    warn_of_further,
+)
 
 __all__ = ["Column", "Schema", "plain_frame"]
 
@@ -21,49 +28,22 @@ MIN_EXPECTED_REPEATS = 10
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the training frame.
+    """One column of the training frame."""
 
-    Parameters
-    ----------
-    name : str
-        Its label; any JSON scalar, or a tuple of them.
-    kind : {"number", "category", "boolean", "datetime", "ignored"}
-        How it is read.
-    dtype : str
-        Name of its pandas dtype, which decoding gives back.
-    nullable : bool
-        Whether a cell was missing in the training rows.
-    reason : str, default=""
-        Why it is ignored.
-    numeric_text : bool, default=False
-        Whether its numbers came as text.
-    date_format : str, default=""
-        How its dates were written, for ``strftime``, if they came as text.
-    categories : tuple, optional
-        The categories of a pandas categorical, in their order.
-    ordered : bool, default=False
-        Whether that categorical is ordered.
-    """
-
-    name: Any
-    kind: str
-    dtype: str
-    nullable: bool
-    reason: str = ""
-    numeric_text: bool = False
-    date_format: str = ""
-    categories: tuple | None = None
-    ordered: bool = False
+    name: Any  # its label: any JSON scalar, or a tuple of them
+    kind: str  # how it is read, one of KINDS
+    dtype: str  # name of its pandas dtype, which decoding gives back
+    nullable: bool  # whether a cell was missing in the training rows
+    reason: str = ""  # why it is ignored
+    numeric_text: bool = False  # whether its numbers came as text
+    date_format: str = ""  # how its dates were written, for ``strftime``, if they came as text
+    categories: tuple | None = None  # those of a pandas categorical, in their order
+    ordered: bool = False  # whether that categorical is ordered
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, in the order of the training frame.
-
-    Parameters
-    ----------
-    columns : tuple of Column
-        All columns of the training frame, the ignored ones too.
+    """All columns of the training frame, in its order, the ignored ones too.
 
     Examples
     --------
@@ -84,7 +64,7 @@ class Schema:
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, *, kinds: Mapping[Any, str] | None = None) -> "Schema":
-        """Infer what each column of ``frame`` is.
+        """Infer what each column of a frame of training rows is.
 
         Parameters
         ----------
@@ -126,12 +106,7 @@ class Schema:
         return cls(columns)
 
     def check(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Read the used columns of ``frame`` into plain dtypes, or say what is wrong with them.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            Rows with at least the used columns, in any order.
+        """Read the used columns, in any order, into plain dtypes, or say what is wrong with them.
 
         Returns
         -------
@@ -147,16 +122,11 @@ class Schema:
         """
         _require_frame(frame)
         used, place = self.used, {name: i for i, name in enumerate(frame.columns.tolist())}
-        missing = [column.name for column in used if column.name not in place]
-        if missing:
+        if missing := [column.name for column in used if column.name not in place]:
             raise ValueError(
                 f"the frame has no column {missing}; its columns are {list(frame.columns)}."
             )
-        known = {column.name for column in self.columns}
-        extra = [name for name in place if name not in known]
-        if extra:
-            sentence = f"columns {extra} were not in the training rows and are ignored."
-            warnings.warn(sentence, UserWarning, stacklevel=2)
+        warn_of_further(frame, [column.name for column in self.columns])
         return _read(frame, used, place)
 
     def to_dict(self) -> dict:
@@ -268,9 +238,7 @@ def _require_frame(frame: pd.DataFrame) -> None:
             f"need rows and columns; got {rows} sample(s) and {features} feature(s) "
             f"(shape={frame.shape}) while a minimum of 1 is required."
         )
-    if not frame.columns.is_unique:
-        repeated = frame.columns[frame.columns.duplicated()].unique().tolist()
-        raise ValueError(f"need distinct column names; got {repeated} more than once.")
+    require_distinct_names(frame.columns)
 
 
 def _require_kinds(kinds: Mapping, frame: pd.DataFrame) -> None:

@@ -13,33 +13,15 @@ Array = TypeVar("Array", bound=Any)  # ndarray or Tensor; this room does not kno
 
 @dataclass(frozen=True, eq=False)
 class Segment(Generic[Array]):
-    """Consecutive steps of one series, as read (ndarray) or scaled (Tensor).
+    """Consecutive steps of one series, as read (ndarray) or scaled (Tensor)."""
 
-    Parameters
-    ----------
-    series : object
-        Label of the series; None where there is only one.
-    rows : int ndarray of shape (step,)
-        Places of the steps in the frame.
-    values : float array of shape (step, channel)
-        As read, NaN where missing; scaled, in standard deviations and 0 where missing.
-    observed : bool array of shape (step, channel)
-        False where missing.
-    times : ndarray of shape (step,), optional
-        Ascending numbers; None where rows are only in order.
-    start : int, default=0
-        Place of the first step on an axis on which all segments of a frame lie apart.
-    known : bool, default=True
-        Whether training showed the series.
-    """
-
-    series: Any
-    rows: np.ndarray
-    values: Array
-    observed: Array
-    times: np.ndarray | None = None
-    start: int = 0
-    known: bool = True
+    series: Any  # label; None where there is only one
+    rows: np.ndarray  # places of the steps in the frame, (step,)
+    values: Array  # (step, channel): as read, NaN where missing; scaled, 0 where missing
+    observed: Array  # (step, channel), False where missing
+    times: np.ndarray | None = None  # ascending numbers; None where rows are only in order
+    start: int = 0  # place of the first step where all segments of a frame lie apart
+    known: bool = True  # whether training showed the series
 
     def __len__(self) -> int:
         return len(self.values)

@@ -1,7 +1,7 @@
 """Encode a table as rows of coords of about unit variance, and decode such rows."""
 
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from anomdiff.encoding.casting import restore_cells
 from anomdiff.encoding.codecs import CategoryCodec, DatetimeCodec, NumberCodec
 from anomdiff.encoding.quantile_transform import RankedNumbers
-from anomdiff.encoding.schema import Schema, plain_frame
+from anomdiff.encoding.schema import Column, Schema, plain_frame
 
 __all__ = ["TableEncoder"]
 
@@ -21,6 +21,15 @@ CODECS: dict[str, Any] = {
     "category": CategoryCodec,
     "datetime": DatetimeCodec,
 }
+
+
+class Part(NamedTuple):
+    """One used column, and where it is encoded."""
+
+    column: Column
+    codec: Any
+    indicator: NumberCodec | None  # of missing cells; its coord is the one after ``own``
+    own: slice
 
 
 class TableEncoder:
@@ -61,38 +70,20 @@ class TableEncoder:
         self.max_categories = max_categories
 
     def fit(self, frame: pd.DataFrame, schema: Schema) -> Self:
-        """Learn the codecs of the used columns of ``schema``.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            Training rows, as `Schema.check` returns them.
-        schema : Schema
-            Says what the columns are.
-
-        Returns
-        -------
-        encoder : TableEncoder
-            This one.
-        """
+        """Learn the codecs of the used columns of a schema from its checked training rows."""
         if self.max_categories < 1:
             raise ValueError(f"need max_categories >= 1; got {self.max_categories}.")
-        codecs, indicators = [], []
+        columns = []
         for column in schema.used:
             missing = frame[column.name].isna().to_numpy()
             present = frame[column.name].to_numpy()[~missing]
             options = {"max_categories": self.max_categories} if column.kind == "category" else {}
-            codecs.append(CODECS[column.kind].fit(present, **options))
-            indicators.append(_flag(missing) if column.nullable else None)
-        return self._set(schema, codecs, indicators)
+            codec = CODECS[column.kind].fit(present, **options)
+            columns.append((column, codec, _flag(missing) if column.nullable else None))
+        return self._set(schema, columns)
 
     def encode(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Encode checked rows.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            Rows, as `Schema.check` returns them.
 
         Returns
         -------
@@ -103,10 +94,13 @@ class TableEncoder:
         """
         values = np.zeros((len(frame), *self.event_shape))
         observed = np.ones(values.shape, dtype=bool)
-        self._encode_ranked(frame, values, observed)
-        for column, codec, indicator, own in self._others:
-            missing = frame[column.name].isna().to_numpy()
+        place = {name: i for i, name in enumerate(frame.columns.tolist())}
+        self._encode_ranked(frame, place, values)
+        for column, codec, _, own in self._others:
             values[:, own] = codec.encode(frame[column.name].to_numpy())
+        all_missing = frame.isna().to_numpy()
+        for column, _, indicator, own in self._parts:
+            missing = all_missing[:, place[column.name]]
             if missing.any():
                 values[missing, own] = 0.0
                 observed[missing, own] = False
@@ -115,20 +109,12 @@ class TableEncoder:
         return values, observed
 
     def decode(self, values: np.ndarray) -> pd.DataFrame:
-        """Decode rows into the used columns, in the dtypes of the training frame.
+        """Decode rows of shape (row, coord) into the used columns, in the dtypes of training.
 
-        Parameters
-        ----------
-        values : float array of shape (row, coord)
-            In standard deviations, as from `encode` or a denoiser.
-
-        Returns
-        -------
-        frame : DataFrame
-            A cell is missing where the coord that says so is nearer to yes than to no.
+        A cell is missing where the coord that says so is nearer to yes than to no.
         """
         columns = {}
-        for column, codec, indicator, own in self._parts():
+        for column, codec, indicator, own in self._parts:
             cells = codec.decode(values[:, own])
             if indicator is not None:
                 missing = values[:, own.stop] >= indicator.encode(np.array([0.5]))[0, 0]
@@ -156,73 +142,55 @@ class TableEncoder:
         Every other coord is in both; where no column has a rank there is one view of all coords.
         """
         ranks, distances = np.zeros((2, *self.event_shape), dtype=bool)
-        for _, codec, _, own in self._parts():
-            if getattr(codec, "quantiles", ()):
-                distances[own.start], ranks[own.start + 1] = True, True
+        for part in self._ranked:
+            distances[part.own.start], ranks[part.own.start + 1] = True, True
         return np.stack([~ranks, ~distances]) if ranks.any() else ~ranks[None]
 
     def rarity(self) -> np.ndarray:
         """Factors of shape (coord,) that make categories fit for comparing row with row.
 
-        1, but for the coords of categories: in which rare value two rows differ says more than
-        in which frequent one.
+        In which rare value two rows differ says more than in which frequent one. 1 elsewhere.
         """
         factors = np.ones(self.event_shape)
-        for column, codec, _, own in self._parts():
+        for column, codec, _, own in self._parts:
             if column.kind == "category":
                 factors[own] = codec.rarity
         return factors
 
     def category_codes(self, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
-        """Which value each category has, missing ones included.
-
-        Parameters
-        ----------
-        values, observed : array of shape (row, coord)
-            From `encode`.
+        """Which value each category has in encoded rows, missing ones included.
 
         Returns
         -------
         codes : int array of shape (row, varied)
             One column per category column that takes several values; below `category_sizes`.
         """
-        codes = np.empty((len(values), len(self.category_sizes())), dtype=np.int64)
-        for i, (_, codec, _, own) in enumerate(self._varied()):
+        codes = np.empty((len(values), len(self._varied)), dtype=np.int64)
+        for i, (_, codec, _, own) in enumerate(self._varied):
             missing = len(codec.shares) + 1
             codes[:, i] = np.where(observed[:, own.start], codec.codes(values[:, own]), missing)
         return codes
 
     def category_sizes(self) -> list[int]:
         """Return the number of codes of each category column: its slots, and missing."""
-        return [len(codec.shares) + 2 for _, codec, _, _ in self._varied()]
+        return [len(codec.shares) + 2 for _, codec, _, _ in self._varied]
 
     def category_share(self) -> float:
         """Of the columns in which two random training rows differ, the part that is categories."""
-        differ = {part[0].name: 1.0 for part in self._parts()}
-        for column, codec, indicator, _ in self._varied():
+        varied = 0.0
+        for _, codec, indicator, _ in self._varied:
             missing = indicator.mean if indicator else 0.0
             present = (1 - missing) * np.array(codec.shares)
-            differ[column.name] = 1 - np.square(present).sum() - missing**2
-        varied = sum(differ[part[0].name] for part in self._varied())
-        return float(varied / sum(differ.values()))
-
-    def complete(self, values: np.ndarray) -> np.ndarray:
-        """Return a copy of the rows whose ranks are those of their distances."""
-        values = values.copy()
-        parts, ranked = self._ranked
-        if parts:
-            cells = np.stack([codec.decode(values[:, own]) for _, codec, _, own in parts])
-            for (_, _, _, own), *coords in zip(parts, *ranked.encode(cells), strict=True):
-                values[:, own] = np.column_stack(coords)
-        return values
+            varied += 1 - np.square(present).sum() - missing**2
+        return float(varied / (varied + len(self._parts) - len(self._varied)))
 
     def to_dict(self) -> dict:
         """Return the fitted encoder as JSON values."""
         return {
             "max_categories": self.max_categories,
             "schema": self.schema.to_dict(),
-            "codecs": [codec.to_dict() for codec in self._codecs],
-            "indicators": [code if code is None else code.to_dict() for code in self._indicators],
+            "codecs": [part.codec.to_dict() for part in self._parts],
+            "indicators": [part.indicator and part.indicator.to_dict() for part in self._parts],
         }
 
     @classmethod
@@ -235,58 +203,38 @@ class TableEncoder:
         ]
         indicators = [code and NumberCodec.from_dict(code) for code in state["indicators"]]
         encoder = cls(max_categories=state["max_categories"])
-        return encoder._set(schema, codecs, indicators)
+        return encoder._set(schema, zip(schema.used, codecs, indicators, strict=True))
 
-    def _set(self, schema: Schema, codecs: list, indicators: list) -> Self:
-        self.schema, self._codecs, self._indicators = schema, codecs, indicators
-        self.features, self._edges = [], [0]
-        for column, codec, indicator in zip(schema.used, codecs, indicators, strict=True):
+    def _set(self, schema: Schema, columns: Iterable[tuple]) -> Self:
+        """Keep column, codec and missing-cell codec or None of each used column."""
+        self.schema, self.features, self._edges = schema, [], [0]
+        self._parts: list[Part] = []
+        for column, codec, indicator in columns:
             self.features += codec.labels(column.name)
+            own = slice(self._edges[-1], len(self.features))
+            self._parts.append(Part(column, codec, indicator, own))
             self.features += [] if indicator is None else [f"{column.name} is missing"]
             self._edges.append(len(self.features))
         self.event_shape = (len(self.features),)
-        ranked = [part for part in self._parts() if getattr(part[1], "quantiles", ())]
-        self._others = [part for part in self._parts() if not getattr(part[1], "quantiles", ())]
-        self._ranked = ranked, RankedNumbers([codec for _, codec, _, _ in ranked])
+        self._ranked = [part for part in self._parts if getattr(part.codec, "quantiles", ())]
+        self._others = [part for part in self._parts if not getattr(part.codec, "quantiles", ())]
+        self._varied = [
+            part  # a category column that takes several values
+            for part in self._parts
+            if part.column.kind == "category" and len(part.codec.shares) + bool(part.indicator) > 1
+        ]
+        self._ranked_numbers = RankedNumbers([part.codec for part in self._ranked])
         return self
 
-    def _encode_ranked(self, frame: pd.DataFrame, values: np.ndarray, observed: np.ndarray) -> None:
+    def _encode_ranked(self, frame: pd.DataFrame, place: dict, values: np.ndarray) -> None:
         """Encode all columns that have ranks into their coords."""
-        parts, codec = self._ranked
-        place = {name: i for i, name in enumerate(frame.columns.tolist())}
-        wanted = [place[column.name] for column, _, _, _ in parts]
+        wanted = [place[part.column.name] for part in self._ranked]
         cells = frame.iloc[:, wanted].to_numpy(dtype=np.float64).T
-        distances = np.array([own.start for _, _, _, own in parts], dtype=np.intp)
-        missing = np.isnan(cells)
+        distances = np.array([part.own.start for part in self._ranked], dtype=np.intp)
         for start in range(0, len(frame), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
-            coords = codec.encode(cells[:, rows])
+            coords = self._ranked_numbers.encode(cells[:, rows])
             values[rows, distances], values[rows, distances + 1] = (each.T for each in coords)
-        if missing.any():
-            for coord in (distances, distances + 1):
-                observed[:, coord] = ~missing.T
-                values[:, coord] = np.where(missing.T, 0.0, values[:, coord])
-        for (_, _, indicator, own), absent in zip(parts, missing, strict=True):
-            if indicator is not None:
-                values[:, own.stop] = indicator.encode(absent * 1.0)[:, 0]
-
-    def _varied(self) -> list:
-        """Parts of the category columns that take several values."""
-        return [
-            part
-            for part in self._parts()
-            if part[0].kind == "category" and len(part[1].shares) + bool(part[2]) > 1
-        ]
-
-    def _parts(self):
-        """Column, codec, missing-cell codec or None, and the coords of the value.
-
-        The coord of the missing-cell codec is the one after these.
-        """
-        parts = zip(self.schema.used, self._codecs, self._indicators, strict=True)
-        for i, (column, codec, indicator) in enumerate(parts):
-            stop = self._edges[i + 1] - (indicator is not None)
-            yield column, codec, indicator, slice(self._edges[i], stop)
 
 
 def _flag(missing: np.ndarray) -> NumberCodec:

@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from anomdiff.diffusion.noise import seeded
+from anomdiff.encoding.casting import write_cells
 from anomdiff.explain.attribution import scores_with_one_replaced
-from anomdiff.explain.changed_frame import mutable_columns, warn_of_rest, write_cells
+from anomdiff.explain.changed_frame import mutable_columns, warn_of_rest
 from anomdiff.explain.counterfactuals import above_goal, excess_over, search
 from anomdiff.explain.row_explanation import (
     Cells,

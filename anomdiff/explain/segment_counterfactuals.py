@@ -18,16 +18,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from anomdiff.conditional.intervals import ConditionalIntervals
+from anomdiff.encoding.casting import holds_whole_numbers, write_cells
 from anomdiff.encoding.segment import Segment
-from anomdiff.explain.changed_frame import (
-    holds_whole_numbers,
-    mutable_columns,
-    warn_of_rest,
-    write_cells,
-)
+from anomdiff.explain.changed_frame import mutable_columns, warn_of_rest
 from anomdiff.explain.counterfactuals import excess_over, search
 from anomdiff.explain.localisation import anomalous_cells, runs, widened
-from anomdiff.models.parallel import map_blocks
 from anomdiff.models.window_model import WindowModel
 from anomdiff.thresholds.conformal import safely_below
 
@@ -89,7 +84,7 @@ def repair_steps(
             changes = SegmentChanges(model, safely_below(threshold), part, own, cells)
             _write(repaired, model.names, part.rows, cells, changes.search(mutable, max_channels))
     if n_flagged:
-        rest = _scores(model, repaired) > threshold
+        rest = model.score_frame(repaired[model.columns_in])[0] > threshold
         warn_of_rest("channel", n_flagged, repaired.index[rest].tolist())
     return repaired
 
@@ -200,13 +195,3 @@ def _write(repaired: pd.DataFrame, names: list, rows, cells: ChannelCells, found
     for name, channel, changed in zip(names, new, found.changed.numpy().T, strict=True):
         if changed.any():
             write_cells(repaired, name, rows[changed], pd.Series(channel[changed]))
-
-
-def _scores(model: WindowModel, frame: pd.DataFrame) -> np.ndarray:
-    """Scores of all rows of a frame, whose further columns are left out."""
-    layout = model.layout
-    used = [name for name in (layout.series, layout.time, *layout.channels) if name is not None]
-    scores, segments = np.zeros(len(frame)), model.encode(frame[used])
-    for segment, (own, _) in zip(segments, map_blocks(model.score, segments), strict=True):
-        scores[segment.rows] = own.numpy()
-    return scores

@@ -272,15 +272,3 @@ def test_a_table_without_ranks_has_one_view():
     encoder = fitted(pd.DataFrame({"flag": [True, False, True], "word": ["a", "b", "a"]}))
 
     assert encoder.views().tolist() == [[True] * len(encoder.features)]
-
-
-def test_completed_rows_have_the_ranks_of_their_distances():
-    frame = mixed_frame(200)
-    encoder = fitted(frame)
-    values, observed = encode(encoder, frame)
-    spoiled = np.where(encoder.views()[0], values, 7.0)
-
-    completed = encoder.complete(spoiled)
-
-    np.testing.assert_allclose(completed[observed], values[observed], atol=1e-9)
-    assert (spoiled[:, ~encoder.views()[0]] == 7.0).all()
