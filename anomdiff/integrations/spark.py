@@ -8,9 +8,7 @@ server, and an alias that moves meanwhile changes nothing; each Python worker lo
 Timestamps are read in UTC, whatever the session's time zone is.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +26,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
-__all__ = ["SerializedModel", "score_panel", "score_table", "unpack"]
+__all__ = ["score_panel", "score_table", "serialize", "unpack"]
+
+Files = tuple[tuple[str, bytes], ...]
 
 RESULTS = {"anomaly_score": pa.float64(), "p_value": pa.float64(), "is_anomaly": pa.bool_()}
 SERIES_RESULTS = {**RESULTS, "channel": pa.string()}
@@ -65,10 +65,10 @@ def score_table(frame: "DataFrame", model: str | DiffusionDetector) -> "DataFram
     detector = _fetch(model, "row")
     names = {str(name): name for name in detector.columns_in_}
     schema = _schema(frame, names, RESULTS)
-    serialized = SerializedModel.of(detector)
+    files = serialize(detector)
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return _score_batches(serialized, names, batches)
+        return _score_batches(files, names, batches)
 
     return frame.mapInArrow(score, schema)
 
@@ -122,73 +122,43 @@ def score_panel(
     names = {str(name): name for name in layout.channels}
     names |= {time: layout.time or time, series: layout.series or series}
     schema = _schema(frame, names, SERIES_RESULTS)
-    serialized = SerializedModel.of(detector)
+    files = serialize(detector)
 
     def score(steps: pa.Table) -> pa.Table:
-        return _score_series(serialized, names, time, steps)
+        return _score_series(files, names, time, steps)
 
     return frame.groupBy(series).applyInArrow(score, schema)
 
 
-@dataclass(frozen=True)
-class SerializedModel:
-    """A fitted detector as bytes, to be sent to the workers; equal if the digests are.
-
-    Attributes
-    ----------
-    digest : str
-        SHA-256 of the files.
-    files : dict of str to bytes
-        Name and content of the files that `anomdiff.save` writes.
-    """
-
-    digest: str
-    files: dict[str, bytes] = field(compare=False, repr=False)
-
-    @classmethod
-    def of(cls, detector: DiffusionDetector) -> "SerializedModel":
-        """Serialize a detector."""
-        with TemporaryDirectory() as folder:
-            files = {path.name: path.read_bytes() for path in save(detector, folder).iterdir()}
-        digest = hashlib.sha256(b"".join(files[name] for name in sorted(files)))
-        return cls(digest.hexdigest(), files)
+def serialize(detector: DiffusionDetector) -> Files:
+    """Names and contents of the files that `anomdiff.save` writes, to be sent to the workers."""
+    with TemporaryDirectory() as folder:
+        paths = sorted(save(detector, folder).iterdir())
+        return tuple((path.name, path.read_bytes()) for path in paths)
 
 
 @lru_cache(maxsize=2)
-def unpack(serialized: SerializedModel) -> DiffusionDetector:
-    """Load the detector, once in every Python worker, which is one of many on its machine.
-
-    Parameters
-    ----------
-    serialized : SerializedModel
-        The serialized detector.
-
-    Returns
-    -------
-    detector : TabularDetector or TimeSeriesDetector
-        It scores with one thread from now on, as all torch in this process.
-    """
+def unpack(files: Files) -> DiffusionDetector:
+    """Load the detector, once in every Python worker; torch has one thread from now on."""
     torch.set_num_threads(1)  # Spark runs as many workers as there are cores
     with TemporaryDirectory() as folder:
-        for name, content in serialized.files.items():
+        for name, content in files:
             (Path(folder) / name).write_bytes(content)
         return load(folder)
 
 
 def _score_batches(
-    serialized: SerializedModel, names: Mapping[str, Any], batches: Iterator[pa.RecordBatch]
+    files: Files, names: Mapping[str, Any], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    detector = unpack(serialized)
+    detector = unpack(files)
     for batch in batches:
         if batch.num_rows:
             scored = detector.score_frame(_to_pandas(batch, names))
             yield _beside(batch, scored, RESULTS, pa.RecordBatch.from_arrays)
 
 
-def _score_series(
-    serialized: SerializedModel, names: Mapping[str, Any], time: str, steps: pa.Table
-) -> pa.Table:
-    detector = unpack(serialized)
+def _score_series(files: Files, names: Mapping[str, Any], time: str, steps: pa.Table) -> pa.Table:
+    detector = unpack(files)
     frame = _to_pandas(steps, names)
     layout = detector.layout_
     order = np.arange(len(frame))
@@ -202,19 +172,16 @@ def _score_series(
 
 def _fetch(model: str | DiffusionDetector, unit: str) -> DiffusionDetector:
     """Load a model by its address, and check what it scores."""
-    detector = _load(model) if isinstance(model, str) else model
-    if detector.unit != unit:
+    if isinstance(model, str):
+        from anomdiff.integrations.mlflow import flavor  # takes seconds, and workers do without
+
+        model = flavor.load_model(model)
+    if model.unit != unit:
         raise TypeError(
-            f"need a model that scores {unit}s; got one that scores {detector.unit}s: "
-            f"use {FUNCTIONS[detector.unit]}."
+            f"need a model that scores {unit}s; got one that scores {model.unit}s: "
+            f"use {FUNCTIONS[model.unit]}."
         )
-    return detector
-
-
-def _load(uri: str) -> DiffusionDetector:
-    from anomdiff.integrations.mlflow import flavor  # MLflow takes seconds, and workers do without
-
-    return flavor.load_model(uri)
+    return model
 
 
 def _schema(

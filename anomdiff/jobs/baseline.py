@@ -14,15 +14,7 @@ __all__ = ["isolation_forest_scores"]
 def isolation_forest_scores(
     training: pd.DataFrame, later: pd.DataFrame, alpha: float
 ) -> tuple[np.ndarray, float]:
-    """Fit on the training rows and score the later ones.
-
-    Returns
-    -------
-    scores : ndarray of shape (row,)
-        Anomaly scores of the later rows, larger is more anomalous.
-    threshold : float
-        Score that a share `alpha` of the training rows exceeds.
-    """
+    """Scores of the later rows, and the one that a share `alpha` of the training rows exceeds."""
     codes = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2
     )

@@ -18,21 +18,9 @@ __all__ = ["PanelColumns", "TableColumns", "model_columns", "read_model_rows", "
 class TableColumns:
     """Columns of a model of single rows.
 
-    Parameters
-    ----------
-    detector : fitted detector
-        Has a ``schema_``.
-    names : list of column names
-        Columns of the table.
-
-    Attributes
-    ----------
-    found : dict of column name to column name
-        Columns by the model's name, as the table names them.
-    text, numbers : list of column names
-        Columns of the table to read as text, and to copy as numbers.
-    inputs, known : list of str, set of str
-        Columns whose missing cells are counted, and all that the model knows, used or not.
+    `found` has the columns by the model's name, as the table names them; `text` and `numbers` are
+    those to read as text, and to copy as numbers; missing cells are counted in `inputs`; `known`
+    are all that the model knows, used or not.
     """
 
     unit = "row"
@@ -60,19 +48,8 @@ class TableColumns:
 class PanelColumns:
     """Columns of a model of series; covariates may be left out, and then count as missing.
 
-    Parameters and attributes are those of `TableColumns`, and:
-
-    Attributes
-    ----------
-    series : column name or None
-        Column of the table that tells the series apart.
-    keys : tuple of column names
-        Columns of series and time, where the model has them.
-
-    Raises
-    ------
-    ValueError
-        If the column of series or time, or a channel that is judged, is not there.
+    Attributes are those of `TableColumns`; `series` is the column of the table that tells the
+    series apart, `keys` are those of series and time, where the model has them.
     """
 
     unit = "step"
@@ -130,15 +107,7 @@ def model_columns(detector: Any, names: list[Name]) -> TableColumns | PanelColum
 def read_model_rows(
     data: Path, settings: Settings, detector: Any
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
-    """Read the columns of a table that a detector needs, and the labels if there are any.
-
-    Returns
-    -------
-    rows : DataFrame
-        Under the names that the detector knows.
-    labels : int8 array of shape (row,), or None
-        1 is an anomaly, 0 is normal, -1 is not known.
-    """
+    """Rows of a table under the names that a detector knows, and `anomaly_labels` if it has any."""
     names = column_names(data, header=settings.header)
     columns = model_columns(detector, names)
     label = find_column(names, settings.label)

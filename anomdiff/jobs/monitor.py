@@ -19,13 +19,7 @@ from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.readers import read_table
 from anomdiff.jobs.settings import MonitorSettings
 from anomdiff.jobs.writers import atomic_paths, json_values, write_json
-from anomdiff.monitoring.drift import (
-    alarm_drift,
-    column_drift,
-    drift_alarms,
-    profile,
-    score_drift,
-)
+from anomdiff.monitoring import drift
 
 __all__ = ["main", "monitor"]
 
@@ -35,15 +29,7 @@ LOGGED = ("psi", "ks", "missing", "unseen")
 
 
 def monitor(settings: MonitorSettings) -> dict[str, Any]:
-    """Compare a batch with training, write what was found as JSON, and log it to MLflow.
-
-    Raises
-    ------
-    ValueError
-        If the data or the settings cannot be used, or training has logged no profile.
-    OSError
-        If the data is not there or the store does not answer.
-    """
+    """Compare a batch with training, write what was found as JSON, and log it to MLflow."""
     import mlflow
 
     from anomdiff.integrations.mlflow import flavor, runs, tracking_store
@@ -53,12 +39,11 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     detector = flavor.load_model(model.model_uri)
     rows, _ = read_model_rows(settings.data, settings, detector)
     scored = _scored(settings, detector, rows)
-    columns = column_drift(
-        _reference(settings, detector, model.run_id), runs.plain_rows(detector, rows)
-    )
-    scores = score_drift(detector.calibration_scores_, scored["anomaly_score"])
-    alarms = alarm_drift(int(scored["is_anomaly"].sum()), len(scored), detector.alpha)
-    reasons = drift_alarms(columns, scores, alarms, settings.limits)
+    reference = _reference(settings, detector, model.run_id)
+    columns = drift.column_drift(reference, runs.plain_rows(detector, rows))
+    scores = drift.score_drift(detector.calibration_scores_, scored["anomaly_score"])
+    alarms = drift.alarm_drift(int(scored["is_anomaly"].sum()), len(scored), detector.alpha)
+    reasons = drift.drift_alarms(columns, scores, alarms, settings.limits)
     report = {
         "monitored_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": {"uri": settings.model, "id": model.model_id, "run_id": model.run_id},
@@ -100,7 +85,7 @@ def _reference(settings: MonitorSettings, detector: Any, run_id: str | None) -> 
 
     if settings.reference is not None:
         training, _ = read_model_rows(settings.reference, settings, detector)
-        return profile(runs.plain_rows(detector, training))
+        return drift.profile(runs.plain_rows(detector, training))
     try:
         return mlflow.artifacts.load_dict(f"runs:/{run_id}/{runs.REFERENCE}")
     except (MlflowException, OSError):

@@ -15,17 +15,7 @@ __all__ = ["Outcome", "describe", "main", "promote"]
 
 
 class Outcome(NamedTuple):
-    """Result of a comparison.
-
-    Attributes
-    ----------
-    verdict : Verdict or None
-        None if there is no challenger.
-    champion, challenger : str or None
-        Versions that were compared.
-    run_id : str or None
-        Run with the evidence.
-    """
+    """Verdict on two versions, and the run with the evidence; None if there is no challenger."""
 
     verdict: Verdict | None
     champion: str | None = None
@@ -38,13 +28,6 @@ def promote(settings: PromoteSettings) -> Outcome:
 
     Evidence and verdict are logged as an MLflow run, whatever the verdict; a promotion also keeps
     them as tags of the version.
-
-    Raises
-    ------
-    ValueError
-        If the data or the settings cannot be used.
-    OSError
-        If the data is not there or the store does not answer.
     """
     from anomdiff.integrations.mlflow import flavor, registry, tracking_store
 

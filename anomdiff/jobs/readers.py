@@ -36,23 +36,10 @@ Name = str | int
 def read_table(
     path: Path | str, *, header: bool = True, text: Collection[Name] = ()
 ) -> pd.DataFrame:
-    """Read a whole table.
+    """Read a whole table: a `.csv`, `.csv.gz`, `.data` or `.parquet` file, or a folder of parquet.
 
-    Parameters
-    ----------
-    path : path
-        A `.csv`, `.csv.gz` or `.data` file, a `.parquet` file or a folder of these.
-    header : bool, default=True
-        Whether the first line of a CSV file names the columns; if not, they are 0, 1, 2, ...
-    text : collection of column names
-        CSV columns to read as text even if all their values look like numbers.
-
-    Raises
-    ------
-    ValueError
-        If the file is not what its name says, has no rows, or has a column name twice.
-    OSError
-        If it is not there or cannot be read.
+    Without a `header`, the columns of a CSV file are 0, 1, 2, ...; `text` are those to read as
+    text even if all their values look like numbers.
     """
     path = Path(path)
     if is_csv(path):
@@ -75,18 +62,8 @@ def iter_table(
 ) -> Iterator[pd.DataFrame]:
     """Yield a table in batches, in its order; the index counts the rows of the whole table.
 
-    Memory holds about one batch, however large the file is.
-
-    Parameters
-    ----------
-    path, header
-        As in `read_table`.
-    batch_size : int
-        Largest number of rows of a batch.
-    columns : sequence of column names, optional
-        Columns to read, by default all.
-    text : collection of column names
-        CSV columns to read as text; the type of the others is inferred batch by batch.
+    Memory holds about one batch, however large the file is. In CSV, the type of columns that are
+    not read as `text` is inferred batch by batch.
     """
     path = Path(path)
     names = column_names(path, header=header)
@@ -137,13 +114,7 @@ def count_rows(path: Path | str) -> int | None:
 
 
 def match_columns(wanted: Sequence[Name], names: Sequence[Name]) -> dict[Name, Name]:
-    """Map each wanted name to that of the table; "3" also stands for the column 3.
-
-    Raises
-    ------
-    ValueError
-        If a wanted column is not there.
-    """
+    """Map each wanted name to that of the table; "3" also stands for the column 3."""
     by_text = {str(name): name for name in names}
     missing = [name for name in wanted if str(name) not in by_text]
     if missing:

@@ -10,7 +10,8 @@ import click
 
 from anomdiff.jobs import command_line
 from anomdiff.jobs.model_columns import model_columns
-from anomdiff.jobs.scoring_input import ScoringInput, ScoringTable
+from anomdiff.jobs.readers import column_names
+from anomdiff.jobs.scoring_input import ScoringInput
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.summary import ScoreSummary
 from anomdiff.jobs.writers import TableWriter, atomic_paths, json_values, write_json
@@ -28,27 +29,15 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     With a model of series, rows are the steps of whole series, in any order and mixed: the
     columns of series and time are copied, `channel` is the one that contributes most, and the
     steps are written series by series. Memory holds the series of a batch, or a single longer one,
-    and 9 bytes per row.
-
-    Parameters
-    ----------
-    settings : ScoreSettings
-        What to score and where to write.
-    detector : fitted detector, optional
-        Used instead of the model that the settings name.
-
-    Returns
-    -------
-    summary : dict
-        Rows, alarms, score quantiles, missing rates, time, model and, if the table has the label
-        column, the quality of the scores.
+    and 9 bytes per row. A `detector` is used instead of the model that the settings name.
     """
     _check_output(settings)
-    table = ScoringTable(settings)  # fails before a model is fetched if there is no table
+    # Fails before a model is fetched if there is no table.
+    names = column_names(settings.data, header=settings.header)
     model: dict[str, Any] = {"uri": None, "version": None, "run_id": None}
     if detector is None:
         detector, model = _load(settings.model)
-    source = ScoringInput(table, model_columns(detector, table.names))
+    source = ScoringInput(settings, names, model_columns(detector, names))
     started = time.perf_counter()
     with atomic_paths(settings.output, summary_path(settings.output)) as (scored, beside):
         found = _write_scores(detector, source, scored)
@@ -85,7 +74,7 @@ def _write_scores(detector: Any, source: ScoringInput, path: Path) -> ScoreSumma
             scored = detector.score_frame(rows)
             results = {name: scored[name] for name in scored if name in source.results}
             writer.write(source.kept(frame).assign(row=frame.index, **results))
-            found.add(scored, source.columns.count_missing(rows), source.table.labels(frame))
+            found.add(scored, source.columns.count_missing(rows), source.labels(frame))
     return found
 
 

@@ -27,14 +27,9 @@ MIN_ROWS_WRITTEN = 1024  # written to a group's file together: single rows would
 
 @dataclass(frozen=True)
 class SeriesGroups:
-    """Groups of whole series of a table, each of about a batch of rows.
+    """Groups of whole series, each of about a batch of rows: group numbers ascend.
 
-    Parameters
-    ----------
-    series_of_row : int ndarray of shape (row,)
-        Series of each row, numbered in the order in which they begin.
-    group_of_series : int ndarray of shape (series,)
-        Group of each series, ascending.
+    Series are numbered in the order in which they begin.
     """
 
     series_of_row: np.ndarray
@@ -44,17 +39,7 @@ class SeriesGroups:
     def of(cls, labels: Iterable[pd.Series], max_rows: int) -> "SeriesGroups":
         """Group series until they have ``max_rows`` rows; a longer series is a group by itself.
 
-        Parameters
-        ----------
-        labels : iterable of Series
-            Series of the rows, in batches, with the number of the row as index.
-        max_rows : int
-            Rows of a group.
-
-        Raises
-        ------
-        ValueError
-            If a row has no series.
+        Labels come in batches, with the number of the row as index.
         """
         numbers: dict = {}
         codes = np.concatenate([_codes(cells, numbers) for cells in labels])
@@ -99,17 +84,9 @@ def whole_series(
 ) -> Iterator[pd.DataFrame]:
     """Yield the rows of one group after the other, series by series.
 
-    Parameters
-    ----------
-    frames : iterator of DataFrame
-        Table in batches, with the number of the row as index.
-    groups : SeriesGroups
-        Which rows belong together.
-    columns : dict of column name to pyarrow.DataType
-        Columns of the frames, and types that hold them in sorted files.
-    folder : Path
-        Where sorted files are kept meanwhile, if they are needed. There are at most
-        ``MAX_FILES``, so that a group of a very long table holds a 256th of it.
+    The index of ``frames`` is the number of the row. Sorted files, if they are needed, lie in
+    ``folder`` meanwhile, with the types of ``columns``. There are at most ``MAX_FILES``, so that a
+    group of a very long table holds a 256th of it.
     """
     if groups.is_in_order:
         parts = _cut(frames, groups)

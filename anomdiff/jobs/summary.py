@@ -13,13 +13,7 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
 
 class ScoreSummary:
-    """Rows, alarms, missing cells and scores of all batches, in 5 bytes per row.
-
-    Parameters
-    ----------
-    columns : list of str
-        Columns of the model.
-    """
+    """Rows, alarms, missing cells and scores of all batches, in 5 bytes per row."""
 
     def __init__(self, columns: list[str]):
         self.rows = self.alarms = 0

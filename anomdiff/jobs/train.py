@@ -24,41 +24,16 @@ from anomdiff.jobs.readers import Name, column_names, find_column, match_columns
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.storage import save
 
-__all__ = [
-    "TrainReport",
-    "describe",
-    "how_to_look",
-    "main",
-    "make_detector",
-    "train",
-    "training_rows",
-]
+__all__ = ["TrainReport", "describe", "how_to_look", "main", "make_detector", "train"]
 
 Detector = TabularDetector | TimeSeriesDetector
 ESTIMATORS = {"tabular": TabularDetector, "timeseries": TimeSeriesDetector}
 
 
 class TrainReport(NamedTuple):
-    """Where a trained model is.
-
-    Attributes
-    ----------
-    store : str
-        Tracking store, as it may be printed.
-    experiment_id, run_id : str
-        The run.
-    name, version, alias : str
-        The registered version, and what it is for: `champion` or `challenger`.
-    model_uri : str
-        Address of exactly this version.
-    n_rows : int
-        Rows that the detector was fitted to, those held out for calibration included.
-    threshold : float
-        Anomaly score above which a row is an alarm.
-    """
+    """Where a trained model is; its rows include those held out for calibration."""
 
     store: str
-    experiment_id: str
     run_id: str
     name: str
     version: str
@@ -72,15 +47,7 @@ def train(settings: TrainSettings) -> TrainReport | None:
     """Fit a detector as the settings say, log the run and register the model.
 
     Of several processes, only the first logs, registers and gets the report; the others take part
-    in the fit and get None.
-
-    Raises
-    ------
-    ValueError
-        If the data or the settings cannot be used.
-    OSError
-        If the data is not there or the store does not answer. A detector that was fitted before
-        the store failed is saved in the working folder.
+    in the fit and get None. A detector that was fitted before the store failed is saved.
     """
     from anomdiff.integrations.mlflow import registry, runs, tracking_store
 
@@ -107,7 +74,6 @@ def train(settings: TrainSettings) -> TrainReport | None:
         raise
     return TrainReport(
         store=tracking_store.without_password(uri),
-        experiment_id=tracking_store.ensure_experiment(settings.experiment),
         run_id=model.run_id,
         name=version.name,
         version=version.version,
@@ -206,13 +172,11 @@ def _rescue(detector: Detector, name: str, error: Exception) -> None:
 
 def describe(report: TrainReport) -> str:
     """Lines that say where the run and the model are."""
-    return "\n".join(
-        [
-            f"model     {report.name} version {report.version} ({report.alias}), "
-            f"fitted on {report.n_rows:,} rows: {report.model_uri}",
-            f"threshold {report.threshold:.4g}",
-            f"run       {report.run_id} in {report.store}",
-        ]
+    return (
+        f"model     {report.name} version {report.version} ({report.alias}), "
+        f"fitted on {report.n_rows:,} rows: {report.model_uri}\n"
+        f"threshold {report.threshold:.4g}\n"
+        f"run       {report.run_id} in {report.store}"
     )
 
 

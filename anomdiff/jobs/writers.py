@@ -22,12 +22,7 @@ def atomic_paths(*paths: Path | str) -> Iterator[list[Path]]:
     """Yield temporary paths; the files are renamed to `paths` when the block ends without error.
 
     If it ends with one, they are removed. All files are on the disk before the first is renamed.
-    Folders are created as needed.
-
-    Raises
-    ------
-    OSError
-        With `errno.ENOSPC` and one clear sentence if the disk is full.
+    Folders are created as needed. A full disk is an `OSError` with one clear sentence.
     """
     targets = [Path(path) for path in paths]
     temporary = [path.with_name(f".{path.name}.{uuid.uuid4().hex}.part") for path in targets]
@@ -53,15 +48,7 @@ def atomic_paths(*paths: Path | str) -> Iterator[list[Path]]:
 
 
 class TableWriter:
-    """Write frames one after the other into one parquet file.
-
-    Parameters
-    ----------
-    path : path
-        File to write.
-    schema : pyarrow.Schema
-        Columns and types; every frame is cast to it, so that no batch decides on a type.
-    """
+    """Write frames into one parquet file, cast to its schema: no batch decides on a type."""
 
     def __init__(self, path: Path | str, schema: pa.Schema):
         self.schema = schema

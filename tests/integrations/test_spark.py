@@ -185,7 +185,7 @@ def test_an_empty_frame_gives_an_empty_frame(spark, detector, rows):
 
 
 def test_each_worker_loads_the_model_once(detector):
-    sent = pickle.dumps(on_spark.SerializedModel.of(detector))
+    sent = pickle.dumps(on_spark.serialize(detector))
     threads = torch.get_num_threads()
 
     first, again = (on_spark.unpack(pickle.loads(sent)) for _ in range(2))

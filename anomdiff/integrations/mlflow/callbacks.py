@@ -19,14 +19,8 @@ logger = logging.getLogger(__name__)
 class LossCurve:
     """Collects losses step by step and sends them in groups, to be seen while training runs.
 
-    Parameters
-    ----------
-    run_id : str
-        Run to log to.
-    every : int, default=10
-        Steps between two points of the training loss; each is the mean since the last.
-    seconds : float, default=5.0
-        Time between two groups: one group costs some 10 ms, whatever its size.
+    There are `every` steps between two points of the training loss, each the mean since the last,
+    and `seconds` between two groups: one costs some 10 ms, whatever its size.
     """
 
     def __init__(self, run_id: str, *, every: int = 10, seconds: float = 5.0):

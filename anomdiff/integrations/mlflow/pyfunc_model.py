@@ -53,13 +53,7 @@ class PredictParams(NamedTuple):
 
 
 class PyfuncModel:
-    """A detector behind MLflow's `predict`.
-
-    Parameters
-    ----------
-    detector : TabularDetector or TimeSeriesDetector
-        Fitted detector.
-    """
+    """A fitted detector behind MLflow's `predict`."""
 
     def __init__(self, detector: DiffusionDetector):
         columns = input_columns(detector)
@@ -71,24 +65,9 @@ class PyfuncModel:
     def predict(
         self, model_input: pd.DataFrame | np.ndarray, params: Mapping[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Score rows, or whole series.
+        """Score rows, or whole series: a frame as of `score_frame`, with `reasons` if asked for.
 
-        Parameters
-        ----------
-        model_input : DataFrame or ndarray
-            Rows as the signature has them.
-        params : mapping, optional
-            As of `PredictParams`.
-
-        Returns
-        -------
-        scored : DataFrame
-            As of `score_frame`, and `reasons` if the parameters ask for them.
-
-        Raises
-        ------
-        MlflowException
-            If the rows or a parameter cannot be used; a server answers 400 with the sentence.
+        If rows or a parameter cannot be used, a server answers 400 with the sentence.
         """
         try:
             return self._predict(self._rows(model_input), PredictParams.read(params))

@@ -18,14 +18,6 @@ from mlflow.models.model import ModelInfo
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
-    "METRICS",
-    "PROMOTED_AT",
-    "REASONS",
-    "REPLACED",
-    "RESTORED_AT",
-    "WITHDRAWN_AT",
-    "WITHDRAWN_FOR",
-    "Promotion",
     "Registration",
     "promote",
     "register",
@@ -44,17 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class Registration(NamedTuple):
-    """A new version of a registered model.
-
-    Attributes
-    ----------
-    name, version : str
-        Which version of which model.
-    alias : str
-        `champion` for the first version, else `challenger`.
-    replaced : str or None
-        Version that had this alias before.
-    """
+    """A version of a registered model, its new alias, and the version that had it before."""
 
     name: str
     version: str
@@ -93,9 +75,8 @@ def register(
     if found.run_id:
         client.set_model_version_tag(name, found.version, "run_id", found.run_id)
 
-    aliases = client.get_registered_model(name).aliases
-    alias = CHALLENGER if CHAMPION in aliases else CHAMPION
-    replaced = str(aliases[alias]) if alias in aliases else None
+    alias = CHALLENGER if version_of(name, CHAMPION) else CHAMPION
+    replaced = version_of(name, alias)
     client.set_registered_model_alias(name, alias, found.version)
     if replaced is not None:
         logger.warning(
@@ -104,29 +85,9 @@ def register(
     return Registration(name, str(found.version), alias, replaced)
 
 
-class Promotion(NamedTuple):
-    """A champion that has changed.
-
-    Attributes
-    ----------
-    name, version : str
-        The champion now.
-    replaced : str or None
-        The one before.
-    """
-
-    name: str
-    version: str
-    replaced: str | None
-
-
 def promote(
-    name: str,
-    version: str,
-    reasons: Sequence[str],
-    *,
-    metrics: Mapping[str, object] | None = None,
-) -> Promotion:
+    name: str, version: str, reasons: Sequence[str], *, metrics: Mapping[str, object] | None = None
+) -> Registration:
     """Make a version the champion, with tags that say why.
 
     Parameters
@@ -140,7 +101,7 @@ def promote(
 
     Returns
     -------
-    promotion : Promotion
+    registration : Registration
         The champion, and which version it replaced. If it was `challenger`, it no longer is.
 
     Raises
@@ -166,10 +127,10 @@ def promote(
     if version_of(name, CHALLENGER) == version:
         client.delete_registered_model_alias(name, CHALLENGER)
     logger.info("%s: champion is version %s, before %s.", name, version, replaced)
-    return Promotion(name, version, replaced)
+    return Registration(name, version, CHAMPION, replaced)
 
 
-def rollback(name: str, reason: str = "") -> Promotion:
+def rollback(name: str, reason: str = "") -> Registration:
     """Put back the champion that the present one replaced.
 
     Parameters
@@ -181,7 +142,7 @@ def rollback(name: str, reason: str = "") -> Promotion:
 
     Returns
     -------
-    promotion : Promotion
+    registration : Registration
         The champion that is restored, and the one withdrawn, which is no challenger either.
 
     Raises
@@ -203,7 +164,7 @@ def rollback(name: str, reason: str = "") -> Promotion:
     _set_tags(client, name, before, {RESTORED_AT: _now()})
     client.set_registered_model_alias(name, CHAMPION, before)
     logger.warning("%s: champion is version %s again, not %s.", name, before, present)
-    return Promotion(name, before, present)
+    return Registration(name, before, CHAMPION, present)
 
 
 def version_of(name: str, alias: str) -> str | None:

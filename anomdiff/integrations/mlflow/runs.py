@@ -30,20 +30,7 @@ from anomdiff.integrations.mlflow.tracking_store import ensure_experiment
 from anomdiff.monitoring.drift import profile
 from anomdiff.selection.level_losses import level_losses
 
-__all__ = [
-    "DIGEST_TAG",
-    "REFERENCE",
-    "calibration",
-    "data_digest",
-    "environment",
-    "example_rows",
-    "fit_and_log",
-    "log_fitted",
-    "log_inputs",
-    "log_training",
-    "plain_rows",
-    "summary",
-]
+__all__ = ["REFERENCE", "fit_and_log", "log_fitted", "log_inputs", "log_training", "plain_rows"]
 
 EXAMPLE_ROWS = 5
 SAMPLED_ROWS = 500
@@ -118,15 +105,11 @@ def log_inputs(
 ) -> Dataset:
     """Log to the active run what goes into a fit: parameters, environment, and the data's digest.
 
-    Returns
-    -------
-    dataset : Dataset
-        MLflow's description of the rows, now an input of the run.
+    Returns MLflow's description of the rows, now an input of the run.
     """
     digest = data_digest(frame)
-    mlflow.set_tags(
-        {**environment(), DIGEST_TAG: digest, "anomdiff.estimator": type(detector).__name__}
-    )
+    estimator = type(detector).__name__
+    mlflow.set_tags({**environment(), DIGEST_TAG: digest, "anomdiff.estimator": estimator})
     mlflow.log_params(_as_text({**detector.get_params(), **(parameters or {})}))
     with warnings.catch_warnings():
         # MLflow advises doubles for integers; the model's own signature has them.
@@ -278,11 +261,10 @@ def _as_text(parameters: Mapping[str, object]) -> dict[str, str]:
 
 def _git_commit() -> str | None:
     """Commit of the checkout this package lies in, if it lies in one."""
-    folder = Path(anomdiff.__file__).parent
+    command = ["git", "-C", str(Path(anomdiff.__file__).parent), "rev-parse", "HEAD"]
     try:
-        command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=5
-        ).stdout.strip()
+        return subprocess.check_output(
+            command, stderr=subprocess.DEVNULL, text=True, timeout=5
+        ).strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -36,27 +36,13 @@ PARAMETERS = (
 
 
 class InputColumn(NamedTuple):
-    """One column of a request.
-
-    Attributes
-    ----------
-    name : object
-        Its label in training; MLflow knows it as text.
-    kind : {"number", "category", "boolean", "datetime"}
-        How its cells are read.
-    type : DataType
-        Its type in the signature.
-    optional : bool
-        Whether a request may leave it out.
-    returned : bool
-        Whether the answer has it too: the columns of series and time.
-    """
+    """One column of a request, by its name in training; MLflow knows it as text."""
 
     name: Any
-    kind: str
+    kind: str  # how its cells are read
     type: DataType
     optional: bool = False
-    returned: bool = False
+    returned: bool = False  # the answer has it too: the columns of series and time
 
 
 def infer_signature(

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mlflow
@@ -30,25 +29,13 @@ logger = logging.getLogger(__name__)
 
 
 class Sweep(NamedTuple):
-    """Result of a sweep.
-
-    Attributes
-    ----------
-    parameters : dict
-        Those of the best trial.
-    value : float
-        Its objective.
-    run_id, best_run_id : str
-        Run of the sweep, and the one below it of the best trial.
-    trials : DataFrame
-        One row per trial: its parameters, ``objective`` and ``run_id``.
-    """
+    """Parameters and objective of the best trial, and where the trials are logged."""
 
     parameters: dict[str, Any]
     value: float
-    run_id: str
-    best_run_id: str
-    trials: pd.DataFrame
+    run_id: str  # of the sweep
+    best_run_id: str  # the one below it of the best trial
+    trials: pd.DataFrame  # a row for each: its parameters, `objective` and `run_id`
 
 
 def sweep(
@@ -106,11 +93,9 @@ def sweep(
     the defaults in the race, those had 0.73, the choice 0.73 by `separation` and 0.75 by
     `likelihood` (one seed, short trainings).
     """
-    optuna = _optuna()
-    _require_parameters(detector, space)
-    training, rest = _split(detector, frame, seed)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study = _study(seed)
     study.enqueue_trial(_present_parameters(detector, space))
+    training, rest = _split(detector, frame, seed)
     with mlflow.start_run(
         experiment_id=ensure_experiment(experiment), run_name=run_name, tags=runs.environment()
     ) as run:
@@ -172,8 +157,12 @@ def _best(run_id: str, trials: list[dict[str, Any]], names: list[str]) -> Sweep:
 
 def _present_parameters(detector: DiffusionDetector, space: Mapping) -> dict[str, Any]:
     """Parameters as they are; optuna leaves out those that lie outside of the space."""
-    present = {name: detector.get_params()[name] for name in space}
-    return {name: value for name, value in present.items() if value is not None}
+    known = detector.get_params()
+    if unknown := sorted(set(space) - set(known)):
+        raise ValueError(
+            f"need parameters of the detector to search; got {unknown}. It has {sorted(known)}."
+        )
+    return {name: known[name] for name in space if known[name] is not None}
 
 
 def _split(
@@ -191,17 +180,9 @@ def _split(
     return frame[~held_back], frame[held_back]
 
 
-def _require_parameters(detector: DiffusionDetector, space: Mapping) -> None:
-    known = detector.get_params()
-    if unknown := sorted(set(space) - set(known)):
-        raise ValueError(
-            f"need parameters of the detector to search; got {unknown}. It has {sorted(known)}."
-        )
-
-
-def _optuna() -> ModuleType:
+def _study(seed: int) -> "Study":
     try:
         import optuna
     except ImportError:
         raise ImportError("need optuna; pip install 'anomdiff[sweep]'.") from None
-    return optuna
+    return optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))

@@ -83,9 +83,8 @@ def _connect_once(uri: str) -> None:
     if url.get_backend_name() not in ("sqlite", "postgresql", "mysql", "mssql"):
         return
     arguments = CONNECT_ARGUMENTS.get(url.get_backend_name(), {})
-    engine = sqlalchemy.create_engine(
-        url, connect_args=arguments, poolclass=sqlalchemy.pool.NullPool
-    )
+    pool = sqlalchemy.pool.NullPool
+    engine = sqlalchemy.create_engine(url, connect_args=arguments, poolclass=pool)
     sqlalchemy.inspect(engine).get_table_names()
 
 

@@ -47,7 +47,7 @@ def test_a_version_remembers_its_run_and_what_it_was_told(model):
 def test_a_promotion_moves_the_alias_and_says_why(versions):
     done = registry.promote("sales", "3", ["it is better"], metrics={"auroc": 0.9})
 
-    assert done == ("sales", "3", "1")
+    assert done == ("sales", "3", "champion", "1")
     assert _aliases() == {"champion": "3"}
     tags = _tags("3")
     assert tags[registry.REPLACED] == "1"
