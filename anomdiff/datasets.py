@@ -50,12 +50,7 @@ UNKNOWN_MERCHANT = "crypto_exchange"
 
 
 def payments(
-    n_rows: int,
-    *,
-    fraud_rate: float = 0.0,
-    seed: int,
-    start: str = "2025-01-01",
-    days: int = 30,
+    n_rows: int, *, fraud_rate: float = 0.0, seed: int, start: str = "2025-01-01", days: int = 30
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make card payments of a German bank, with planted fraud.
 

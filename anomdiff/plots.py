@@ -25,13 +25,7 @@ ALPHAS = np.geomspace(0.001, 0.5, 60)
 
 
 def loss_figure(history: pd.DataFrame) -> Figure:
-    """Training loss and validation loss against the training step.
-
-    Parameters
-    ----------
-    history : DataFrame
-        `history_` of a detector.
-    """
+    """Training loss and validation loss against the training step; `history_` of a detector."""
     figure, axes = _canvas()
     axes.plot(history["step"], history["loss"], alpha=0.5, label="training batch")
     axes.plot(history["step"], history["validation_loss"], label="held-out rows")
@@ -73,19 +67,8 @@ def alarm_rates(n: int, alphas: float | np.ndarray) -> tuple[np.ndarray, np.ndar
     r"""Range that holds the alarm rate on new normal rows for 90 % of calibration samples.
 
     With :math:`k = \lfloor \alpha (n + 1) \rfloor` the alarm rate of a conformal threshold is
-    distributed as :math:`Beta(k, n + 1 - k)` over calibration samples of exchangeable rows.
-
-    Parameters
-    ----------
-    n : int
-        Number of calibration rows.
-    alphas : float or array of shape (alpha,)
-        Wanted alarm rates.
-
-    Returns
-    -------
-    low, high : array of shape (alpha,)
-        0 where no row can be flagged.
+    distributed as :math:`Beta(k, n + 1 - k)` over calibration samples of exchangeable rows. Both
+    ends are 0 where no row can be flagged.
 
     References
     ----------
@@ -101,13 +84,7 @@ def alarm_rates(n: int, alphas: float | np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def level_figure(losses: pd.DataFrame) -> Figure:
-    """Denoising loss against the noise level, one line per group of rows.
-
-    Parameters
-    ----------
-    losses : DataFrame
-        From `anomdiff.selection.level_losses.level_losses`.
-    """
+    """Denoising loss against the noise level, one line per group of rows; from `level_losses`."""
     figure, axes = _canvas()
     for name in losses.columns.drop("sigma"):
         axes.plot(losses["sigma"], losses[name], marker=".", label=name)
@@ -118,13 +95,7 @@ def level_figure(losses: pd.DataFrame) -> Figure:
 
 
 def sample_figure(rows: pd.DataFrame, sampled: pd.DataFrame) -> Figure:
-    """Columns of training rows beside those of sampled ones.
-
-    Parameters
-    ----------
-    rows, sampled : DataFrame
-        With the same columns, of which the first twelve are shown.
-    """
+    """Columns of training rows beside the same ones of sampled rows; the first twelve are shown."""
     names = sampled.columns[:MAX_COLUMNS]
     n_across = min(4, len(names))
     n_down = -(-len(names) // n_across)

@@ -53,7 +53,7 @@ def payments_demo(
         f"{n_training:,} payments to learn from; then {n_later:,} later ones, "
         f"{truth['is_fraud'].sum()} of them planted fraud that the model knows nothing about."
     )
-    done = _run(training, later, folder / "payments", detector, suffix=".parquet")
+    done = _run(training, later, folder / "payments", detector, ".parquet")
     _echo_top(done, truth["kind"])
     others = isolation_forest_scores(training, later, done.detector.alpha)
     _echo_quality(truth["is_fraud"], done, others, truth["kind"])
@@ -69,7 +69,7 @@ def medical_demo(folder: Path, *, detector: dict[str, Any]) -> Scored:
         f"{len(training)} benign tumours to learn from; then {len(later)} others, "
         f"{malignant.sum()} of them malignant."
     )
-    done = _run(training, later, folder / "tumours", detector, suffix=".parquet")
+    done = _run(training, later, folder / "tumours", detector, ".parquet")
     others = isolation_forest_scores(training, later, done.detector.alpha)
     _echo_quality(malignant[~chosen], done, others)
     return done
@@ -88,18 +88,13 @@ def file_demo(data: Path, folder: Path, *, detector: dict[str, Any]) -> Scored:
     )
     suffix = ".parquet" if data.is_dir() or data.suffix == ".parquet" else ".csv"
     name = re.sub(r"[^\w-]+", "-", data.stem)
-    done = _run(training, later, folder / name, detector, suffix=suffix)
+    done = _run(training, later, folder / name, detector, suffix)
     _echo_top(done)
     return done
 
 
 def _run(
-    training: pd.DataFrame,
-    later: pd.DataFrame,
-    folder: Path,
-    detector: dict[str, Any],
-    *,
-    suffix: str,
+    training: pd.DataFrame, later: pd.DataFrame, folder: Path, detector: dict[str, Any], suffix: str
 ) -> Scored:
     """Train on one file and score another: a registered model and a scored file."""
     from anomdiff.integrations.mlflow import flavor

@@ -15,14 +15,7 @@ from scipy.stats import binomtest, ks_2samp
 
 from anomdiff.monitoring.stability import population_stability, psi_by_chance
 
-__all__ = [
-    "DriftLimits",
-    "alarm_drift",
-    "column_drift",
-    "drift_alarms",
-    "profile",
-    "score_drift",
-]
+__all__ = ["DriftLimits", "alarm_drift", "column_drift", "drift_alarms", "profile", "score_drift"]
 
 N_QUANTILES, N_BINS = 101, 10
 MAX_VALUES = 200  # most frequent categories that a profile names
@@ -132,15 +125,7 @@ def drift_alarms(
     alarms: Mapping[str, float],
     limits: DriftLimits | None = None,
 ) -> list[str]:
-    """One sentence for each figure that has drifted too far.
-
-    Parameters
-    ----------
-    columns, scores, alarms
-        From `column_drift`, `score_drift` and `alarm_drift`.
-    limits : DriftLimits, optional
-        By default its own defaults.
-    """
+    """One sentence for each figure of `column_drift`, `score_drift`, `alarm_drift` too far away."""
     limits = limits or DriftLimits()
     sentences, rate, alpha = [], alarms["alarm_rate"], alarms["alpha"]
     fine = alpha / limits.alarm_factor <= rate <= alpha * limits.alarm_factor

@@ -14,20 +14,8 @@ def population_stability(expected: ArrayLike, actual: ArrayLike) -> float:
 
     .. math:: PSI = \sum_b (a_b - e_b) \ln \frac{a_b}{e_b}
 
-    Parameters
-    ----------
-    expected, actual : array of shape (bin,)
-        Shares, or counts, which are divided by their sums; a share below 0.0001 counts as that.
-
-    Returns
-    -------
-    psi : float
-        0 for equal distributions, and larger the more they differ.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ or one side is empty.
+    Shares, or counts, are divided by their sums; a share below 0.0001 counts as that. The index is
+    0 for equal distributions, and larger the more they differ.
     """
     e, a = np.asarray(expected, float), np.asarray(actual, float)
     if e.shape != a.shape or e.sum() <= 0 or a.sum() <= 0:
@@ -41,13 +29,6 @@ def population_stability(expected: ArrayLike, actual: ArrayLike) -> float:
 
 def psi_by_chance(n_bins: int, n_before: int, n_now: int, level: float = 0.001) -> float:
     """Index that two samples of one distribution exceed with probability `level`.
-
-    Parameters
-    ----------
-    n_bins, n_before, n_now : int
-        Bins, and sizes of the two samples.
-    level : float, default=0.001
-        Probability.
 
     References
     ----------

@@ -96,15 +96,7 @@ class PromotionRule:
 
 
 class Verdict(NamedTuple):
-    """What a rule decides.
-
-    Attributes
-    ----------
-    promote : bool
-        Whether the challenger may replace the champion: no check failed.
-    passed, failed : tuple of str
-        A sentence for each check.
-    """
+    """What a rule decides: to promote if no check failed; there is a sentence for each check."""
 
     promote: bool
     passed: tuple[str, ...]
@@ -119,21 +111,10 @@ class Verdict(NamedTuple):
 def promotion_verdict(
     champion: Evidence | None, challenger: Evidence, rule: PromotionRule | None = None
 ) -> Verdict:
-    """Decide whether a challenger may replace the champion, and say why.
+    """Decide whether a challenger may replace the champion, by evidence on the same rows.
 
-    Parameters
-    ----------
-    champion : Evidence or None
-        None if there is none: then only the challenger's alarm rate is checked.
-    challenger : Evidence
-        On the same rows.
-    rule : PromotionRule, optional
-        By default its own defaults.
-
-    Returns
-    -------
-    verdict : Verdict
-        A measure that is not known of both is not checked.
+    Without a champion, only the challenger's alarm rate is checked. A measure that is not known of
+    both is not checked.
     """
     checks = list(_checks(champion, challenger, rule or PromotionRule()))
     passed = tuple(sentence for good, sentence in checks if good)
@@ -144,26 +125,10 @@ def promotion_verdict(
 def gather(
     detector: DiffusionDetector, frame: pd.DataFrame, labels: np.ndarray | None = None
 ) -> Evidence:
-    """Measure a detector on recent rows.
+    """Measure a fitted detector on recent rows.
 
-    Parameters
-    ----------
-    detector : TabularDetector or TimeSeriesDetector
-        Fitted detector.
-    frame : DataFrame
-        Recent rows, the same for both models.
-    labels : int array of shape (row,), optional
-        1 for an anomaly, 0 for a normal row, -1 where it is not known.
-
-    Returns
-    -------
-    evidence : Evidence
-        Alarms are counted among the rows that are not known to be anomalies.
-
-    Raises
-    ------
-    ValueError
-        If the data cannot be used, or all rows are anomalies.
+    Labels are 1 for an anomaly, 0 for a normal row, -1 where it is not known. Alarms are counted
+    among the rows that are not known to be anomalies; if all are, that is a `ValueError`.
     """
     labels = np.full(len(frame), -1) if labels is None else np.asarray(labels)
     normal = labels != 1
@@ -193,13 +158,8 @@ def _checks(
     if champion is None:
         yield True, "there is no champion"
         return
-    labelled = None not in (champion.average_precision, challenger.average_precision)
-    names = ("average_precision", "auroc") if labelled else ("separation",)
-    for name in names:
-        yield from _check_fall(name, champion, challenger, getattr(rule, name))
-    same_columns = set(champion.columns) == set(challenger.columns)
-    if not labelled and same_columns:
-        yield from _check_loss(champion, challenger, rule.validation_loss)
+    for name in _measures(champion, challenger):
+        yield from _check_measure(name, champion, challenger, getattr(rule, name))
     lost = sorted(set(champion.columns) - set(challenger.columns))
     if lost:
         yield rule.lose_columns, f"columns {lost} are lost"
@@ -226,20 +186,23 @@ def _off_alpha(evidence: Evidence) -> float:
     return abs(np.log(max(evidence.alarm_rate, 1e-9) / evidence.alpha))
 
 
-def _check_fall(
+def _measures(champion: Evidence, challenger: Evidence) -> list[str]:
+    """Measures to compare by; the loss depends on the columns, and says nothing of other ones."""
+    if None not in (champion.average_precision, challenger.average_precision):
+        return ["average_precision", "auroc"]
+    same_columns = set(champion.columns) == set(challenger.columns)
+    return ["separation", "validation_loss"] if same_columns else ["separation"]
+
+
+def _check_measure(
     name: str, champion: Evidence, challenger: Evidence, allowed: float
 ) -> Iterator[tuple[bool, str]]:
+    """A measure may fall by `allowed`, the loss rise by this share."""
     before, now = getattr(champion, name), getattr(challenger, name)
     if before is not None and now is not None:
-        yield now >= before - allowed, f"{name.replace('_', ' ')} {now:.3f} after {before:.3f}"
-
-
-def _check_loss(
-    champion: Evidence, challenger: Evidence, allowed: float
-) -> Iterator[tuple[bool, str]]:
-    before, now = champion.validation_loss, challenger.validation_loss
-    if before is not None and now is not None:
-        yield now <= before * (1 + allowed), f"validation loss {now:.3f} after {before:.3f}"
+        loss = name == "validation_loss"
+        good = now <= before * (1 + allowed) if loss else now >= before - allowed
+        yield good, f"{name.replace('_', ' ')} {now:.3f} after {before:.3f}"
 
 
 def _judged_columns(detector: DiffusionDetector) -> tuple[str, ...]:
@@ -262,7 +225,4 @@ def _labelled(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     """Measures against the labels; none where these are all the same."""
     if len(np.unique(labels)) < 2:
         return {}
-    return {
-        "average_precision": average_precision(labels, scores),
-        "auroc": auroc(labels, scores),
-    }
+    return {"average_precision": average_precision(labels, scores), "auroc": auroc(labels, scores)}

@@ -26,15 +26,8 @@ def level_losses(
 ) -> pd.DataFrame:
     """Denoising loss of groups of rows or windows at each noise level.
 
-    Parameters
-    ----------
-    model : TabularModel or WindowModel
-        Fitted model.
-    groups : mapping of str to (values, observed)
-        Events as the network sees them, from the model's `reference_events` or `network_events`;
-        of each group, a thousand events are enough and no more are used.
-    levels : float Tensor of shape (level,)
-        Noise levels, in standard deviations.
+    Events are those that the network sees, from the model's `reference_events` or
+    `network_events`; of each group, a thousand are enough and no more are used.
 
     Returns
     -------

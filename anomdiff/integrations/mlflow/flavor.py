@@ -200,9 +200,7 @@ def _pinned(name: str) -> str:
 
 
 def _example(
-    detector: DiffusionDetector,
-    frame: pd.DataFrame | None,
-    signature: ModelSignature,
+    detector: DiffusionDetector, frame: pd.DataFrame | None, signature: ModelSignature
 ) -> pd.DataFrame | np.ndarray | None:
     if frame is None:
         return None
