@@ -1,7 +1,7 @@
 """What every detector does with scores: fit, score, flag, screen, set thresholds."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,12 +11,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from anomdiff.detectors.diagnostics import Finding
 from anomdiff.detectors.recalibration import Recalibration
 from anomdiff.models.parameters import check_parameters
-from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.training_run import StepHook
-from anomdiff.models.window_model import WindowModel
 from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, largest_ties
 
 __all__ = ["DiffusionDetector"]
@@ -38,7 +35,8 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
     """
 
     unit: ClassVar[str]
-    model_class: ClassVar[type[TabularModel] | type[WindowModel]]
+    model_class: ClassVar[Any]
+    model_: Any
 
     def fit(self, X: ArrayLike, y: None = None, *, on_step: StepHook | None = None) -> Self:
         """Learn normal data, then set the alarm threshold on rows held out of training.
@@ -63,7 +61,9 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
             If the data or a parameter cannot be used; the message names the column.
         """
         check_parameters(self.get_params(deep=False))
-        self._adopt(self._fit(*self._infer(X), on_step))
+        frame, columns = self._infer(X)
+        parameters = self.get_params(deep=False)
+        self._adopt(self.model_class.fit(frame, columns, parameters, on_step=on_step))
         self._set_threshold()
         return self
 
@@ -114,7 +114,8 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
         """
         check_parameters(self.get_params(deep=False))
         frame, columns = self._infer(X)
-        model, scores, extra = self._screen(frame, columns, on_step)
+        parameters = self.get_params(deep=False)
+        model, scores, extra = self.model_class.screen(frame, columns, parameters, on_step=on_step)
         self._adopt(model)
         self._set_threshold()
         smaller = np.searchsorted(largest_ties(np.sort(scores)), scores, side="left")
@@ -135,7 +136,7 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
             Minus the anomaly score.
         """
         self._require_fitted()
-        return -self._score(self._check(X))[0]
+        return -self.model_.score_frame(self._check(X))[0]
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Score rows relative to the threshold: negative is an anomaly.
@@ -190,7 +191,7 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
         """
         self._require_fitted()
         frame = self._check(X, by_name=True)
-        scores, extra = self._score(frame)
+        scores, extra = self.model_.score_frame(frame)
         p_values = conformal_p_values(self.calibration_scores_, scores)
         return self._scored(frame, scores, p_values, scores > self.threshold_, extra)
 
@@ -215,6 +216,15 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
     def seed_(self) -> int:
         """Seed of everything that was drawn."""
         return self.model_.seed
+
+    @property
+    def columns_in_(self) -> list:
+        """Input columns that scoring needs."""
+        return self.model_.columns_in
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the columns are, as JSON values."""
+        return self.model_.describe()
 
     # -- storage -------------------------------------------------------------------------
 
@@ -247,15 +257,6 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
 
     # -- hooks ---------------------------------------------------------------------------
 
-    @property
-    @abstractmethod
-    def columns_in_(self) -> list:
-        """Input columns that scoring needs."""
-
-    @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """Return what the columns are, as JSON values."""
-
     @abstractmethod
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, Any]:
         """Turn training data into a clean frame, and say what its columns are."""
@@ -263,24 +264,6 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
     @abstractmethod
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
         """Turn the input into a clean frame, or say in one sentence what is wrong."""
-
-    @abstractmethod
-    def _fit(self, frame: pd.DataFrame, columns: Any, on_step: StepHook | None) -> Any:
-        """Fit a model to a checked frame."""
-
-    @abstractmethod
-    def _screen(
-        self, frame: pd.DataFrame, columns: Any, on_step: StepHook | None
-    ) -> tuple[Any, np.ndarray, dict]:
-        """Fit a model to a checked frame and return what ``_score`` does for the very same rows."""
-
-    @abstractmethod
-    def _score(self, frame: pd.DataFrame) -> tuple[np.ndarray, dict]:
-        """Anomaly scores of a checked frame, and further columns of its scored frame."""
-
-    @abstractmethod
-    def _findings(self) -> Sequence[Finding]:
-        """Findings about the fitted model."""
 
     # -- inside --------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """What may be wrong with a fitted detector: noise, training, samples, calibration."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from anomdiff.diffusion.noise import seeded
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.window_model import WindowModel
 
-__all__ = ["Finding", "score_findings", "series_findings", "table_findings"]
+__all__ = ["MODEL_FINDINGS", "score_findings"]
 
 # Share of the evaluations, the last ones, in which the validation loss may fall by this at most.
 LAST_EVALUATIONS, STILL_FALLING = 0.25, 0.02
@@ -54,6 +54,13 @@ def series_findings(model: WindowModel) -> list[Finding]:
     """Findings about the model of series: training, and how much calibrates."""
     n_steps, longest = len(model.calibration_scores), max(model.window_lengths)
     return [*_training(model.history), _calibration_length(n_steps, longest)]
+
+
+# By the unit that a detector scores.
+MODEL_FINDINGS: dict[str, Callable[[Any], list[Finding]]] = {
+    "row": table_findings,
+    "step": series_findings,
+}
 
 
 def score_findings(calibration: np.ndarray, scores: np.ndarray | None) -> list[Finding]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from anomdiff.detectors.covariate_shift import shift_weights
-from anomdiff.detectors.diagnostics import Finding, score_findings
+from anomdiff.detectors.diagnostics import MODEL_FINDINGS, score_findings
 from anomdiff.models.parameters import check_parameters
 from anomdiff.thresholds.conformal import conformal_p_values, weighted_p_values
 from anomdiff.thresholds.fdr import benjamini_hochberg
@@ -27,9 +27,8 @@ class Recalibration:
     model_: Any
     calibration_scores_: Any
     _check: Callable[..., pd.DataFrame]
-    _score: Callable[..., tuple[np.ndarray, dict]]
     _scored: Callable[..., pd.DataFrame]
-    _findings: Callable[[], Sequence[Finding]]
+    unit: ClassVar[str]
     _require_fitted: Callable[[], None]
     _set_threshold: Callable[[], None]
     _keep_threshold: Callable[..., None]
@@ -76,7 +75,7 @@ class Recalibration:
         """
         self._require_fitted()
         frame = self._check(X, by_name=True)
-        scores, extra = self._score(frame)
+        scores, extra = self.model_.score_frame(frame)
         if calibration is None and shifted is not None:
             raise ValueError("need calibration rows to tell what has shifted; got none.")
         if calibration is None:
@@ -86,7 +85,7 @@ class Recalibration:
             weights = np.ones(len(known)), np.ones(len(frame))
             if shifted is not None:
                 weights = shift_weights(known, frame, list(shifted), self.model_.seed)
-            p_values = weighted_p_values(self._score(known)[0], scores, *weights)
+            p_values = weighted_p_values(self.model_.score_frame(known)[0], scores, *weights)
         return self._scored(frame, scores, p_values, benjamini_hochberg(p_values, q), extra)
 
     def set_alpha(self, alpha: float) -> Self:
@@ -160,7 +159,7 @@ class Recalibration:
             The detector, with other ``calibration_scores_`` and another ``threshold_``.
         """
         check_is_fitted(self)
-        scores, _ = self._score(self._check(X, by_name=True))
+        scores, _ = self.model_.score_frame(self._check(X, by_name=True))
         self.model_ = replace(self.model_, calibration_scores=np.sort(scores))
         self._set_threshold()
         return self
@@ -196,5 +195,6 @@ class Recalibration:
         check_is_fitted(self)
         scores = None
         if X is not None:
-            scores = self._score(self._check(X, by_name=True))[0]
-        return pd.DataFrame([*self._findings(), *score_findings(self.calibration_scores_, scores)])
+            scores, _ = self.model_.score_frame(self._check(X, by_name=True))
+        findings = MODEL_FINDINGS[self.unit](self.model_)
+        return pd.DataFrame([*findings, *score_findings(self.calibration_scores_, scores)])

@@ -10,11 +10,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import validate_data
 
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.detectors.diagnostics import Finding, table_findings
 from anomdiff.detectors.row_answers import RowAnswers
 from anomdiff.encoding.schema import Schema
 from anomdiff.models.tabular_model import TabularModel
-from anomdiff.models.training_run import StepHook
 
 __all__ = ["TabularDetector"]
 
@@ -169,11 +167,6 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         return self.model_.columns
 
     @property
-    def columns_in_(self) -> list:
-        """Input columns that scoring needs: those that take part in the score."""
-        return self.model_.columns
-
-    @property
     def n_training_rows_(self) -> int:
         """Rows that were trained on."""
         return self.model_.n_training_rows
@@ -182,10 +175,6 @@ class TabularDetector(RowAnswers, DiffusionDetector):
     def n_validation_rows_(self) -> int:
         """Rows that were held out and calibrate."""
         return self.model_.n_validation_rows
-
-    def describe(self) -> dict[str, Any]:
-        """Return the schema as JSON values."""
-        return self.model_.schema.to_dict()
 
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, Schema]:
         frame = X if isinstance(X, pd.DataFrame) else self._from_array(X, reset=True, dtype=None)
@@ -200,22 +189,6 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         elif not by_name:
             validate_data(self, X, reset=False, skip_check_array=True)
         return self.schema_.check(X)
-
-    def _fit(self, frame: pd.DataFrame, schema: Schema, on_step: StepHook | None) -> TabularModel:
-        return TabularModel.fit(frame, schema, self.get_params(deep=False), on_step=on_step)
-
-    def _screen(
-        self, frame: pd.DataFrame, schema: Schema, on_step: StepHook | None
-    ) -> tuple[TabularModel, np.ndarray, dict]:
-        parameters = self.get_params(deep=False)
-        model = TabularModel.fit(frame, schema, parameters, on_step=on_step, screening=True)
-        return model, model.score_rows(frame), {}
-
-    def _score(self, frame: pd.DataFrame) -> tuple[np.ndarray, dict]:
-        return self.model_.score_rows(frame), {}
-
-    def _findings(self) -> list[Finding]:
-        return table_findings(self.model_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -8,16 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
 
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.detectors.diagnostics import Finding, series_findings
 from anomdiff.detectors.series_answers import SeriesAnswers
 from anomdiff.detectors.stream import PanelStream
 from anomdiff.encoding.panel import PanelLayout
-from anomdiff.encoding.segment import Segment
 from anomdiff.explain.alarm_segments import alarm_segments
-from anomdiff.models.training_run import StepHook
 from anomdiff.models.window_model import WindowModel
 from anomdiff.thresholds.conformal import conformal_p_values
 
@@ -237,28 +233,6 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         """Steps after which the score of a step in a stream is final."""
         return self.model_.delay
 
-    @property
-    def columns_in_(self) -> list:
-        """Input columns that scoring needs: those of series and time, and the channels."""
-        layout = self.model_.layout
-        keys = [name for name in (layout.series, layout.time) if name is not None]
-        return [*keys, *layout.channels]
-
-    def describe(self) -> dict[str, Any]:
-        """Return the layout, which channels are scored, and the window lengths, as JSON values."""
-        model = self.model_
-        covariates = [name for name in model.layout.channels if name not in model.names]
-        lengths = {
-            "window_lengths": list(model.window_lengths),
-            "network_length": model.network_length,
-        }
-        return {
-            **model.layout.to_dict(),
-            "scored": model.names,
-            "covariates": covariates,
-            **lengths,
-        }
-
     # -- hooks ---------------------------------------------------------------------------
 
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, PanelLayout]:
@@ -277,30 +251,11 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
             validate_data(self, X, reset=reset, skip_check_array=True)
         return X
 
-    def _fit(
-        self, frame: pd.DataFrame, layout: PanelLayout, on_step: StepHook | None
-    ) -> WindowModel:
-        return WindowModel.fit(frame, layout, self.get_params(deep=False), on_step=on_step)
-
     stream_: PanelStream
 
     def _adopt(self, model: WindowModel) -> None:
         super()._adopt(model)
         self.stream_ = PanelStream(model)
-
-    def _screen(
-        self, frame: pd.DataFrame, layout: PanelLayout, on_step: StepHook | None
-    ) -> tuple[WindowModel, np.ndarray, dict]:
-        model = self._fit(frame, layout, on_step)
-        return model, *_by_row(model, frame, model.score_training(frame))
-
-    def _score(self, frame: pd.DataFrame) -> tuple[np.ndarray, dict]:
-        segments = self.model_.encode(frame)
-        scored = list(zip(segments, self.model_.score_segments(segments), strict=True))
-        return _by_row(self.model_, frame, scored)
-
-    def _findings(self) -> list[Finding]:
-        return series_findings(self.model_)
 
     def _final(self, labels: pd.DataFrame, scores: np.ndarray, channels: list) -> pd.DataFrame:
         """Scored frame of steps of a stream."""
@@ -312,17 +267,3 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def _by_row(
-    model: WindowModel,
-    frame: pd.DataFrame,
-    scored: list[tuple[Segment, tuple[Tensor, Tensor]]],
-) -> tuple[np.ndarray, dict]:
-    """Put scores and the channel that contributes most back into the order of the frame."""
-    scores, channels = np.zeros(len(frame)), np.zeros(len(frame), dtype=int)
-    for segment, (score, contributions) in scored:
-        scores[segment.rows] = score.numpy()
-        channels[segment.rows] = contributions.argmax(1).numpy()
-    names = np.array(model.names, dtype=object)
-    return scores, {"channel": names[channels], **model.layout.labels(frame)}

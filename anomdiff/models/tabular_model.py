@@ -1,7 +1,7 @@
 """The fitted model of a table: frozen, from a frame of rows to their scores."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
@@ -83,21 +83,10 @@ class TabularModel:
         on_step: StepHook | None = None,
         screening: bool = False,
     ) -> "TabularModel":
-        """Learn normal rows.
+        """Learn normal rows; ``parameters`` are those of ``TabularDetector``.
 
-        Parameters
-        ----------
-        frame : DataFrame
-            Rows, checked by the schema.
-        schema : Schema
-            The columns.
-        parameters : mapping
-            Parameters of ``TabularDetector``.
-        on_step : callable, optional
-            Called after every training step.
-        screening : bool, default=False
-            Whether these very rows are to be scored: then all of them exclude themselves, and
-            the least central ones are not learned from.
+        For ``screening``, these very rows are to be scored: all of them exclude themselves, and
+        the least central ones are not learned from.
         """
         rng = check_random_state(parameters["random_state"])
         seed = int(rng.randint(2**31 - 1))
@@ -141,6 +130,19 @@ class TabularModel:
             n_validation_rows=len(held_out),
         )
 
+    @classmethod
+    def screen(
+        cls,
+        frame: pd.DataFrame,
+        schema: Schema,
+        parameters: Mapping[str, Any],
+        *,
+        on_step: StepHook | None = None,
+    ) -> tuple["TabularModel", np.ndarray, dict]:
+        """Fit to rows that hold anomalies; return what ``score_frame`` does for these too."""
+        model = cls.fit(frame, schema, parameters, on_step=on_step, screening=True)
+        return model, *model.score_frame(frame)
+
     # -- scoring -------------------------------------------------------------------------
 
     def encode(self, frame: pd.DataFrame) -> tuple[Tensor, Tensor]:
@@ -162,9 +164,9 @@ class TabularModel:
         scored = map_blocks(lambda block: self.score(*self.encode(block)), blocks)
         return torch.cat(scored).numpy()
 
-    def recalibrated(self, frame: pd.DataFrame) -> "TabularModel":
-        """Return the model with the scores of other normal rows to calibrate."""
-        return replace(self, calibration_scores=np.sort(self.score_rows(frame)))
+    def score_frame(self, frame: pd.DataFrame) -> tuple[np.ndarray, dict]:
+        """Scores of the rows of a checked frame, and further columns beside them: none."""
+        return self.score_rows(frame), {}
 
     # -- what the answers need ------------------------------------------------------------
 
@@ -172,6 +174,15 @@ class TabularModel:
     def columns(self) -> list:
         """Names of the columns that take part in the score."""
         return [column.name for column in self.schema.used]
+
+    @property
+    def columns_in(self) -> list:
+        """Input columns that scoring needs: those that take part in the score."""
+        return self.columns
+
+    def describe(self) -> dict[str, Any]:
+        """Return the schema as JSON values."""
+        return self.schema.to_dict()
 
     @cached_property
     def column_masks(self) -> Tensor:

@@ -1,7 +1,7 @@
 """The fitted model of series: frozen, from a frame of steps to their scores."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -92,19 +92,7 @@ class WindowModel:
         *,
         on_step: StepHook | None = None,
     ) -> "WindowModel":
-        """Learn normal series.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            Steps of one or many series.
-        layout : PanelLayout
-            The columns.
-        parameters : mapping
-            Parameters of ``TimeSeriesDetector``.
-        on_step : callable, optional
-            Called after every training step.
-        """
+        """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``."""
         rng = check_random_state(parameters["random_state"])
         seed = int(rng.randint(2**31 - 1))
         read, covariates = layout.read(frame), parameters["covariates"]
@@ -134,6 +122,19 @@ class WindowModel:
             seed=seed,
         )
 
+    @classmethod
+    def screen(
+        cls,
+        frame: pd.DataFrame,
+        layout: PanelLayout,
+        parameters: Mapping[str, Any],
+        *,
+        on_step: StepHook | None = None,
+    ) -> tuple["WindowModel", np.ndarray, dict]:
+        """Fit to series that hold anomalies; return what ``score_frame`` does for these too."""
+        model = cls.fit(frame, layout, parameters, on_step=on_step)
+        return model, *model.score_frame(frame, exclude_self=True)
+
     # -- scoring -------------------------------------------------------------------------
 
     def encode(self, frame: pd.DataFrame) -> list[Segment[Tensor]]:
@@ -143,13 +144,8 @@ class WindowModel:
     def components(self, segment: Segment[Tensor], *, exclude_self: bool = False) -> Tensor:
         """Errors by component, step and channel of a segment; NaN where missing.
 
-        Parameters
-        ----------
-        segment : Segment
-            Scaled steps.
-        exclude_self : bool, default=False
-            Whether windows are not compared with reference windows that overlap them: for
-            segments of training, with their own ``start``.
+        With ``exclude_self``, windows are not compared with reference windows that overlap them:
+        for segments of training, with their own ``start``.
         """
         return segment_errors(self.window_components(segment.known), segment, exclude_self)
 
@@ -159,15 +155,22 @@ class WindowModel:
         """Scores of the steps of a segment, and what each channel contributes to them."""
         return self.calibration.score(self.components(segment, exclude_self=exclude_self))
 
-    def score_segments(self, segments: Sequence[Segment[Tensor]]) -> list[tuple[Tensor, Tensor]]:
-        """Score segments side by side."""
-        return map_blocks(self.score, segments)
+    def score_frame(
+        self, frame: pd.DataFrame, *, exclude_self: bool = False
+    ) -> tuple[np.ndarray, dict]:
+        """Scores of the steps of a frame, and further columns beside them.
 
-    def score_training(self, frame: pd.DataFrame) -> list[tuple[Segment, tuple[Tensor, Tensor]]]:
-        """Score the frame that the model was fitted to: no window is compared with itself."""
+        These are the channel that contributes most, and those of series and time. The frame that
+        the model was fitted to is scored with ``exclude_self``.
+        """
         segments = spread_out(self.encode(frame), apart=max(self.window_lengths))
-        scored = map_blocks(lambda segment: self.score(segment, exclude_self=True), segments)
-        return list(zip(segments, scored, strict=True))
+        scored = map_blocks(lambda each: self.score(each, exclude_self=exclude_self), segments)
+        scores, channels = np.zeros(len(frame)), np.zeros(len(frame), dtype=int)
+        for segment, (score, contributions) in zip(segments, scored, strict=True):
+            scores[segment.rows] = score.numpy()
+            channels[segment.rows] = contributions.argmax(1).numpy()
+        names = np.array(self.names, dtype=object)
+        return scores, {"channel": names[channels], **self.layout.labels(frame)}
 
     def window_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of the score: banks of windows and levels, the regression, the network.
@@ -182,10 +185,6 @@ class WindowModel:
         network = WindowNetwork(self.denoiser, self.network_length, self.sigma)
         return [*banks, self.regression, network]
 
-    def recalibrated(self, scores: np.ndarray) -> "WindowModel":
-        """Return the model with the scores of other normal steps to calibrate."""
-        return replace(self, calibration_scores=np.sort(scores))
-
     # -- what the answers need ------------------------------------------------------------
 
     @property
@@ -197,6 +196,22 @@ class WindowModel:
     def names(self) -> list:
         """Names of the channels that are scored."""
         return self.scaler.names
+
+    @property
+    def columns_in(self) -> list:
+        """Input columns that scoring needs: those of series and time, and the channels."""
+        keys = [name for name in (self.layout.series, self.layout.time) if name is not None]
+        return [*keys, *self.layout.channels]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the layout, which channels are scored, and the window lengths, as JSON values."""
+        return {
+            **self.layout.to_dict(),
+            "scored": self.names,
+            "covariates": [name for name in self.layout.channels if name not in self.names],
+            "window_lengths": list(self.window_lengths),
+            "network_length": self.network_length,
+        }
 
     @property
     def network_length(self) -> int:

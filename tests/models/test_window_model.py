@@ -201,6 +201,17 @@ def test_scores_of_training_steps_are_kept_with_the_network_as_poor_as_on_steps_
     np.testing.assert_allclose(model.calibration_scores, scores, atol=1e-6)
 
 
+def test_screened_steps_are_not_compared_with_the_windows_that_overlap_them():
+    frame, detector = waves(120, seed=0), TimeSeriesDetector(**TINY_SERIES, alpha=0.1)
+
+    scores = detector.screen(frame)["anomaly_score"]
+
+    model = detector.model_
+    (segment,) = spread_out(model.encode(frame), apart=max(model.window_lengths))
+    np.testing.assert_allclose(scores, model.score(segment, exclude_self=True)[0], atol=1e-6)
+    assert (scores.to_numpy() > model.score(segment)[0].numpy()).all()
+
+
 def test_the_network_is_not_trained_on_the_ends_that_are_held_out():
     frame = waves(200, seed=0)
     mixed = frame.copy()
