@@ -95,7 +95,7 @@ BASE = {
     "likely rows flagged in screening": ("p_values <= self.alpha", "p_values > self.alpha"),
     "ranks of screening reversed": ("(len(scores) - smaller)", "smaller"),
     "offset of the wrong sign": ("threshold, -threshold, alpha", "threshold, threshold, alpha"),
-    "score_samples of the wrong sign": ("return -self._score(", "return self._score("),
+    "score_samples of the wrong sign": ("return -self.", "return self."),
 }
 WINDOW_SCORES = {
     "network of series left out": ("NETWORK_WEIGHT = 0.5", "NETWORK_WEIGHT = 0.0"),
@@ -143,8 +143,8 @@ WINDOW_MODEL = {
         "errors(components, segment, False)",
     ),
     "screened with overlapping windows": (
-        "(segment, exclude_self=True)",
-        "(segment, exclude_self=False)",
+        "score(each, exclude_self=exclude_self)",
+        "score(each, exclude_self=False)",
     ),
     "levels of unknown series scored": ("bank if known or not", "bank if True or not"),
     "regression left out": (
