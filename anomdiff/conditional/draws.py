@@ -1,4 +1,4 @@
-"""What all draws share: their source of randomness, and the map of their quantiles."""
+"""What answers share: a source of randomness, a check of numbers, the map of quantiles."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,21 @@ from torch import Tensor
 
 from anomdiff.diffusion.noise import seeded
 
-__all__ = ["generator_of", "quantile_map"]
+__all__ = ["check_count", "generator_of", "quantile_map"]
 
 
-def generator_of(random_state: int | np.random.RandomState | None) -> torch.Generator:
-    """Generator of draws, seeded from what scikit-learn takes as a source of randomness."""
-    return seeded(int(check_random_state(random_state).randint(2**31 - 1)))
+def generator_of(
+    random_state: int | np.random.RandomState | None, seed: int | None = None
+) -> torch.Generator:
+    """Generator of draws from what scikit-learn takes as a source of randomness, or a seed."""
+    source = check_random_state(seed if random_state is None else random_state)
+    return seeded(int(source.randint(2**31 - 1)))
+
+
+def check_count(name: str, number: int | None) -> None:
+    """Refuse numbers below 1; None stands for a default."""
+    if number is not None and number < 1:
+        raise ValueError(f"need {name} of at least 1, or None; got {number}.")
 
 
 def quantile_map(
@@ -22,12 +31,8 @@ def quantile_map(
 ) -> Callable[[Tensor], Tensor]:
     """Map for values that gives draws the marginal distribution of reference values.
 
-    Parameters
-    ----------
-    drawn, reference : float Tensor
-        Draws and reference values of one coordinate, at least one of each, in any shape.
-    n_quantiles : int, optional
-        Number of quantiles to compare; by default every draw is one.
+    Draws and reference values are of one coordinate, in any shape and at least one of each;
+    ``n_quantiles`` are compared, by default every draw.
     """
     if n_quantiles is None:
         source = drawn.flatten().sort().values.numpy()

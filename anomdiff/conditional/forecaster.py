@@ -29,28 +29,18 @@ class Forecaster:
     reference windows, each forecast from what lies before it alone. A draw is the mean plus the
     residuals of one of these windows, so that steps and channels keep belonging together.
 
-    Parameters
-    ----------
-    windows : float Tensor of shape (reference, channel, time)
-        Reference windows, less the mean of the past of each channel.
-    regressions : list of float Tensor of shape (channel, past, horizon)
-        Weights of the past; those of one target add up to 1, so that a forecast moves with
-        the level.
-    weights : float Tensor of shape (guess, channel, horizon)
-        Weight of each denoiser's guess, at least 0; they add up to 1.
-    residuals : float Tensor of shape (origin, channel, horizon)
-        Truth less the mean.
-
     References
     ----------
     The second denoiser: Karras et al. (2022), appendix B.3, eq. 57. The weights: Breiman
     (1996), "Stacked Regressions".
     """
 
-    windows: Tensor
+    windows: Tensor  # (reference, channel, time), less the mean of the past of each channel
+    # Weights of the past, (channel, past, horizon); those of one target add up to 1, so that a
+    # forecast moves with the level.
     regressions: list[Tensor]
-    weights: Tensor
-    residuals: Tensor
+    weights: Tensor  # of each denoiser's guess, (guess, channel, horizon); they add up to 1
+    residuals: Tensor  # truth less the mean, (origin, channel, horizon)
 
     @classmethod
     def fit(
@@ -59,16 +49,9 @@ class Forecaster:
         starts: Int[Tensor, "reference"],
         horizon: int,
     ) -> "Forecaster":
-        """Learn to complete reference windows.
+        """Learn to forecast the last ``horizon`` steps of reference windows, whatever their level.
 
-        Parameters
-        ----------
-        windows : float Tensor of shape (reference, channel, time)
-            Reference windows, whatever their level.
-        starts : int Tensor of shape (reference,)
-            Where each begins, in ascending order.
-        horizon : int
-            Steps at the end of a window to forecast.
+        ``starts`` says where each window begins, in ascending order.
         """
         past = windows.shape[2] - horizon
         windows = windows - windows[:, :, :past].mean(2, keepdim=True)
@@ -90,12 +73,7 @@ class Forecaster:
     ) -> Float[Tensor, "row channel horizon"]:
         """Forecast what follows each past.
 
-        Parameters
-        ----------
-        past : float Tensor of shape (row, channel, past)
-            Last steps before each forecast.
-        history : float Tensor of shape (step, channel)
-            Recent steps; their windows are reference windows too, for this forecast.
+        Windows of the recent steps, ``history``, are reference windows too, for this forecast.
         """
         n_past = past.shape[2]
         level = past.mean(2, keepdim=True)

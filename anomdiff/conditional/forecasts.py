@@ -30,21 +30,11 @@ QUANTILES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 @dataclass(frozen=True)
 class ForecastPaths:
-    """What may follow one series.
+    """What may follow one series."""
 
-    Attributes
-    ----------
-    series : object
-        Label; None where there is only one.
-    times : Index or None
-        Of the steps to come; None where rows are only in order.
-    paths : float ndarray of shape (draw, step, channel)
-        Draws, in the units of the channels.
-    """
-
-    series: Any
-    times: pd.Index | None
-    paths: np.ndarray
+    series: Any  # label; None where there is only one
+    times: pd.Index | None  # of the steps to come; None where rows are only in order
+    paths: np.ndarray  # draws in the units of the channels, (draw, step, channel)
 
 
 def forecast_paths(
@@ -54,22 +44,11 @@ def forecast_paths(
     n_draws: int,
     random_state: int | np.random.RandomState | None = None,
 ) -> Iterator[ForecastPaths]:
-    """Draw what follows each series of a checked frame.
-
-    Yields
-    ------
-    forecast : ForecastPaths
-        For one series after the other, from the steps after its last gap in time.
-
-    Raises
-    ------
-    ValueError
-        If a series has too few rows, or ``horizon`` or ``n_draws`` is no positive number.
-    """
+    """Draw what follows each series of a checked frame, from after its last gap in time."""
     for name, number in (("horizon", horizon), ("n_draws", n_draws)):
         if not isinstance(number, Integral) or number < 1:
             raise ValueError(f"{name} must be a whole number above 0; got {number!r}.")
-    generator = generator_of(model.seed if random_state is None else random_state)
+    generator = generator_of(random_state, model.seed)
     last = {segment.series: segment for segment in model.encode(frame)}
     for segment in last.values():
         history = interpolated(segment.values, segment.observed)
@@ -175,8 +154,6 @@ def _bounds(names: list, event: Mapping) -> np.ndarray:
         raise ValueError(f"need an event of the channels {names}; got {unknown}.")
     bounds = np.tile([[-np.inf], [np.inf]], len(names))
     for name, (low, high) in event.items():
-        bounds[:, names.index(name)] = (
-            -np.inf if low is None else low,
-            np.inf if high is None else high,
-        )
+        ends = (-np.inf if low is None else low, np.inf if high is None else high)
+        bounds[:, names.index(name)] = ends
     return bounds

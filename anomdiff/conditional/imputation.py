@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from anomdiff.conditional.draws import generator_of
+from anomdiff.conditional.draws import check_count, generator_of
 from anomdiff.conditional.row_imputer import RowImputer
 from anomdiff.conditional.window_imputer import fill_segment
 from anomdiff.encoding.casting import fill_missing
@@ -23,7 +23,7 @@ def impute_rows(
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Fill the missing cells of ``X``, whose checked frame is given; see ``impute``."""
-    _check_n_draws(n_draws)
+    check_count("n_draws", n_draws)
     frame = X if isinstance(X, pd.DataFrame) else checked
     imputer = RowImputer.of(model)
     reference, (values, given) = imputer.reference, imputer.reference.encode(checked)
@@ -43,10 +43,8 @@ def impute_steps(
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Fill missing cells of checked series; see ``TimeSeriesDetector.impute``."""
-    _check_n_draws(n_draws)
-    generator = None
-    if n_draws is not None:
-        generator = generator_of(model.seed if random_state is None else random_state)
+    check_count("n_draws", n_draws)
+    generator = None if n_draws is None else generator_of(random_state, model.seed)
     cells = np.full((n_draws or 1, len(frame), len(model.names)), np.nan)
     observed = np.ones(cells.shape[1:], dtype=bool)
     for segment in model.encode(frame):
@@ -57,11 +55,6 @@ def impute_steps(
             cells[:, segment.rows] = paths.numpy() * std + mean
     filled = [_filled(frame, model.names, each, observed) for each in cells]
     return filled[0] if n_draws is None else _one_below_the_other(filled)
-
-
-def _check_n_draws(n_draws: int | None) -> None:
-    if n_draws is not None and n_draws < 1:
-        raise ValueError(f"need n_draws of at least 1, or None; got {n_draws}.")
 
 
 def _one_below_the_other(draws: list[pd.DataFrame]) -> pd.DataFrame:

@@ -18,18 +18,10 @@ MASKS_KEPT = 1024
 
 
 class Expected(NamedTuple):
-    """Expectations of some cells, in standard deviations.
-
-    Attributes
-    ----------
-    mean : float Tensor
-        What is expected.
-    low, high : float Tensor
-        Interval that holds 90 % of the values that go with the rest of the window.
-    """
+    """Expectations of some cells, in standard deviations."""
 
     mean: Tensor
-    low: Tensor
+    low: Tensor  # low to high holds 90 % of the values that go with the rest of the window
     high: Tensor
 
     def outside(self, values: Tensor) -> Tensor:
@@ -42,16 +34,7 @@ class ConditionalIntervals:
     """What cells of a segment could be, if they were hidden, given the cells around.
 
     Only windows of training are compared with: what else is wrong in the segment does not make
-    an anomaly look normal.
-
-    Parameters
-    ----------
-    model : WindowModel
-        Fitted model.
-    values : float Tensor of shape (step, channel)
-        Scaled steps of a segment, 0 where not observed.
-    observed : bool Tensor of shape (step, channel)
-        False where missing.
+    an anomaly look normal. ``values`` are scaled steps, 0 where not observed.
     """
 
     def __init__(
@@ -64,16 +47,11 @@ class ConditionalIntervals:
         self.windows = _WindowIntervals.of(model, len(values))
 
     def hidden(self, hidden: Bool[Tensor, "step channel"]) -> Expected:
-        """Expect all hidden cells, given the cells that are not.
+        """Expect all hidden cells, given the cells that are not, which stay as they are.
 
         Cells that lie further apart than half a window are expected one after the other, the
-        first ones being given to the next.
-
-        Returns
-        -------
-        expected : Expected
-            Of shape (step, channel); the other cells are as they are. The interval is missing
-            where the segment is shorter than all windows.
+        first ones being given to the next. The interval is missing where the segment is shorter
+        than all windows.
         """
         known = self.observed & ~hidden
         mean = interpolated(torch.where(known, self.values, 0.0), known)

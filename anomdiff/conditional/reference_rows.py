@@ -21,12 +21,7 @@ RowMask = Bool[Tensor, "row coord"]
 
 
 class ReferenceRows:
-    r"""The reference rows of a fitted model, in the coords that its network sees.
-
-    Parameters
-    ----------
-    model : TabularModel
-        Fitted model.
+    """The reference rows of a fitted model, in the coords that its network sees.
 
     Attributes
     ----------

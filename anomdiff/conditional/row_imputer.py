@@ -25,18 +25,13 @@ Draws = Float[Tensor, "draw row coord"]
 
 
 class RowImputer:
-    r"""Means and draws of missing cells.
+    """Means and draws of missing cells.
 
     The mean is a stack of guesses, each the posterior mean under another model: the averages of
     the nearest reference rows, Gaussian data, and the network at a noise level at which nothing is
     left of the missing entries. A draw of a number is the mean plus the deviation of a reference
     row that is noised and denoised; other cells are drawn as that row has them. Weights and the
     width of draws are learned from held-out rows with cells removed.
-
-    Parameters
-    ----------
-    reference : ReferenceRows
-        Network and reference rows.
     """
 
     def __init__(self, reference: ReferenceRows):

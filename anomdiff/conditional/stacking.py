@@ -23,11 +23,6 @@ def convex_weights(errors: Float[Tensor, "guess trial"]) -> Float[Tensor, " gues
     r"""Weights that add up to 1, of the guesses whose weighted mean errs least.
 
     .. math:: \min_w |E^T w|^2 \quad \text{with} \quad w \ge 0, \sum_g w_g = 1
-
-    Parameters
-    ----------
-    errors : float64 Tensor of shape (guess, trial)
-        Error of every guess in every trial.
     """
     columns = errors.T.numpy()
     scale = np.sqrt(np.square(columns).mean() * len(columns)) or 1.0
@@ -46,16 +41,8 @@ def ridge_weights(
 
     .. math:: \min_{w \ge 0} |G^T w - y|^2 + \lambda |w - w_0|^2
 
-    Parameters
-    ----------
-    guesses : float64 Tensor of shape (guess, trial)
-        Every guess in every trial, less a mean: weights below 1 in sum draw to that mean.
-    truth : float64 Tensor of shape (trial,)
-        What was guessed, less the same mean.
-    prior : float64 Tensor of shape (guess,)
-        Weights they are drawn to.
-    strength : float
-        How many trials the prior is worth.
+    Guesses :math:`G` and truth :math:`y` are less a mean, to which weights below 1 in sum draw;
+    the prior :math:`w_0` is worth ``strength`` trials.
     """
     size = float(truth.square().mean()) if len(truth) else 1.0
     ridge = np.sqrt(strength * size + LEAST_RIDGE)

@@ -23,18 +23,10 @@ Mask = Bool[Tensor, "channel time"]
 
 
 class Stack(NamedTuple):
-    """How guesses are weighed for windows of which a part is given, and how far off they are.
+    """How guesses are weighed for windows of which a part is given, and how far off they are."""
 
-    Attributes
-    ----------
-    weights : float Tensor of shape (guess, 1, channel, 1)
-        At least 0; they add up to 1.
-    residuals : float Tensor of shape (trial, channel, time)
-        Truth less the weighted mean of the guesses, in each trial window.
-    """
-
-    weights: Tensor
-    residuals: Tensor
+    weights: Tensor  # (guess, 1, channel, 1); at least 0, they add up to 1
+    residuals: Tensor  # truth less the weighted mean of guesses, (trial, channel, time)
 
     def drawn(self, n: int, generator: torch.Generator) -> Windows:
         """Residuals of trials drawn with replacement."""
@@ -42,24 +34,13 @@ class Stack(NamedTuple):
 
 
 class WindowImputer:
-    r"""Completes windows of one length, whatever is given of them.
+    """Completes windows of one length, whatever is given of them.
 
     The guesses are posterior means given a part of the window: the average of the reference
     windows nearest to it; that of Gaussian data, a regression on it; and straight lines between
     neighbours, the regression of a random walk. The last reference windows, seen through the
     same mask and completed from those before them, say how to weigh the guesses, and how far
     off their weighted mean is.
-
-    Parameters
-    ----------
-    bank : WindowBank
-        Reference windows.
-    n_channels : int
-        Number of channels.
-    max_windows : int, default=3000
-        Reference windows to use, at most.
-    max_trials : int, default=200
-        Windows to weigh the guesses on, at most.
     """
 
     def __init__(
@@ -91,16 +72,9 @@ class WindowImputer:
     ) -> Windows:
         """Complete windows by the weighted mean of the guesses.
 
-        Parameters
-        ----------
-        values : float Tensor of shape (window, channel, time)
-            Where not given, any rough guess, which sets the level of channels that are missing.
-        given : bool Tensor of shape (channel, time)
-            The same for all windows.
-        stack : Stack
-            Of these windows, from ``weigh``.
-        recent : float Tensor of shape (reference, channel, time), optional
-            Windows of the same series elsewhere: further reference windows for this call.
+        What is given is the same for all windows; elsewhere, ``values`` is any rough guess, which
+        sets the level of channels that are missing. ``recent`` windows, of the same series
+        elsewhere, are further reference windows for this call.
         """
         windows = self.windows if recent is None else torch.cat([self.windows, recent])
         centred = _centred(values, given)
@@ -147,16 +121,8 @@ def fill_segment(
 ) -> Float[Tensor, "path step channel"]:
     """Complete a segment window by window; what has been filled is given to the next window.
 
-    Parameters
-    ----------
-    model : WindowModel
-        Fitted model.
-    values, observed : Tensor of shape (step, channel)
-        Scaled steps, and False where they are missing.
-    n_paths : int
-        Number of times to complete it.
-    generator : torch.Generator, optional
-        Draws the residuals that are added to the means; without one, the paths are the means.
+    The generator draws the residuals that are added to the means; without one, all paths are
+    the means.
     """
     straight = interpolated(values, observed)
     paths = straight.expand(n_paths, *straight.shape).clone()

@@ -48,7 +48,7 @@ def sample_windows(
     longest = model.shape_banks[-1].length
     if not isinstance(length, Integral) or not 0 < length <= longest:
         raise ValueError(f"need a length from 1 to {longest}, the longest window; got {length!r}.")
-    generator = generator_of(model.seed if random_state is None else random_state)
+    generator = generator_of(random_state, model.seed)
     bank = next(each for each in model.shape_banks if each.length >= length)
     windows = with_levels(bank, len(model.names), generator)
     drawn = _new_windows(windows, bank.starts, n, generator)[:, :, :length]

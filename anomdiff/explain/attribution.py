@@ -42,27 +42,11 @@ def expected_parts(
     parts: Bool[Tensor, "part *event"],
     sigma: float,
 ) -> Float[Tensor, "row *event"]:
-    r"""What the network expects of each part, given all the others.
+    """What the network expects of each part, such as the coords of a column, given all others.
 
-    At a high noise level the noisy part says next to nothing, so that the denoised
-    part is its mean given the other entries.
-
-    Parameters
-    ----------
-    denoiser : nn.Module
-        Called as ``denoiser(noisy, sigma, given)``, in evaluation mode.
-    values, observed : Tensor of shape (row, \*event)
-        Encoded rows; entries that are not observed are never given.
-    parts : bool Tensor of shape (part, \*event)
-        Entries of each part, such as the coordinates of one column.
-    sigma : float
-        Noise level of the part, in standard deviations.
-
-    Returns
-    -------
-    expected : float Tensor of shape (row, \*event)
-        Every part is expected given the row's other parts as they are; entries of no
-        part stay what they are.
+    At a high noise level the noisy part says next to nothing, so that the denoised part is its
+    mean given the other entries. Entries that are not observed are never given; entries of no
+    part stay what they are.
     """
     level = values.new_full((len(values),), sigma)
     expected = values
@@ -82,28 +66,11 @@ def nearest_without(
     k: int,
     exclude_self: Bool[Tensor, "reference"],
 ) -> Int[Tensor, "place row near"]:
-    r"""Reference rows nearest to each row when one part is left out.
+    """Numbers of the ``k`` reference rows nearest to each row when one part is left out.
 
-    The distance is a sum over parts, each of which adds ``MAX_DISTANCE`` at most.
-
-    Parameters
-    ----------
-    reference : float Tensor of shape (reference, coord)
-        Reference rows.
-    values, observed : Tensor of shape (row, coord)
-        Rows, and which of their entries count.
-    parts : bool Tensor of shape (part, coord)
-        Entries of each part.
-    k : int
-        Number of neighbours; all where there are fewer.
-    exclude_self : bool Tensor of shape (reference,)
-        Reference rows that are no neighbours of a copy of themselves.
-
-    Returns
-    -------
-    nearest : int Tensor of shape (part + 1, row, k)
-        Their numbers, the nearest first. The last place is for the rows that are
-        nearest when no part is left out.
+    The distance is a sum over parts, each of which adds ``MAX_DISTANCE`` at most. Those rows
+    that ``exclude_self`` marks are no neighbours of a copy of themselves. The nearest come first;
+    the last place is for the rows that are nearest when no part is left out.
     """
     k = min(k, len(reference))
     at_once = max(1, DISTANCES_AT_ONCE // (len(reference) * len(parts)))
@@ -128,24 +95,7 @@ def scores_with_one_replaced(
     suggested: tuple[Tensor, Tensor],
     parts: Bool[Tensor, "part *event"],
 ) -> Float[Tensor, "row part"]:
-    r"""Score of each row when one part is replaced.
-
-    Parameters
-    ----------
-    score : callable
-        Maps ``(values, observed)`` to one score per row.
-    values, observed : Tensor of shape (row, \*event)
-        Encoded rows, and which entries are not missing.
-    suggested : pair of Tensor of shape (row, \*event)
-        Values and observed to put in.
-    parts : bool Tensor of shape (part, \*event)
-        Entries of each part.
-
-    Returns
-    -------
-    scores : float Tensor of shape (row, part)
-        In units of the score.
-    """
+    """Score of each row when one part is replaced by the suggested values and observed."""
     pairs = zip((values, observed), suggested, strict=True)
     # All rows with the first part replaced, then those with the second, and so on.
     copies = (torch.where(parts[:, None], new, old).flatten(0, 1) for old, new in pairs)
@@ -163,18 +113,6 @@ def shares_of_score(
     none alone takes the score down to that of a normal row. Where a row scores no more
     than a typical normal one (:math:`s \le 0`), or no part lowers its score, all parts
     contribute alike.
-
-    Parameters
-    ----------
-    scores : float Tensor of shape (row,)
-        Scores, 0 for a typical normal row.
-    drops : float Tensor of shape (row, part)
-        How far the score falls when a part is replaced; negative where it rises.
-
-    Returns
-    -------
-    shares : float Tensor of shape (row, part)
-        Contributions in units of the score; they add up to it.
     """
     weights = torch.where(scores[:, None] > 0, drops.clamp(min=0), 0.0)
     weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, 1.0)

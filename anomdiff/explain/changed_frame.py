@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from anomdiff.conditional.draws import check_count
+
 __all__ = ["mutable_columns", "warn_of_rest"]
 
 # Row labels that a warning names.
@@ -20,15 +22,8 @@ def mutable_columns(
     most: int | None,
     immutable: str | Iterable[Hashable],
 ) -> Bool[Tensor, "column"]:
-    """Tell the judged columns that may change; ``kind`` is what errors call a column.
-
-    Raises
-    ------
-    ValueError
-        If ``most`` is below 1, or ``immutable`` names an unknown column or all judged ones.
-    """
-    if most is not None and most < 1:
-        raise ValueError(f"need max_{kind}s of at least 1, or None; got {most}.")
+    """Tell the judged columns that may change; ``kind`` is what errors call a column."""
+    check_count(f"max_{kind}s", most)
     fixed = {immutable} if isinstance(immutable, str) else set(immutable)
     if unknown := sorted(fixed.difference(names), key=str):
         raise ValueError(f"need immutable {kind}s among {names}; got {unknown}.")

@@ -52,24 +52,11 @@ def search(
     attempts: Callable[[S], Iterable[Attempt]],
     n_rounds: int,
 ) -> S:
-    r"""Lowest state found, without the changes that it does not need.
+    """Lowest state found, without the changes that it does not need.
 
-    Parameters
-    ----------
-    start : State
-        Nothing is changed.
-    proposals : sequence of callable
-        Ways to propose changes, each followed from the start.
-    attempts : callable
-        What to take back from a state, one attempt after the other.
-    n_rounds : int
-        Most times that a proposal is asked for changes.
-
-    Returns
-    -------
-    found : State
-        For every item, that of the way which leaves the least excess, then the fewest changes,
-        then the smallest ones; the first of equals.
+    From the start, where nothing is changed, each proposal is followed for ``n_rounds`` at most;
+    then ``attempts`` say what to take back. For every item the way counts that leaves the least
+    excess, then the fewest changes, then the smallest ones; the first of equals.
     """
     ends = (_forward(start, propose, n_rounds) for propose in proposals)
     found = [_backward(end, attempts(end)) for end in ends]

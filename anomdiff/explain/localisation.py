@@ -31,23 +31,10 @@ def anomalous_cells(
     alarm: tuple[int, int],
     join: int,
 ) -> Bool[Tensor, "step channel"]:
-    """Cells that an alarm is due to.
+    """Cells that an alarm, given by its first step and the one after its last, is due to.
 
-    Parameters
-    ----------
-    intervals : ConditionalIntervals
-        Of the segment.
-    contributions : float Tensor of shape (step, channel)
-        What each channel contributes to the scores of the segment.
-    alarm : tuple of int
-        Its first step, and the one after its last.
-    join : int
-        Cells of a channel at most this many steps apart belong together.
-
-    Returns
-    -------
-    anomalous : bool Tensor of shape (step, channel)
-        At least one cell, unless none of the suspected ones is observed.
+    At least one cell, unless none of the suspected ones is observed. Cells of a channel at most
+    ``join`` steps apart belong together.
     """
     hidden = suspected_cells(contributions, alarm) & intervals.observed
     first = int((contributions * hidden).sum(0).argmax())

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from anomdiff.conditional.draws import check_count
 from anomdiff.explain.attribution import (
     ATTRIBUTION_SIGMA,
     expected_parts,
@@ -59,8 +60,7 @@ def explain_rows(
 
     ``frame`` holds the rows of ``X``, checked; shown are the cells of ``X``.
     """
-    if top is not None and top < 1:
-        raise ValueError(f"need top of at least 1, or None; got {top}.")
+    check_count("top", top)
     shown = X if isinstance(X, pd.DataFrame) else frame
     n = rows_at_once(model)
     blocks = (slice(start, start + n) for start in range(0, len(frame), n))
@@ -71,12 +71,8 @@ def explain_rows(
 def suggest(model: TabularModel, rows: Cells) -> tuple[Cells, Cells, Cells]:
     """What each column could be by the reference rows that are nearest in the others.
 
-    Returns
-    -------
-    nearest : Cells
-        Of the nearest reference row; a gap only where most of the ``N_NEAR`` nearest have one.
-    low, high : Cells
-        The ends of the range of the ``N_NEAR`` nearest.
+    By the nearest one, with a gap only where most of the ``N_NEAR`` nearest have one, and the
+    ends, low and high, of the range of the ``N_NEAR`` nearest.
     """
     parts = model.column_masks
     near = neighbours(model, rows, N_NEAR)[:-1]
@@ -176,8 +172,7 @@ def _laid_out(model, shown, cells, contributions, drops, top) -> pd.DataFrame:
 
 def _row_by_row(frame: pd.DataFrame) -> np.ndarray:
     """Lay the cells of a frame out row by row, each as it is."""
-    columns = [frame[name].astype(object).to_numpy() for name in frame]
-    return np.stack(columns, axis=1).reshape(-1)
+    return frame.astype(object).to_numpy().reshape(-1)
 
 
 def _rounded(cells: pd.Series) -> pd.Series:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from anomdiff.conditional.draws import check_count
 from anomdiff.conditional.intervals import ConditionalIntervals, Expected
 from anomdiff.encoding.segment import Segment
 from anomdiff.explain.attribution import shares_of_score
@@ -41,8 +42,7 @@ def explain_steps(
 
     Consecutive steps that score above ``threshold`` are explained together.
     """
-    if top is not None and top < 1:
-        raise ValueError(f"need top of at least 1, or None; got {top}.")
+    check_count("top", top)
     asked = _asked(frame.index, rows)
     segments = [segment for segment in model.encode(frame) if asked[segment.rows].any()]
     found = map_blocks(lambda each: _explain(model, threshold, each, asked, top), segments)

@@ -45,26 +45,8 @@ def neighbour_weights(
 
     .. math:: w = \mathrm{softmax}_{i \in kNN}\big(-|x - x_i|^2_{given} / 2 h^2\big)
 
-    Parameters
-    ----------
-    reference : float Tensor of shape (reference, entry)
-        Reference events, flat.
-    values : float Tensor of shape (row, entry)
-        Given entries; the others are not looked at.
-    given : bool Tensor of shape (row, entry)
-        Entries that count.
-    k : int
-        Number of neighbours; all that are as near as the last count too.
-    missing : bool Tensor of shape (reference, entry), optional
-        Entries that are missing in the reference events. Events that lack what a row wants
-        count only where no other does.
-
-    Yields
-    ------
-    block : slice
-        Rows.
-    weights : float Tensor of shape (block, reference)
-        Weights that sum to 1 per row.
+    All events that are as near as the ``k``-th count too. Events in which entries are
+    ``missing`` that a row wants count only where no other does.
     """
     squares = reference.square().T
     at_once = max(1, PAIRS_AT_ONCE // len(reference))
@@ -130,24 +112,10 @@ def recombine(
 def dependent_groups(
     reference: Float[Tensor, "reference entry"], part: Int[Tensor, "entry"], least: float
 ) -> Int[Tensor, "entry"]:
-    r"""Group the parts of an event of which one says much about the other.
+    """Number, from 0, the groups of the parts of an event of which one says much about the other.
 
     Two parts belong together if one explains at least the share ``least`` of the variance of
     the other by linear regression, chance taken off, or if a third belongs with both.
-
-    Parameters
-    ----------
-    reference : float Tensor of shape (reference, entry)
-        Events, flat.
-    part : int Tensor of shape (entry,)
-        The number of each entry's part, from 0.
-    least : float
-        Share of the variance, in (0, 1).
-
-    Returns
-    -------
-    group : int Tensor of shape (entry,)
-        The number of each entry's group, from 0.
     """
     covariance = reference.T.cov(correction=0).reshape(2 * reference.shape[1:])
     masks = [part == number for number in range(int(part.max()) + 1)]

@@ -28,25 +28,16 @@ ROWS_AT_ONCE, REFERENCE_AT_ONCE = 1024, 32 * BLOCK
 
 @dataclass(frozen=True)
 class NearestRows:
-    r"""Reference rows of one view, with the local scale around each, to be searched.
-
-    Parameters
-    ----------
-    rows : float Tensor of shape (reference, coord)
-        Encoded normal rows.
-    scales : float Tensor of shape (reference,)
-        Local scale around each: how far apart reference rows are there.
-    exclude_self : bool Tensor of shape (reference,)
-        Rows that are no neighbours of a copy of themselves.
+    """Reference rows of one view, with the local scale around each, to be searched.
 
     References
     ----------
     Local scales: Zelnik-Manor and Perona (2004), "Self-Tuning Spectral Clustering", section 2.1.
     """
 
-    rows: Tensor
-    scales: Tensor
-    exclude_self: Tensor
+    rows: Tensor  # (reference, coord)
+    scales: Tensor  # (reference,): how far apart reference rows are around each
+    exclude_self: Tensor  # (reference,): rows that are no neighbours of a copy of themselves
 
     @torch.inference_mode()
     def distances(
@@ -60,18 +51,8 @@ class NearestRows:
         :math:`\min_i |x - x_i| / s_i`: what is far from a dense cluster may be near in a
         sparse one. Neither changes with the order of equally near rows.
 
-        Parameters
-        ----------
-        values : float Tensor of shape (row, coord)
-            Encoded rows, 0 where not observed; pass float64, because the search subtracts
-            large numbers.
-        observed : bool Tensor of shape (row, coord)
-            False where the source cell is missing; such entries do not count.
-
-        Returns
-        -------
-        distances : float Tensor of shape (row, 2)
-            In standard deviations, and in local scales.
+        Entries that are not observed are 0 and do not count. Pass float64: the search subtracts
+        large numbers.
         """
         plain, local = self._search(values, observed, None)
         copies = (plain.squares.sqrt() < COPY) & self.exclude_self[self._order][plain.rows]
@@ -228,18 +209,10 @@ Chosen = tuple[Tensor, Tensor, Tensor | None]
 
 
 class Nearest(NamedTuple):
-    """What has been found for each row; both of shape (row,).
+    """What has been found for each row; both of shape (row,)."""
 
-    Attributes
-    ----------
-    squares : float Tensor
-        Its least squared distance, in whatever scales.
-    rows : int Tensor
-        Number of the reference row that has it, in the order of their scales.
-    """
-
-    squares: Tensor
-    rows: Tensor
+    squares: Tensor  # least squared distance, in whatever scales
+    rows: Tensor  # number of the reference row that has it, in the order of their scales
 
     @staticmethod
     def joined(parts: tuple["Nearest", ...]) -> "Nearest":

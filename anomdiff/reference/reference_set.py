@@ -18,23 +18,14 @@ PAIRS_AT_ONCE, ROWS_AT_ONCE = 2**22, 1024
 
 @dataclass(frozen=True)
 class ReferenceSet:
-    r"""Normal rows that others are compared with.
+    """Normal rows that others are compared with."""
 
-    Attributes
-    ----------
-    values : float Tensor of shape (reference, coord)
-        As encoded, float64.
-    exclude_self : bool Tensor of shape (reference,)
-        Rows that are no neighbours of a copy of themselves: those that calibrate, because a new
-        row does not find itself among the reference rows either; all where the rows to score are
-        the reference rows.
-    local_scales : float Tensor of shape (view, reference)
-        Distance of each row to its neighbours, in each view; see ``local_scales``.
-    """
-
-    values: Tensor
+    values: Tensor  # (reference, coord), as encoded, float64
+    # (reference,): rows that are no neighbours of a copy of themselves. These are the ones that
+    # calibrate, because a new row does not find itself among the reference rows either; where the
+    # reference rows themselves are scored, all are.
     exclude_self: Tensor
-    local_scales: Tensor
+    local_scales: Tensor  # (view, reference), see ``local_scales``
 
     @classmethod
     def build(

@@ -39,15 +39,7 @@ Segments = Sequence[Segment[Tensor]]
 def as_tensors(segment: Segment[np.ndarray]) -> Segment[Tensor]:
     """Scaled steps of a segment as tensors."""
     values, observed = torch.from_numpy(segment.values), torch.from_numpy(segment.observed)
-    return Segment(
-        segment.series,
-        segment.rows,
-        values,
-        observed,
-        segment.times,
-        segment.start,
-        segment.known,
-    )
+    return Segment(**vars(segment) | {"values": values, "observed": observed})
 
 
 def spread_out(segments: Segments, apart: int) -> list[Segment[Tensor]]:
@@ -60,13 +52,7 @@ def spread_out(segments: Segments, apart: int) -> list[Segment[Tensor]]:
 
 
 def usable_lengths(segments: Segments, lengths: Sequence[int]) -> tuple[int, ...]:
-    """Window lengths of which training shows enough windows, ascending.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
+    """Window lengths of which training shows enough windows, ascending; none is an error."""
     counts = {w: sum(_n_windows(segment, w) for segment in segments) for w in lengths}
     usable = tuple(w for w, n in sorted(counts.items()) if n >= LEAST_WINDOWS * w)
     if not usable:
@@ -85,15 +71,9 @@ def draw_windows(
     rng: np.random.RandomState,
     view: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = WindowBank.view,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw training windows, all of them if there are no more than ``most``.
+    """Draw training windows, all of them if there are no more than ``most``, and where they begin.
 
-    Returns
-    -------
-    windows, observed : Tensor of shape (window, channel, entry)
-        What ``view`` makes of them, which is to take off their means; windows that are mostly
-        missing are left out.
-    starts : int Tensor of shape (window,)
-        Where each begins.
+    ``view`` is to take off their means; windows that are mostly missing are left out.
     """
     counts = np.array([max(0, len(segment) - length + 1) for segment in segments])
     total = int(counts.sum())
@@ -133,12 +113,8 @@ def training_windows(
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], list[Segment[Tensor]]]:
     """Draw the windows that the network is trained on, and those that tell when to stop.
 
-    Returns
-    -------
-    training, validation : tuple of Tensor
-        Values and which are observed, of shape (window, channel, length).
-    held_out : list of Segment
-        What no training window is from.
+    Both as values and which are observed. The third are the segments that are held out: no
+    training window is from them.
     """
     training, held_out = _split(segments, fraction, length)
     windows, observed, _ = draw_windows(training, length, most, rng)

@@ -36,13 +36,8 @@ class WindowComponent:
     ) -> Float[Tensor, "window channel"]:
         """Squared error of each window of a segment, by channel; NaN where missing.
 
-        Parameters
-        ----------
-        values, observed : Tensor of shape (step, channel)
-            Scaled steps, 0 where not observed; at least ``length`` of them.
-        starts : int Tensor of shape (window,), optional
-            Where each window begins, if these are training data: reference windows that overlap
-            it are not compared with it.
+        A segment of training says where its windows start: reference windows that overlap one are
+        not compared with it.
         """
         raise NotImplementedError
 
@@ -74,13 +69,7 @@ def window_blocks(
 def cut_windows(
     values: Float[Tensor, "step channel"], observed: Bool[Tensor, "step channel"], length: int
 ) -> tuple[Float[Tensor, "window channel time"], Bool[Tensor, "window channel time"]]:
-    """All windows of a segment, the mean of each channel's observed entries taken off.
-
-    Returns
-    -------
-    windows, observed : Tensor of shape (step - length + 1, channel, length)
-        0 where not observed.
-    """
+    """All windows of a segment, the mean of each channel's observed entries taken off."""
     cut = observed.unfold(0, length, 1)
     return without_means(values.unfold(0, length, 1), cut), cut
 

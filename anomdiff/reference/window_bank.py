@@ -24,21 +24,11 @@ LEVEL_NOISE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class WindowBank(WindowComponent):
-    r"""Reference windows of one length, each without its mean.
-
-    Parameters
-    ----------
-    length : int
-        Steps of a window.
-    windows : float Tensor of shape (reference, channel * length)
-        The windows.
-    starts : int Tensor of shape (reference,)
-        Where each begins, ascending, on an axis on which training segments lie apart.
-    """
+    """Reference windows of one length, each without its mean."""
 
     length: int
-    windows: Tensor
-    starts: Tensor
+    windows: Tensor  # (reference, channel * length)
+    starts: Tensor  # ascending, on an axis on which training segments lie apart
 
     @staticmethod
     def view(
