@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -90,9 +89,10 @@ def compare(
     failures: Failures,
 ) -> pd.DataFrame:
     """Measure every method on every source and seed; return what `complete` does of these runs."""
-    named, file = labels(options), ResultsFile(options.out, comparison.columns, comparison.key)
+    named, params = labels(options), options.params
+    file = ResultsFile(options.out, comparison.columns, comparison.key)
     tasks = [
-        Task(comparison, source, method, label, seed, _params(method, options))
+        Task(comparison, source, method, label, seed, params if method.startswith(OURS) else {})
         for source, seed in runs
         for method, label in named.items()
     ]
@@ -101,7 +101,3 @@ def compare(
     asked = [key in keys for key in results[file.key].itertuples(index=False, name=None)]
     counted = results[pd.Series(asked, dtype=bool).to_numpy()]
     return complete(counted, comparison.measures, list(named.values()))
-
-
-def _params(method: str, options: argparse.Namespace) -> dict[str, Any]:
-    return options.params if method.startswith(OURS) else {}

@@ -57,7 +57,8 @@ def gather(work: Callable[[Any], list], tasks: Sequence, processes: int = 1) -> 
 
 def measured(fit: Callable[[], Callable[[Any], Any]], rows: Any) -> tuple[Any, dict[str, float]]:
     """What the fitted function makes of rows; seconds, and largest memory in MiB (NaN: unknown)."""
-    _forget_peak()
+    with suppress(OSError):  # not Linux: the peak, which this forgets, is not read either
+        Path("/proc/self/clear_refs").write_text("5")
     score, fit_seconds = timed(fit)
     scores, score_seconds = timed(lambda: score(rows))
     return scores, {
@@ -71,12 +72,6 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     """Result of some work, and the seconds that it took."""
     start = time.perf_counter()
     return work(), time.perf_counter() - start
-
-
-def _forget_peak() -> None:
-    """Let the next ``_peak_memory`` know only of what comes from now on."""
-    with suppress(OSError):  # not Linux: the peak is not read either
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_memory() -> float:

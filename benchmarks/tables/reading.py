@@ -77,7 +77,9 @@ def find_sets(suite: str, folder: Path, names: Iterable[str] = ()) -> list[Datas
     """
     inner = folder / suite
     folder = inner if inner.is_dir() else folder
-    rules = MIXED_RULES | _own_rules(folder) if suite == "mixed" else {}
+    rules = dict(MIXED_RULES) if suite == "mixed" else {}
+    if rules and (own := folder / RULES_FILE).exists():
+        rules |= {name: LabelRule(**rule) for name, rule in json.loads(own.read_text()).items()}
     sets = [
         Dataset(suite, name, path, rules.get(name))
         for path in sorted(folder.glob("*"), key=lambda file: -file.stat().st_size)
@@ -97,12 +99,6 @@ def plain_name(name: str) -> str:
     """Reduce the spellings of a set's name to one: ``22_magic.gamma`` to ``magic.gamma``."""
     head, _, tail = name.lower().partition("_")
     return tail if head.isdigit() and tail else name.lower()
-
-
-def _own_rules(folder: Path) -> dict[str, LabelRule]:
-    file = folder / RULES_FILE
-    rules = json.loads(file.read_text()) if file.exists() else {}
-    return {name: LabelRule(**rule) for name, rule in rules.items()}
 
 
 def _adbench(dataset: Dataset) -> Table:

@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from anomdiff import TabularDetector
 from benchmarks.common.methods import Params
 from benchmarks.common.processes import timed
 from benchmarks.tables.reading import Table
@@ -49,10 +48,17 @@ def measure(
             scored = detector.score_frame(anomalies)
             flagged = np.flatnonzero(scored["is_anomaly"])
             flagged = np.random.default_rng(seed).permutation(flagged)[:n_rows]
-            if len(flagged):
-                *figures, seconds = _repaired(detector, anomalies.iloc[flagged])
-                score = scored["anomaly_score"].iloc[flagged].median()
-                lines.append((name, *figures, score, detector.threshold_, seconds))
+            if not len(flagged):
+                continue
+            rows, score = anomalies.iloc[flagged], scored["anomaly_score"].iloc[flagged].median()
+            repaired, seconds = timed(partial(detector.repair, rows))
+            few = detector.repair(rows, max_columns=FEW)
+            normal, by_few = (
+                1 - detector.score_frame(each)["is_anomaly"].mean() for each in (repaired, few)
+            )
+        figures = normal, np.median(n_changed(rows, repaired)), by_few, score, detector.threshold_
+        sizes = len(rows), len(detector.columns_)
+        lines.append((name, *sizes, *figures, seconds / len(rows)))
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -77,13 +83,3 @@ def n_changed(before: pd.DataFrame, after: pd.DataFrame) -> np.ndarray:
     """Count the changed cells of each row; two missing cells are the same."""
     same = (before == after) | (before.isna() & after.isna())
     return (~same.fillna(False).astype(bool)).sum(axis=1).to_numpy()
-
-
-def _repaired(detector: TabularDetector, rows: pd.DataFrame) -> tuple:
-    repaired, seconds = timed(lambda: detector.repair(rows))
-    few = detector.repair(rows, max_columns=FEW)
-    normal, by_few = (
-        1 - detector.score_frame(each)["is_anomaly"].mean() for each in (repaired, few)
-    )
-    changed = np.median(n_changed(rows, repaired))
-    return len(rows), len(detector.columns_), normal, changed, by_few, seconds / len(rows)
