@@ -80,30 +80,20 @@ def _write_scores(detector: Any, source: ScoringInput, path: Path) -> ScoreSumma
 
 def _load(uri: str) -> tuple[Any, dict[str, Any]]:
     """Load the model; an alias is resolved once, so that the summary names what was loaded."""
-    from anomdiff.integrations.mlflow import flavor, tracking_store  # MLflow takes seconds
+    from mlflow import MlflowClient  # takes seconds
+
+    from anomdiff.integrations.mlflow import flavor, tracking_store
 
     tracking_store.ensure_store()
-    model = {"uri": uri, **_version(uri)}
-    if model["version"]:
-        name = uri.removeprefix("models:/").split("@")[0].split("/")[0]
-        model["uri"] = f"models:/{name}/{model['version']}"
-    return flavor.load_model(model["uri"]), model
-
-
-def _version(uri: str) -> dict[str, Any]:
-    from mlflow import MlflowClient
-
     name, _, alias = uri.removeprefix("models:/").partition("@")
     name, _, number = name.partition("/")
     if not uri.startswith("models:/") or not (alias or number):
-        return {"version": None, "run_id": None}
+        return flavor.load_model(uri), {"uri": uri, "version": None, "run_id": None}
     client = MlflowClient()
-    found = (
-        client.get_model_version_by_alias(name, alias)
-        if alias
-        else client.get_model_version(name, number)
-    )
-    return {"version": str(found.version), "run_id": found.run_id}
+    by_alias, by_number = client.get_model_version_by_alias, client.get_model_version
+    found = by_alias(name, alias) if alias else by_number(name, number)
+    model = {"uri": f"models:/{name}/{found.version}", "version": str(found.version)}
+    return flavor.load_model(model["uri"]), {**model, "run_id": found.run_id}
 
 
 def _check_output(settings: ScoreSettings) -> None:

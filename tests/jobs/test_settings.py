@@ -3,7 +3,15 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from anomdiff.jobs.settings import ScoreSettings, TrainSettings
+from anomdiff import cli
+from anomdiff.jobs.settings import MonitorSettings, PromoteSettings, ScoreSettings, TrainSettings
+
+SETTINGS = {
+    "train": TrainSettings,
+    "score": ScoreSettings,
+    "promote": PromoteSettings,
+    "monitor": MonitorSettings,
+}
 
 
 @pytest.fixture
@@ -63,3 +71,15 @@ def test_the_shipped_example_is_valid():
     settings = ScoreSettings.load(path)
 
     assert settings == ScoreSettings(data="payments.parquet", output="scored/payments.parquet")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_that_is_no_table_is_an_option_and_says_what_it_means(name):
+    tables = {"kinds", "detector", "rule", "limits"}
+
+    options = {parameter.name: parameter for parameter in cli.job(name).params}
+
+    for key, field in SETTINGS[name].model_fields.items():
+        assert field.description
+        assert (key in options) == (key not in tables)
+        assert key in tables or options[key].help == field.description
