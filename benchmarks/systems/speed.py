@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def panel(n_series: int, n_rows: int, n_channels: int, seed: int = 0) -> pd.DataFrame:
-    """Generate a long frame of correlated channels, each with a season and memory.
+    """Generate a long frame of correlated channels, seasonal and autoregressive.
 
     Columns ``series``, ``time`` and ``c0``, ``c1``, ...; in the order of series and time.
     """

@@ -101,7 +101,7 @@ class _Coding:
         std = training[self.numeric].std()
         self.std = std.where(std > 0, 1.0)
 
-    def fill(self, imputer, holed: pd.DataFrame) -> pd.DataFrame:
+    def fill(self, imputer: KNNImputer | IterativeImputer, holed: pd.DataFrame) -> pd.DataFrame:
         """Fill the cells by an imputer of arrays, fitted to the training rows."""
         coded = imputer.fit(self._code(self.training)).transform(self._code(holed))
         filled, at = holed.copy(), len(self.numeric)

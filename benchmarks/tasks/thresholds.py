@@ -114,7 +114,7 @@ def figure(results: pd.DataFrame) -> str:
 
 
 def keeps(results: pd.DataFrame) -> pd.Series:
-    """Tell the rates that are within two standard errors: of alpha on both sides, below q."""
+    """Which rates are within two standard errors: of alpha on both sides, below q."""
     excess = (results["rate"] - results["level"]) / results["standard_error"]
     return (excess <= 2) & ((results["check"] == "discoveries") | (excess >= -2))
 
