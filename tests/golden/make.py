@@ -9,24 +9,29 @@ import mlflow
 import pandas as pd
 
 import anomdiff
-from anomdiff.mlops.flavor import save_model
+from anomdiff.integrations.mlflow.flavor import save_model
 from tests.golden.answers import answers, predictions, write
 from tests.golden.inputs import INPUTS
 
 FOLDER = Path(__file__).parent
 # What `anomdiff.save` writes; a new format gets new folders, and the old ones stay.
-STORAGE_FORMAT = 1
-SMALL = {"width": 16, "n_blocks": 2, "batch_rows": 64, "progress": False, "random_state": 0}
-WINDOWS = {"lengths": (8, 16, 32), "network_length": 16, "steps": 200}
+STORAGE_FORMAT = 2
+SMALL = {"width": 16, "n_blocks": 2, "batch_size": 64, "progress": False, "random_state": 0}
+WINDOWS = {"window_lengths": (8, 16, 32), "network_length": 16, "max_iter": 200}
 DETECTORS = {
-    "table": anomdiff.TabularDetector(alpha=0.02, steps=300, max_memory=150, **SMALL),
+    "table": anomdiff.TabularDetector(alpha=0.02, max_iter=300, max_reference=150, **SMALL),
     "numbers": anomdiff.TabularDetector(
-        alpha=0.05, steps=300, max_memory=200, held_out_fraction=0.3, max_held_out=60, **SMALL
+        alpha=0.05,
+        max_iter=300,
+        max_reference=200,
+        validation_fraction=0.3,
+        max_validation=60,
+        **SMALL,
     ),
     "panel": anomdiff.TimeSeriesDetector(
-        series="machine", time="time", context=["on"], max_memory=300, **WINDOWS, **SMALL
+        series="machine", time="time", covariates=["on"], max_reference=300, **WINDOWS, **SMALL
     ),
-    "series": anomdiff.TimeSeriesDetector(max_memory=150, **WINDOWS, **SMALL),
+    "series": anomdiff.TimeSeriesDetector(max_reference=150, **WINDOWS, **SMALL),
 }
 LOGGED = "table", "panel"
 
