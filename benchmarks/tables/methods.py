@@ -26,18 +26,9 @@ from benchmarks.common.methods import (
 from benchmarks.common.results import summary
 from benchmarks.tables.protocols import as_frame
 
-__all__ = [
-    "METHODS",
-    "SCREENING",
-    "TABLES",
-    "fit_iforest",
-    "fit_neighbours",
-    "judge",
-    "means_line",
-    "tabular",
-]
+__all__ = ["ALPHA", "METHODS", "SCREENING", "TABLES", "means_line", "tabular"]
 
-ALPHA = 0.05
+ALPHA = 0.05  # at which all figures were measured
 MISSING_MARKERS = ["", "?", ".", "-", "NA", "N/A", "nan", "null"]
 MAX_ONE_HOT = 50
 MAX_DISTINCT = 0.95  # share of distinct values from which a text is an identifier
@@ -48,13 +39,9 @@ COLUMNS = (
 
 
 def tabular(seed: int, params: Params = None) -> TabularDetector:
-    """Our detector with its defaults but for alpha, on which the number of held-out rows depends.
-
-    All figures are measured with this one.
-    """
-    return TabularDetector(
-        **{"alpha": ALPHA, "random_state": seed, "progress": False, **(params or {})}
-    )
+    """Our detector with its defaults but for alpha, on which the number of held-out rows depends."""
+    settings = {"alpha": ALPHA, "random_state": seed, "progress": False, **(params or {})}
+    return TabularDetector(**settings)
 
 
 def fit_neighbours(train: Rows, seed: int, k: int, mean: bool = False) -> Score:
