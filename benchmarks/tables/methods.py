@@ -39,7 +39,7 @@ COLUMNS = (
 
 
 def tabular(seed: int, params: Params = None) -> TabularDetector:
-    """Our detector with its defaults but for alpha, on which the number of held-out rows depends."""
+    """Our detector with its defaults but for alpha, by which rows are held out of training."""
     settings = {"alpha": ALPHA, "random_state": seed, "progress": False, **(params or {})}
     return TabularDetector(**settings)
 
