@@ -5,6 +5,6 @@ Out: frames, or tensors. Imports models, reference, diffusion and encoding.
 
 Tensors, without pandas: constants (all tuned numbers), stacking (weights of guesses),
 row_imputer, window_imputer, forecaster, intervals (of hidden steps).
-Frames: draws (seeds, quantile map), reference_rows, imputation, forecasts, row_sampling,
+Frames: draws (seeds, counts, quantile map), reference_rows, imputation, forecasts, row_sampling,
 window_sampling.
 """

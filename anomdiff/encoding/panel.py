@@ -104,8 +104,9 @@ class PanelLayout:
         if not len(frame):
             raise ValueError("need at least one row; got an empty frame (0 sample(s)).")
         require_distinct_names(frame.columns)
+        columns = set(frame.columns.tolist())
         wanted = [name for name in (self.series, self.time, *self.channels) if name is not None]
-        if missing := [name for name in wanted if name not in frame.columns]:
+        if missing := [name for name in wanted if name not in columns]:
             raise ValueError(f"need the columns {wanted}; {missing} are missing.")
 
     def _groups(self, frame: pd.DataFrame):

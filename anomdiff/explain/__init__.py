@@ -4,6 +4,6 @@ A fitted model and a checked frame come in, frames of contributions or repaired 
 attribution: contribution of each part to a score. localisation: cells that an alarm is due to.
 counterfactuals: the search for few changes that make rows or segments normal. These three are
 tensors only. row_explanation, step_explanation, row_counterfactuals, segment_counterfactuals: the
-same for frames. changed_frame: checks and writing of repairs. alarm_segments: flagged steps joined.
+same for frames. changed_frame: checks of repairs. alarm_segments: flagged steps joined.
 May import conditional, models and what is below these.
 """
