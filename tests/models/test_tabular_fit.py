@@ -110,6 +110,34 @@ def test_the_least_central_rows_are_no_reference_rows(method, settings, share):
     assert len(detector.model_.reference.values) == round(share * N_ROWS)
 
 
+@pytest.mark.parametrize(
+    ("alpha", "fraction", "n_held_out"), [(0.1, 0.2, 24), (0.04, 0.1, 24), (0.025, 0.1, 39)]
+)
+def test_as_many_rows_are_held_out_as_the_threshold_needs(alpha, fraction, n_held_out):
+    detector = TabularDetector(**TINY, alpha=alpha, validation_fraction=fraction)
+
+    model = detector.fit(orders()).model_
+
+    assert model.n_validation_rows == len(model.calibration_scores) == n_held_out
+    assert model.n_training_rows == N_ROWS - n_held_out
+    assert np.isfinite(detector.threshold_)
+
+
+@pytest.mark.filterwarnings("ignore:alpha")
+def test_no_more_than_two_fifths_are_held_out_for_the_threshold_nor_more_than_allowed():
+    assert fitted(orders(), alpha=0.01, validation_fraction=0.1).n_validation_rows == 48
+    assert fitted(orders(), max_validation=10).n_validation_rows == 10
+
+
+def test_p_values_of_screened_rows_are_their_ranks_and_alpha_of_them_are_flagged():
+    scored = TabularDetector(**TINY, alpha=0.1).screen(orders())
+
+    scores = scored["anomaly_score"].to_numpy()
+    np.testing.assert_allclose(scored["p_value"], [(scores >= s).mean() for s in scores])
+    np.testing.assert_array_equal(scored["is_anomaly"], scored["p_value"] <= 0.1)
+    assert scored["is_anomaly"].sum() == 12
+
+
 def test_held_out_rows_change_nothing_that_is_learned_from_the_others(as_strong_as_half):
     frame, changed = orders(), orders()
     before = fitted(frame)
