@@ -6,7 +6,7 @@ import torch
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.training_rows import category_codes
-from anomdiff.reference.reference_set import ReferenceSet
+from anomdiff.reference.reference_set import ReferenceSet, local_scales
 from anomdiff.scoring.ensemble import Ensemble
 from tests.models.stored import stored_model, stored_rows
 from tests.oracles import Zero
@@ -220,6 +220,20 @@ def test_local_scales_of_stored_models_are_those_of_their_rows(kind):
     )
 
     torch.testing.assert_close(again.local_scales, reference.local_scales)
+
+
+def test_the_local_scale_is_the_distance_of_the_twentieth_but_a_tenth_of_the_mean_at_least():
+    rows = torch.cat([torch.zeros(25, 2), torch.randn(30, 2)]).double()
+
+    scales = local_scales(rows)
+
+    naive = []
+    for row in rows:
+        away = (rows - row).square().sum(1).sqrt().sort().values
+        naive.append(away[20])  # the first one is the row itself
+    naive = torch.stack(naive)
+    assert (naive[:25] == 0).all()
+    torch.testing.assert_close(scales, naive.clamp(min=naive.mean() / 10))
 
 
 @TABLES
