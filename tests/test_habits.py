@@ -141,7 +141,7 @@ def test_every_parameter_of_a_detector_is_documented(name):
     undocumented = [
         parameter
         for parameter in inspect.signature(detector).parameters
-        if not re.search(rf"^\S.*\b{parameter}\b.* : |^{parameter} : ", said, re.MULTILINE)
+        if not re.search(rf"^(?=\S).*\b{parameter}\b.* : ", said, re.MULTILINE)
     ]
 
     assert not undocumented
