@@ -47,6 +47,7 @@ def augment(
     ValueError
         If lengths differ, or a label to be added to has fewer than 4 rows.
     """
+    X = pd.DataFrame(X)
     labels = pd.Series(np.asarray(y), name=getattr(y, "name", None))
     if len(labels) != len(X):
         raise ValueError(f"need one label per row; got {len(labels)} labels for {len(X)} rows.")

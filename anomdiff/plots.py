@@ -16,9 +16,9 @@ __all__ = [
     "score_figure",
 ]
 
-MAX_COLUMNS, MAX_VALUES = 12, 8
+MAX_COLUMNS, SHOWN_VALUES = 12, 8
 LABELS = ("training", "sampled")
-SHARE = 0.9  # of the possible alarm rates, shown as a band
+BAND = 0.9  # of the possible alarm rates, shown as a band
 # A fixed layout: matplotlib's own takes as long as all the drawing.
 MARGINS = {"left": 0.12, "right": 0.97, "bottom": 0.15, "top": 0.9}
 ALPHAS = np.geomspace(0.001, 0.5, 60)
@@ -53,7 +53,7 @@ def calibration_figure(scores: np.ndarray, alpha: float) -> Figure:
     left.step(np.sort(scores), shares, where="post")
     left.set(yscale="log", xlabel="threshold", ylabel="share of calibration rows at or above")
     low, high = alarm_rates(len(scores), ALPHAS)
-    right.fill_between(ALPHAS, low, high, alpha=0.3, label=f"{SHARE:.0%} of calibrations")
+    right.fill_between(ALPHAS, low, high, alpha=0.3, label=f"{BAND:.0%} of calibrations")
     right.plot(ALPHAS, ALPHAS, color="black", linewidth=0.8, label="alarm rate = alpha")
     right.set(xscale="log", yscale="log", xlabel="alpha", ylabel="alarm rate on normal rows")
     right.legend()
@@ -75,7 +75,7 @@ def alarm_rates(n: int, alphas: float | np.ndarray) -> tuple[np.ndarray, np.ndar
     Vovk (2012), "Conditional Validity of Inductive Conformal Predictors", proposition 2a.
     """
     k = np.floor(np.asarray(alphas) * (n + 1) + 1e-9)
-    tail = (1 - SHARE) / 2
+    tail = (1 - BAND) / 2
     low, high = (
         np.where(k > 0, beta.ppf(side, np.maximum(k, 1), n + 1 - k), 0.0)
         for side in (tail, 1 - tail)
@@ -134,7 +134,7 @@ def _draw_histograms(axes: Axes, pair: list[np.ndarray]) -> None:
 
 def _draw_bars(axes: Axes, pair: list[pd.Series]) -> None:
     shares = [texts.value_counts(normalize=True) for texts in pair]
-    top = shares[0].index[:MAX_VALUES]
+    top = shares[0].index[:SHOWN_VALUES]
     for offset, part, label in zip((-0.2, 0.2), shares, LABELS, strict=True):
         heights = part.reindex(top, fill_value=0)
         axes.bar(np.arange(len(top)) + offset, heights, 0.4, alpha=0.5, label=label)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -108,10 +109,12 @@ def _without_tensors(value: Any, name: str, tensors: dict[str, torch.Tensor]) ->
     prefix = f"{name}." if name else ""
     if isinstance(value, dict):
         return {k: _without_tensors(each, f"{prefix}{k}", tensors) for k, each in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, np.ndarray | pd.Index):
+        value = value.tolist()
+    if isinstance(value, list | tuple | range | set | frozenset):
         return [_without_tensors(each, f"{prefix}{i}", tensors) for i, each in enumerate(value)]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
+    if isinstance(value, os.PathLike | torch.device):
+        return str(value)
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -25,7 +25,7 @@ MAX_LINES = 350
 FORMER_WORDS = re.compile(
     r"\b(voices?|vouch\w*|remembered|shy|culprits?|blame\w*|stretch(es)?|hears|speaks|familiar"
     r"|TemporalNet|Futures|Surroundings|Wishes|Parcel|Tally|batch_rows|held_out_fraction"
-    r"|max_held_out|max_memory|held_out_loss)\b"
+    r"|max_held_out|max_memory|held_out_loss|lengths_)\b"
 )
 # Imported distributions by another name than their module's.
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
@@ -100,6 +100,31 @@ def test_a_file_uses_the_words_of_the_field(path):
         return
 
     assert not FORMER_WORDS.search(path.read_text())
+
+
+def test_a_number_of_one_name_has_one_value():
+    values = {}
+    for path in LIBRARY:
+        for node in ast.parse(path.read_text()).body:
+            for target in getattr(node, "targets", []):
+                names, given = [target], [getattr(node, "value", None)]
+                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                    names, given = target.elts, node.value.elts
+                for name, value in zip(names, given, strict=True):
+                    if isinstance(name, ast.Name) and name.id.isupper() and _is_number(value):
+                        values.setdefault(name.id, set()).add(ast.unparse(value))
+
+    assert not {name: found for name, found in values.items() if len(found) > 1}
+
+
+def _is_number(value):
+    return not any(
+        isinstance(node, ast.Name | ast.Call | ast.JoinedStr) for node in ast.walk(value)
+    ) and all(
+        isinstance(node.value, int | float)
+        for node in ast.walk(value)
+        if isinstance(node, ast.Constant)
+    )
 
 
 def public_functions():

@@ -1,6 +1,7 @@
 """What answers share: a source of randomness, a check of numbers, the map of quantiles."""
 
 from collections.abc import Callable
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -20,10 +21,13 @@ def generator_of(
     return seeded(int(source.randint(2**31 - 1)))
 
 
-def check_count(name: str, number: int | None) -> None:
-    """Refuse numbers below 1; None stands for a default."""
-    if number is not None and number < 1:
-        raise ValueError(f"need {name} of at least 1, or None; got {number}.")
+def check_count(name: str, number: int | None, *, optional: bool = True) -> None:
+    """Refuse what is no whole number of at least 1; None stands for a default."""
+    if (number is None and optional) or (isinstance(number, Integral) and number >= 1):
+        return
+    wanted = "of at least 1" if isinstance(number, Integral) else "as a whole number"
+    default = ", or None" if optional else ""
+    raise ValueError(f"need {name} {wanted}{default}; got {number!r}.")
 
 
 def quantile_map(

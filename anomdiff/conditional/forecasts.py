@@ -153,7 +153,10 @@ def _bounds(names: list, event: Mapping) -> np.ndarray:
     if unknown := [name for name in event if name not in names]:
         raise ValueError(f"need an event of the channels {names}; got {unknown}.")
     bounds = np.tile([[-np.inf], [np.inf]], len(names))
-    for name, (low, high) in event.items():
+    for name, pair in event.items():
+        if not isinstance(pair, Sequence) or len(pair) != 2:
+            raise ValueError(f"need (low, high) for the channel {name!r}; got {pair!r}.")
+        low, high = pair
         ends = (-np.inf if low is None else low, np.inf if high is None else high)
         bounds[:, names.index(name)] = ends
     return bounds

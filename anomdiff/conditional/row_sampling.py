@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from torch import Tensor
 
 from anomdiff.conditional import constants as tuned
-from anomdiff.conditional.draws import generator_of, quantile_map
+from anomdiff.conditional.draws import check_count, generator_of, quantile_map
 from anomdiff.conditional.reference_rows import ReferenceRows
 from anomdiff.diffusion.noise import karras_levels, seeded
 from anomdiff.diffusion.sampling import sample
@@ -34,8 +34,7 @@ def sample_rows(
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Draw new rows; see ``TabularDetector.sample``."""
-    if n < 1:
-        raise ValueError(f"need n of at least 1; got {n}.")
+    check_count("n", n, optional=False)
     reference, conditions = ReferenceRows.of(model), conditions or {}
     values, given = reference.conditions(conditions, n)
     generator = generator_of(random_state)

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -231,8 +232,10 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
     def to_dict(self) -> dict[str, Any]:
         """Return the fitted detector as JSON values and tensors, nested; see ``anomdiff.save``."""
         parameters = self.get_params(deep=False)
-        if not isinstance(parameters["random_state"], int | None):
+        if not isinstance(parameters["random_state"], Integral | None):
             parameters["random_state"] = self.model_.seed
+        if isinstance(parameters.get("kinds"), Mapping):  # JSON would make names text
+            parameters["kinds"] = [list(pair) for pair in parameters["kinds"].items()]
         return {
             "parameters": parameters,
             "n_features_in": self.n_features_in_,
@@ -246,8 +249,10 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild a fitted detector from `to_dict`."""
-        given = state["parameters"].items()
-        detector = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in given})
+        given = dict(state["parameters"])
+        if isinstance(given.get("kinds"), list):
+            given["kinds"] = {name: kind for name, kind in given["kinds"]}
+        detector = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
         detector.n_features_in_ = state["n_features_in"]
         if state["feature_names_in"]:
             detector.feature_names_in_ = np.array(state["feature_names_in"], dtype=object)

@@ -26,7 +26,7 @@ NOT_YET_NOISE, UNLIKE = 0.1, 0.15
 N_COMPARED = 2000
 LEAST_P_VALUE = 0.01
 # Steps that calibrate a detector of series, in longest windows: those in fewer are much alike.
-LEAST_WINDOWS = 10
+LEAST_CALIBRATION = 10
 
 
 class Finding(NamedTuple):
@@ -165,16 +165,16 @@ def _pairs(made: np.ndarray, real: np.ndarray, names: np.ndarray) -> Finding:
 
 def _calibration_length(n_steps: int, length: int) -> Finding:
     """Count how often the longest window fits into the steps that calibrate."""
-    ok = n_steps >= LEAST_WINDOWS * length
+    ok = n_steps >= LEAST_CALIBRATION * length
     return Finding(
         "calibration",
         n_steps / length,
-        LEAST_WINDOWS,
+        LEAST_CALIBRATION,
         ok,
         "The threshold rests on many times the longest window."
         if ok
         else f"The threshold rests on few times the longest window, alarms may be more than alpha: "
-        f"give {LEAST_WINDOWS * length} normal steps, or lower window_lengths.",
+        f"give {LEAST_CALIBRATION * length} normal steps, or lower window_lengths.",
     )
 
 

@@ -70,7 +70,7 @@ class SeriesAnswers:
         ValueError
             If the data cannot be used, ``top`` is below 1, or ``rows`` names no rows of ``X``.
         """
-        check_is_fitted(self)
+        self._require_fitted()
         return explain_steps(self.model_, self.threshold_, self._check(X, by_name=True), top, rows)
 
     def forecast(
@@ -259,7 +259,7 @@ class SeriesAnswers:
         n : int
             Number of windows.
         length : int, optional
-            Steps of each, at most as many as the longest window in ``lengths_`` has; by default
+            Steps of each, at most as many as the longest in ``window_lengths_`` has; by default
             those of the network's windows.
         series : label, optional
             Series of a panel whose scale the windows have; by default that of one drawn at

@@ -13,7 +13,7 @@ from anomdiff.encoding.segment import Segment
 __all__ = ["ChannelScaler"]
 
 # Standard deviations from the mean at which a value is cut: one glitch must not dominate a window.
-MAX_Z = 50.0
+MAX_DEVIATION = 50.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ChannelScaler:
         mean, std = self.scale(segment.series)
         scaled = (segment.values[:, list(self.targets)] - mean) / std
         observed = ~np.isnan(scaled)
-        values = np.clip(np.where(observed, scaled, 0.0), -MAX_Z, MAX_Z)
+        values = np.clip(np.where(observed, scaled, 0.0), -MAX_DEVIATION, MAX_DEVIATION)
         known = segment.series in self.scales
         return dataclasses.replace(segment, values=values, observed=observed, known=known)
 

@@ -80,7 +80,7 @@ def infer_kind(cells: pd.Series) -> str:
 
 
 def infer_date_format(cells: pd.Series) -> str:
-    """Pattern for ``strftime`` of dates that came as text, judged by the longest text."""
+    """Pattern for ``strftime`` of dates that came as text, from the longest text."""
     _, texts = distinct_texts(cells)
     longest = max((text for text in texts if text is not None), key=len, default="")
     day = "%Y/%m/%d" if "/" in longest else "%Y-%m-%d"

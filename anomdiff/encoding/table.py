@@ -14,7 +14,7 @@ from anomdiff.encoding.schema import Column, Schema, plain_frame
 __all__ = ["TableEncoder"]
 
 # Rows whose ranks are looked up together: their cells fit into the processor's cache.
-ROWS_AT_ONCE = 2048
+ENCODED_AT_ONCE = 2048
 CODECS: dict[str, Any] = {
     "number": NumberCodec,
     "boolean": NumberCodec,
@@ -231,8 +231,8 @@ class TableEncoder:
         wanted = [place[part.column.name] for part in self._ranked]
         cells = frame.iloc[:, wanted].to_numpy(dtype=np.float64).T
         distances = np.array([part.own.start for part in self._ranked], dtype=np.intp)
-        for start in range(0, len(frame), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
+        for start in range(0, len(frame), ENCODED_AT_ONCE):
+            rows = slice(start, start + ENCODED_AT_ONCE)
             coords = self._ranked_numbers.encode(cells[:, rows])
             values[rows, distances], values[rows, distances + 1] = (each.T for each in coords)
 

@@ -29,7 +29,7 @@ MAX_DISTANCE = 4.0**2
 # Values beyond this are as good as infinite, and their squares would cost the others their digits.
 MAX_VALUE = 30.0
 # Squared distance below which a row is a copy.
-COPY = 1e-9
+SQUARED_COPY = 1e-9
 
 Score = Callable[[Tensor, Tensor], Tensor]
 
@@ -81,7 +81,7 @@ def nearest_without(
         nothing = torch.zeros_like(by_part[0])
         total = sum(by_part, nothing)
         own = total.argmin(1, keepdim=True)
-        copies = (total.gather(1, own) < COPY) & exclude_self[own]
+        copies = (total.gather(1, own) < SQUARED_COPY) & exclude_self[own]
         total.scatter_(1, own, torch.where(copies, torch.inf, total.gather(1, own)))
         found = [(total - each).topk(k, largest=False).indices for each in [*by_part, nothing]]
         blocks.append(torch.stack(found))

@@ -2,7 +2,7 @@
 
 An alarm is a run of flagged steps. Windows blur: steps are flagged as long as a window holds what
 is wrong. So the cells that contribute most are hidden first, and of these only those count that
-lie far from what the other cells let one expect.
+lie far from what is expected given the other cells.
 """
 
 import numpy as np
@@ -20,9 +20,9 @@ __all__ = ["anomalous_cells", "joined", "nearest_run", "runs", "suspected_cells"
 CORE, CHANNEL = 0.5, 0.2
 # A cell is anomalous that lies this many halves of the interval of 90 % from what is expected,
 # where 1 in 70 Gaussian ones does, and this share of how far the worst lies.
-OUTSIDE, SHARE = 1.5, 0.2
+OUTSIDE, OUTSIDE_SHARE = 1.5, 0.2
 # Times that cells which were given before are hidden too, because they may be anomalous.
-ROUNDS = 3
+LOCALISATION_ROUNDS = 3
 
 
 def anomalous_cells(
@@ -39,7 +39,7 @@ def anomalous_cells(
     hidden = suspected_cells(contributions, alarm) & intervals.observed
     first = int((contributions * hidden).sum(0).argmax())
     anomalous = hidden
-    for _ in range(ROUNDS):
+    for _ in range(LOCALISATION_ROUNDS):
         anomalous = joined(_outside(intervals, hidden, first), join) & intervals.observed
         around = widened(anomalous, join) & intervals.observed
         if not (around & ~hidden).any():
@@ -96,7 +96,7 @@ def _outside(
     """Hidden cells far from what is expected; in the first channel at least the farthest."""
     distance = intervals.hidden(hidden).outside(intervals.values)
     distance = distance.where(hidden, 0.0).nan_to_num(1.0)  # no interval: all may be as wrong
-    found = distance > max(OUTSIDE, SHARE * float(distance.max()))
+    found = distance > max(OUTSIDE, OUTSIDE_SHARE * float(distance.max()))
     if not found[:, first].any():
         found[:, first] = hidden[:, first] & (distance[:, first] == distance[:, first].max())
     return found

@@ -36,7 +36,7 @@ __all__ = [
 # A further draw of the kind of 19 others lies within their range with probability 18 / 20.
 N_NEAR = 19
 # Rows, and cells of their copies, worked on at once: each row is copied once per column.
-ROWS_AT_ONCE, CELLS_AT_ONCE = 256, 2**24
+EXPLAINED_AT_ONCE, CELLS_AT_ONCE = 256, 2**24
 # Digits kept of decoded numbers: what was equal before encoding has to be equal again.
 DIGITS = 12
 RANGED = ("number", "datetime")
@@ -115,7 +115,7 @@ def decoded(model: TabularModel, values: Tensor) -> pd.DataFrame:
 
 def rows_at_once(model: TabularModel) -> int:
     """Return the number of rows whose copies fit into memory."""
-    return max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // model.column_masks.numel()))
+    return max(1, min(EXPLAINED_AT_ONCE, CELLS_AT_ONCE // model.column_masks.numel()))
 
 
 def _explain_block(model, shown, frame, top) -> pd.DataFrame:

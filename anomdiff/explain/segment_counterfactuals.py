@@ -29,7 +29,7 @@ from anomdiff.thresholds.conformal import safely_below
 __all__ = ["repair_steps"]
 
 # How often further cells are changed for what is still flagged.
-ROUNDS = 20
+REPAIR_ROUNDS = 20
 
 
 class SegmentState(NamedTuple):
@@ -116,7 +116,7 @@ class SegmentChanges:
         """The segment with the fewest flagged steps met, and no change that these do not need."""
         chosen = self._chosen(mutable, max_channels)
         allowed = chosen & widened(self.flagged, self.join) & self.segment.observed
-        return search(self.start, [partial(self._further, allowed)], self._attempts, ROUNDS)
+        return search(self.start, [partial(self._further, allowed)], self._attempts, REPAIR_ROUNDS)
 
     def _chosen(self, mutable: Tensor, max_channels: int | None) -> Tensor:
         """Channels that may change at each step: those that contribute most to its alarm."""
@@ -167,7 +167,7 @@ class SegmentChanges:
         return self._state(values, state.changed & ~cells)
 
     def _filled(self, changed: Tensor) -> SegmentState:
-        """Replace cells by what the others let one expect."""
+        """Replace cells by what is expected given the others."""
         expected = self.cells.nearest(self.intervals.hidden(changed).mean)
         return self._state(torch.where(changed, expected, self.segment.values), changed)
 

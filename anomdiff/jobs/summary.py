@@ -9,7 +9,7 @@ from anomdiff.metrics.detection import auroc, average_precision
 
 __all__ = ["ScoreSummary"]
 
-QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
+SUMMARY_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
 
 class ScoreSummary:
@@ -32,12 +32,14 @@ class ScoreSummary:
     def to_dict(self) -> dict[str, Any]:
         """Counts, rates, quantiles and quality, as JSON values."""
         scores = np.concatenate(self.scores)
-        quantiles = np.quantile(scores, QUANTILES)
+        quantiles = np.quantile(scores, SUMMARY_QUANTILES)
         return {
             "rows": self.rows,
             "alarms": self.alarms,
             "alarm_rate": self.alarms / self.rows,
-            "score_quantiles": dict(zip(map(str, QUANTILES), quantiles.tolist(), strict=True)),
+            "score_quantiles": dict(
+                zip(map(str, SUMMARY_QUANTILES), quantiles.tolist(), strict=True)
+            ),
             "missing_rates": (self.missing / self.rows).to_dict(),
             "quality": _quality(np.concatenate(self.labels), scores),
         }

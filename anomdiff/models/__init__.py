@@ -1,6 +1,7 @@
 """The fitted models: frozen objects from a frame to scores, with all that ``fit`` learned.
 
 tabular_model.py   TabularModel: fit, encode, components, score, to_dict, from_dict
+encoded_rows.py    rows of a table as tensors
 training_rows.py   what a table's model learns besides the network: split, reference, categories
 window_model.py    WindowModel: the same for series
 segment_errors.py  errors of the components of a series' score on a segment

@@ -1,7 +1,9 @@
 """Ranges of the parameters of models, and how they fit together; checked when ``fit`` begins."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from numbers import Integral, Real
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +47,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     TypeError, ValueError
         Naming the parameter, what it needs and what came.
     """
-    for name in parameters.keys() & RANGES.keys():
+    for name in (name for name in RANGES if name in parameters):
         _check_range(name, parameters[name])
     checks = {
         "sigma_max": _check_levels,
@@ -57,7 +59,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         "progress": _check_progress,
         "checkpoint": _check_checkpoint,
     }
-    for name in checks.keys() & parameters.keys():
+    for name in (name for name in checks if name in parameters):
         checks[name](parameters)
 
 
@@ -75,7 +77,7 @@ def _words(low: float, high: float | None, included: bool) -> str:
     """Say a range in words."""
     if high is not None:
         return f"between {low}{' (included)' if included else ''} and {high} (excluded)"
-    return f"at least {low}" if included else f"above {low}"
+    return f"at least {low}" if included else f"above {low} and finite"
 
 
 def _check_levels(parameters: Mapping[str, Any]) -> None:
@@ -92,9 +94,13 @@ def _check_draws(parameters: Mapping[str, Any]) -> None:
 
 def _check_window_lengths(parameters: Mapping[str, Any]) -> None:
     lengths = parameters["window_lengths"]
-    listed = list(lengths) if np.iterable(lengths) else []
+    # An iterator would be used up, and what is no list could not be stored.
+    is_list = isinstance(lengths, Sized) and not isinstance(lengths, Mapping)
+    listed = list(lengths) if is_list and np.iterable(lengths) else []
     if not listed or not all(isinstance(w, int | np.integer) and w > 1 for w in listed):
-        raise ValueError(f"window_lengths must be whole numbers above 1; got {lengths!r}.")
+        raise ValueError(
+            f"window_lengths must be a list of whole numbers above 1; got {lengths!r}."
+        )
 
 
 def _check_covariates(parameters: Mapping[str, Any]) -> None:
@@ -128,5 +134,9 @@ def _check_progress(parameters: Mapping[str, Any]) -> None:
 
 def _check_checkpoint(parameters: Mapping[str, Any]) -> None:
     path = parameters["checkpoint"]
-    if path is not None and not isinstance(path, str) and not hasattr(path, "__fspath__"):
+    if path is None:
+        return
+    if not isinstance(path, str | PathLike):
         raise TypeError(f"checkpoint must be the path of a file, or None; got {path!r}.")
+    if not str(path) or Path(path).is_dir() or not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"checkpoint must be a file in a folder that exists; got {str(path)!r}.")

@@ -12,7 +12,7 @@ from anomdiff.reference.sliding_windows import WindowComponent
 __all__ = ["segment_errors"]
 
 # Windows whose errors are computed together, by one thread.
-WINDOWS_AT_ONCE = 1024
+WINDOWS_PER_THREAD = 1024
 
 
 def segment_errors(
@@ -33,8 +33,8 @@ def _window_errors(
 ) -> Tensor:
     """Squared errors of all windows of a segment, blocks of windows side by side."""
     n_windows = len(segment) - component.length + 1
-    starts = range(0, n_windows, WINDOWS_AT_ONCE)
-    stops = [min(start + WINDOWS_AT_ONCE, n_windows) + component.length - 1 for start in starts]
+    starts = range(0, n_windows, WINDOWS_PER_THREAD)
+    stops = [min(start + WINDOWS_PER_THREAD, n_windows) + component.length - 1 for start in starts]
 
     def compute(part: Segment[Tensor]) -> Tensor:
         own = part.start + torch.arange(len(part) - component.length + 1)

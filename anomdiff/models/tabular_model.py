@@ -16,8 +16,9 @@ from anomdiff.diffusion.networks import ResidualMLP
 from anomdiff.diffusion.noise import geometric_levels, noise_bank
 from anomdiff.encoding.schema import Schema
 from anomdiff.encoding.table import TableEncoder
+from anomdiff.models.encoded_rows import category_codes, encode
 from anomdiff.models.parallel import map_blocks
-from anomdiff.models.training_rows import TrainingRows, category_codes, encode, split_rows
+from anomdiff.models.training_rows import TrainingRows, split_rows
 from anomdiff.models.training_run import StepHook, restore_denoiser, train_denoiser
 from anomdiff.reference.reference_set import ReferenceSet
 from anomdiff.scoring.calibration import MIN_SPREAD, ScoreCalibration

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from anomdiff.diffusion.noise import seeded
 from anomdiff.encoding.table import TableEncoder
+from anomdiff.models.encoded_rows import category_codes, encode
 from anomdiff.reference.reference_set import ReferenceSet
 from anomdiff.reference.trimming import central_rows
 from anomdiff.scoring.cooccurrence import Cooccurrence
 
-__all__ = ["TrainingRows", "category_codes", "encode", "split_rows"]
+__all__ = ["TrainingRows", "split_rows"]
 
 
 def split_rows(
@@ -33,17 +34,6 @@ def split_rows(
     n_held_out = min(max(wanted, 1), most)
     order = rng.permutation(n)
     return order[n_held_out:], order[:n_held_out]
-
-
-def encode(encoder: TableEncoder, frame: pd.DataFrame) -> tuple[Tensor, Tensor]:
-    """Encode a checked frame to float64 values and the observed mask, (row, coord)."""
-    values, observed = encoder.encode(frame)
-    return torch.from_numpy(values), torch.from_numpy(observed)
-
-
-def category_codes(encoder: TableEncoder, values: Tensor, observed: Tensor) -> Tensor:
-    """Categories of encoded rows, (row, column)."""
-    return torch.from_numpy(encoder.category_codes(values.numpy(), observed.numpy()))
 
 
 class TrainingRows:

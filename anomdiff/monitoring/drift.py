@@ -17,7 +17,7 @@ from anomdiff.monitoring.stability import population_stability, psi_by_chance
 
 __all__ = ["DriftLimits", "alarm_drift", "column_drift", "drift_alarms", "profile", "score_drift"]
 
-N_QUANTILES, N_BINS = 101, 10
+PROFILE_QUANTILES, N_BINS = 101, 10
 MAX_VALUES = 200  # most frequent categories that a profile names
 RARE = 0.05  # categories below this share are one bin
 
@@ -159,7 +159,7 @@ def _describe(cells: pd.Series) -> dict[str, Any]:
     described = {"missing": float(cells.isna().mean())}
     numbers = _as_numbers(present)
     if numbers is not None and len(np.unique(numbers)) > N_BINS:
-        quantiles = np.quantile(numbers, np.linspace(0, 1, N_QUANTILES)).tolist()
+        quantiles = np.quantile(numbers, np.linspace(0, 1, PROFILE_QUANTILES)).tolist()
         return {"kind": "number", **described, "quantiles": quantiles}
     counts = _labels(present).value_counts()
     shares = (counts[:MAX_VALUES] / max(len(present), 1)).to_dict()

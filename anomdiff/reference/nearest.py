@@ -19,7 +19,7 @@ COPY = 1e-9
 BLOCK = 16
 # A row that this many blocks may still hold the nearest of, after this many rounds, is compared
 # with all reference rows.
-MANY_BLOCKS, ROUNDS = 8, 3
+MANY_BLOCKS, BOUND_ROUNDS = 8, 3
 # Fewer pairs than these are compared at once: bounds would cost more than they save.
 FEW_PAIRS = 2**17
 # Rows, and reference rows, whose bounds are worked out at once: they stay in the CPU's cache.
@@ -96,7 +96,7 @@ class NearestRows:
             above = (least * (1 + torch.finfo(torch.float32).eps)).float()  # never below it
             n_left = torch.where(least > 0, (bounds <= above).sum(0), 0)
             rounds += 1
-            most = MANY_BLOCKS if rounds >= ROUNDS else len(bounds)
+            most = MANY_BLOCKS if rounds >= BOUND_ROUNDS else len(bounds)
             many = pending[n_left > most]  # equally near, or far out
             if len(many):
                 everything = self._compared(*_chosen(many, x, seen, own), [scaled])

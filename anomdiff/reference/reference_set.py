@@ -13,7 +13,7 @@ SCALE_NEIGHBOUR = 20
 # Reference rows with many copies would otherwise lie infinitely many local scales from all else.
 LEAST_SCALE = 0.1
 # Pairs, and rows, whose distances are held at once.
-PAIRS_AT_ONCE, ROWS_AT_ONCE = 2**22, 1024
+MAX_PAIRS, MAX_ROWS = 2**22, 1024
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def kth_distances(
     k = min(k, len(reference) - bool(own.any()))
     if k == 0:
         return values.new_zeros(len(values))
-    at_once = max(1, min(ROWS_AT_ONCE, PAIRS_AT_ONCE // len(reference)))
+    at_once = max(1, min(MAX_ROWS, MAX_PAIRS // len(reference)))
     blocks = zip(values.split(at_once), own.split(at_once), strict=True)
     return torch.cat([_kth(reference, x, k, mine) for x, mine in blocks])
 

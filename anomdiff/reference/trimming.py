@@ -13,7 +13,7 @@ CENTRAL_NEIGHBOUR = 128
 # Rows that all others are compared with; centrality needs no more.
 MAX_REFERENCE = 5000
 # Rounds of choosing the central rows by their distance to the central rows.
-ROUNDS = 2
+TRIMMING_ROUNDS = 2
 
 
 def central_rows(
@@ -36,7 +36,7 @@ def central_rows(
     central = torch.ones(n_rows, dtype=torch.bool)
     if n_central == n_rows:
         return central
-    for _ in range(ROUNDS):
+    for _ in range(TRIMMING_ROUNDS):
         candidates = central.nonzero()[:, 0]
         order = torch.randperm(len(candidates), generator=generator)
         reference = candidates[order[:MAX_REFERENCE]]

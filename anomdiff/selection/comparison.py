@@ -26,7 +26,7 @@ class Evidence:
     Attributes
     ----------
     columns : tuple of str
-        Columns that it judges.
+        Columns that it scores.
     rows, alarms : int
         Rows that are not known to be anomalies, and alarms among them.
     alpha : float
@@ -82,7 +82,7 @@ class PromotionRule:
     latency : float
         Largest time per row, as a multiple of the champion's.
     lose_columns : bool
-        Whether it may lack columns that the champion judges.
+        Whether it may lack columns that the champion scores.
     """
 
     average_precision: float = 0.01
@@ -140,7 +140,7 @@ def gather(
     seconds = time.perf_counter() - start
     known = labels >= 0
     return Evidence(
-        columns=_judged_columns(detector),
+        columns=_scored_columns(detector),
         rows=int(normal.sum()),
         alarms=int(scored["is_anomaly"].to_numpy()[normal].sum()),
         alpha=detector.alpha,
@@ -205,7 +205,7 @@ def _check_measure(
         yield good, f"{name.replace('_', ' ')} {now:.3f} after {before:.3f}"
 
 
-def _judged_columns(detector: DiffusionDetector) -> tuple[str, ...]:
+def _scored_columns(detector: DiffusionDetector) -> tuple[str, ...]:
     model = detector.model_
     return tuple(map(str, model.columns if detector.unit == "row" else model.names))
 

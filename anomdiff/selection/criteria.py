@@ -20,7 +20,7 @@ def separation(detector: DiffusionDetector, frame: pd.DataFrame, seed: int = 0) 
 
     In every row of a copy one cell is replaced by that of another row: each column stays as it
     was, the dependence between columns does not. In series, runs of 16 steps of one channel are
-    replaced by others of the same series. It judges the whole score, on one scale for all
+    replaced by others of the same series. It measures the whole score, on one scale for all
     parameters and encodings.
 
     Parameters
@@ -60,7 +60,7 @@ def separation(detector: DiffusionDetector, frame: pd.DataFrame, seed: int = 0) 
 def likelihood(detector: DiffusionDetector, frame: pd.DataFrame) -> float:
     """Minus the mean denoising loss over noise levels: how well the network predicts new rows.
 
-    It judges the network alone, not the distance to reference rows, and depends on the encoding:
+    It measures the network alone, not the distance to reference rows, and depends on the encoding:
     a comparison of sizes and learning rates, not of noise levels of the score or of other columns.
 
     Parameters

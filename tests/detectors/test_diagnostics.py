@@ -97,7 +97,7 @@ def test_series_are_checked_without_samples():
     assert found.loc["calibration", "value"] == 600 / 8
 
 
-def test_few_stretches_for_the_threshold_are_told():
+def test_a_short_calibration_is_a_finding():
     detector = TimeSeriesDetector(max_iter=50, **QUICK).fit(waves(600, seed=0))
 
     found = findings(detector).loc["calibration"]

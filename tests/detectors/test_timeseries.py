@@ -64,7 +64,7 @@ def test_a_score_does_not_depend_on_threads_or_blocks(wide, monkeypatch):
     whole = scores(wide, frame)
     before = torch.get_num_threads()
 
-    monkeypatch.setattr("anomdiff.models.segment_errors.WINDOWS_AT_ONCE", 37)
+    monkeypatch.setattr("anomdiff.models.segment_errors.WINDOWS_PER_THREAD", 37)
     torch.set_num_threads(3)
     parts = scores(wide, frame)
     torch.set_num_threads(before)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anomdiff.encoding.channel_scaler import MAX_Z, ChannelScaler
+from anomdiff.encoding.channel_scaler import MAX_DEVIATION, ChannelScaler
 from anomdiff.encoding.panel import PanelLayout
 from tests.series import panel, waves
 
@@ -113,7 +113,7 @@ def test_glitches_are_cut():
 
     encoded = scaler.encode(replace(part, values=part.values * 1e9))
 
-    assert np.abs(encoded.values).max() == MAX_Z
+    assert np.abs(encoded.values).max() == MAX_DEVIATION
 
 
 @pytest.mark.parametrize("labels", [("a", "b"), (1, 2), (0.5, 1.5), (True, False)])

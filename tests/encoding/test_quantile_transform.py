@@ -72,7 +72,7 @@ def test_how_many_rows_are_looked_up_together_does_not_matter(monkeypatch):
     encoder = TableEncoder().fit(schema.check(table), schema)
     expected = encoder.encode(schema.check(table))
 
-    monkeypatch.setattr(table_module, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(table_module, "ENCODED_AT_ONCE", 7)
 
     for found, wanted in zip(encoder.encode(schema.check(table)), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)

@@ -68,13 +68,13 @@ def test_untouched_cells_index_and_columns_are_those_of_the_input(wide, bad, rep
 
 
 def test_immutable_channels_stay_and_what_stays_flagged_is_said(wide, bad):
-    with pytest.warns(UserWarning, match="rows stay above the threshold, of") as caught:
+    with pytest.warns(UserWarning, match="steps stay above the threshold, of") as caught:
         repaired = wide.repair(bad, immutable=["slow"])
 
     pd.testing.assert_series_equal(repaired["slow"], bad["slow"], check_exact=True)
     left = flagged(wide, repaired)
     assert caught[0].filename == __file__
-    assert str(caught[0].message).startswith(f"{left.sum()} rows stay")
+    assert str(caught[0].message).startswith(f"{left.sum()} steps stay")
     before = flagged(wide, bad)[150:230].sum()  # where only the others were wrong
     assert left[150:230].sum() <= 0.1 * before
 

@@ -239,7 +239,7 @@ def test_scores_do_not_depend_on_how_many_windows_are_scored_at_once(monkeypatch
     model, segment = stored_model("panel"), stored_segments("panel")[0]
     whole = model.score(segment)
 
-    monkeypatch.setattr("anomdiff.models.segment_errors.WINDOWS_AT_ONCE", 50)
+    monkeypatch.setattr("anomdiff.models.segment_errors.WINDOWS_PER_THREAD", 50)
 
     torch.testing.assert_close(model.score(segment), whole, rtol=0, atol=1e-6)
 

@@ -109,7 +109,7 @@ class PyfuncModel:
         return reasons
 
     def _explain(self, rows: pd.DataFrame, flagged: np.ndarray, top: int) -> pd.DataFrame:
-        if self.detector.unit == "step":  # a step is judged by the steps around it
+        if self.detector.unit == "step":  # a step is scored by the steps around it
             return self.detector.explain(rows, top=top, rows=flagged)
         return self.detector.explain(rows.iloc[flagged], top=top)
 

@@ -49,14 +49,14 @@ def sweep(
     run_name: str | None = None,
     seed: int = 0,
 ) -> Sweep:
-    """Try parameters on a part of the rows, and judge them on the others, without labels.
+    """Try parameters on a part of the rows, and evaluate them on the others, without labels.
 
     Parameters
     ----------
     detector : TabularDetector or TimeSeriesDetector
         Parameters that are not searched. It is not fitted.
     frame : DataFrame
-        Mostly normal rows. A quarter is held back to judge by: random rows of a table, the last
+        Mostly normal rows. A quarter is held back for that: random rows of a table, the last
         of each series.
     space : mapping of str to optuna distribution
         Where to search, such as ``{"width": IntDistribution(32, 256, log=True)}``.
