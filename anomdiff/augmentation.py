@@ -1,5 +1,7 @@
 """Balance a labelled table with generated rows."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -62,7 +64,9 @@ def augment(
         n = int(counts.max() - count)
         unfitted = TabularDetector(progress=False) if detector is None else clone(detector)
         seeded = unfitted.set_params(random_state=rng.randint(2**31 - 1))
-        fitted = seeded.fit(X[(labels == label).to_numpy()])
+        with warnings.catch_warnings():  # no row is flagged here: too few for alpha is no matter
+            warnings.filterwarnings("ignore", message="alpha=", category=UserWarning)
+            fitted = seeded.fit(X[(labels == label).to_numpy()])
         frames.append(fitted.sample(n, random_state=rng))
         added.append(pd.Series([label] * n, dtype=labels.dtype))
     frame = pd.concat(frames, ignore_index=True)[X.columns]

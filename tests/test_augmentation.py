@@ -15,7 +15,7 @@ def test_augmenting_balances_the_labels_and_keeps_the_rows():
     labels = pd.Series(np.where(np.arange(260) < 60, "rare", "common"), name="label")
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("error")
         frame, balanced = augment(table, labels, detector=TabularDetector(**TINY), random_state=0)
 
     assert balanced.value_counts().to_dict() == {"rare": 200, "common": 200}

@@ -60,6 +60,34 @@ def test_a_detector_of_series_survives_with_its_streams(tmp_path):
     assert loaded.threshold_ == detector.threshold_
 
 
+def test_parameters_that_are_no_json_values_survive(tmp_path):
+    rows = pd.DataFrame({0: np.arange(100) % 7, 1: np.random.default_rng(0).normal(size=100)})
+    parameters = TINY | {
+        "kinds": {0: "category"},
+        "width": np.int64(8),
+        "checkpoint": tmp_path / "run",
+    }
+    parameters |= {"random_state": np.int64(3)}
+    detector = TabularDetector(**parameters).fit(rows)
+
+    loaded = anomdiff.load(anomdiff.save(detector, tmp_path / "model"))
+
+    assert loaded.kinds == {0: "category"}
+    assert (loaded.width, loaded.random_state) == (8, 3)
+    assert loaded.checkpoint == str(tmp_path / "run")
+    np.testing.assert_array_equal(loaded.score_samples(rows), detector.score_samples(rows))
+
+
+@pytest.mark.parametrize("lengths", [np.array([8, 16]), range(8, 17, 8), pd.Index([8, 16])])
+def test_lists_of_any_kind_survive(tmp_path, lengths):
+    wave = np.sin(np.arange(200) / 5)[:, None]
+    detector = TimeSeriesDetector(**TINY_SERIES | {"window_lengths": lengths}).fit(wave)
+
+    loaded = anomdiff.load(anomdiff.save(detector, tmp_path))
+
+    assert loaded.window_lengths == (8, 16)
+
+
 def test_saving_twice_writes_the_same_bytes(tiny, tmp_path):
     one, two = anomdiff.save(tiny, tmp_path / "one"), anomdiff.save(tiny, tmp_path / "two")
 

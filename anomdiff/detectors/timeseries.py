@@ -1,6 +1,7 @@
 """The detector for time series: one event is one window."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -212,8 +213,15 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
             One row per segment: the series (if there are several), ``start``, ``end``, ``peak``
             (times, or index labels), ``steps``, ``anomaly_score`` (at the peak) and ``channels``
             (those named at its steps, the most frequent first).
+
+        Raises
+        ------
+        ValueError
+            If ``join`` is no such number, or ``scored`` is no scored frame.
         """
         check_is_fitted(self)
+        if not isinstance(join, Integral) or join < 0:
+            raise ValueError(f"need join as a whole number of at least 0; got {join!r}.")
         return alarm_segments(scored, self.layout_.series, self.layout_.time, join)
 
     # -- what was fitted -----------------------------------------------------------------

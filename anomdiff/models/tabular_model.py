@@ -300,7 +300,7 @@ def _denoiser(
     on_step: StepHook | None,
 ) -> tuple[Denoiser, pd.DataFrame]:
     """Train the network on its view."""
-    shape = {name: parameters[name] for name in ("width", "n_blocks")}
+    shape = {name: int(parameters[name]) for name in ("width", "n_blocks")}
     return train_denoiser(
         lambda: ResidualMLP(int(rows.views[0].sum()), **shape),
         rows.seen_by_network(training),

@@ -98,7 +98,7 @@ class WindowModel:
         read, covariates = layout.read(frame), parameters["covariates"]
         scaler = ChannelScaler.fit(layout, read, None if covariates is None else tuple(covariates))
         segments = [as_tensors(scaler.encode(segment)) for segment in read]
-        lengths = usable_lengths(segments, parameters["window_lengths"])
+        lengths = usable_lengths(segments, [int(w) for w in parameters["window_lengths"]])
         segments = spread_out(segments, apart=max(lengths))
         banks = reference_banks(segments, lengths, parameters["max_reference"], rng)
         around, _, _ = draw_windows(segments, StepRegression.length, MAX_REGRESSION, rng)
@@ -308,7 +308,7 @@ def _denoiser(
     most = max(LEAST_TRAINING, MAX_TRAINING_NUMBERS // (length * n_channels))
     fraction = parameters["validation_fraction"]
     training, validation, held_out = training_windows(segments, fraction, length, most, rng)
-    shape = {name: parameters[name] for name in ("width", "n_blocks")}
+    shape = {name: int(parameters[name]) for name in ("width", "n_blocks")}
     trained = train_denoiser(
         lambda: WindowMLP(n_channels, length, **shape),
         training,

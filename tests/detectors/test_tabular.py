@@ -242,11 +242,24 @@ def test_bad_batches_are_refused_in_one_sentence(fitted, table, change, message)
         ("n_draws", 3),
         ("validation_fraction", 1.5),
         ("trim_fraction", 0.5),
+        ("sigma_max", 0.01),
+        ("learning_rate", np.inf),
+        ("device", "gpu"),
+        ("progress", "yes"),
+        ("kinds", ["number"]),
+        ("kinds", {"colour": "number"}),
+        ("checkpoint", "no such folder/file"),
+        ("checkpoint", "."),
+        ("checkpoint", 3),
     ],
 )
-def test_parameters_out_of_range_are_refused(table, parameter, value):
-    with pytest.raises(ValueError, match=parameter):
-        TabularDetector(**{**TINY, parameter: value}).fit(table)
+def test_parameters_out_of_range_are_refused_before_the_first_step(table, parameter, value):
+    steps = []
+
+    with pytest.raises((TypeError, ValueError), match=parameter):
+        TabularDetector(**{**TINY, parameter: value}).fit(table, on_step=steps.append)
+
+    assert not steps
 
 
 def test_importing_the_library_loads_no_tracking():

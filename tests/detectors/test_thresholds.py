@@ -102,7 +102,9 @@ def test_a_threshold_is_a_number(case, threshold):
         case[0].set_threshold(threshold)
 
 
-@pytest.mark.parametrize("method", ["score_frame", "predict", "discoveries", "recalibrate"])
+@pytest.mark.parametrize(
+    "method", ["score_frame", "predict", "discoveries", "repair", "recalibrate"]
+)
 def test_an_alpha_that_the_threshold_was_not_set_for_is_refused_until_it_is_set(case, method):
     detector, rows = case
     detector.set_params(alpha=0.3)

@@ -293,14 +293,25 @@ def test_bad_training_frames_are_refused_in_one_sentence(change, message):
         ("window_lengths", ()),
         ("window_lengths", (1, 8)),
         ("window_lengths", (8.5,)),
+        ("window_lengths", "ab"),
+        ("window_lengths", iter([8, 16])),
+        ("covariates", "on"),
         ("max_calibration", 0),
         ("series", "pump"),
         ("covariates", ["pump"]),
     ],
 )
 def test_parameters_out_of_range_are_refused(parameter, value):
-    with pytest.raises(ValueError, match=f"{parameter}|pump"):
+    with pytest.raises((TypeError, ValueError), match=f"{parameter}|pump"):
         TimeSeriesDetector(**{**TINY_SERIES, parameter: value}).fit(waves(100, seed=0))
+
+
+@pytest.mark.parametrize("join", [-1, 1.5, "a"])
+def test_segments_are_joined_over_a_number_of_steps(wide, join):
+    scored = wide.score_frame(waves(60, seed=1))
+
+    with pytest.raises(ValueError, match="need join as a whole number of at least 0"):
+        wide.segments(scored, join=join)
 
 
 def test_a_clone_has_the_same_parameters_and_nothing_learned(wide):
