@@ -276,9 +276,8 @@ def _components(
     """Components of encoded rows, blocks of rows side by side."""
 
     def of_block(block: tuple[Tensor, Tensor]) -> list[Tensor]:
-        return ensemble.components(
-            *block, _observed_share(encoder, block[1]), category_codes(encoder, *block)
-        )
+        codes = None if ensemble.cooccurrence is None else category_codes(encoder, *block)
+        return ensemble.components(*block, _observed_share(encoder, block[1]), codes)
 
     blocks = zip(values.split(SCORED_AT_ONCE), observed.split(SCORED_AT_ONCE), strict=True)
     found = map_blocks(of_block, list(blocks))

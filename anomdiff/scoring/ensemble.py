@@ -73,7 +73,7 @@ class Ensemble:
         values: Float[Tensor, "row coord"],
         observed: Bool[Tensor, "row coord"],
         share: Float[Tensor, "row"],
-        codes: Int[Tensor, "row column"],
+        codes: Int[Tensor, "row column"] | None,
     ) -> list[Float[Tensor, "row _"]]:
         r"""Errors of each component on each row, before calibration.
 
@@ -83,8 +83,8 @@ class Ensemble:
             Encoded rows, float64, and which entries are not missing.
         share : float Tensor of shape (row,)
             Share of the row that is observed.
-        codes : int Tensor of shape (row, column)
-            Categories of the row.
+        codes : int Tensor of shape (row, column) or None
+            Categories of the row; needed where co-occurrence is a component.
 
         Returns
         -------
@@ -96,7 +96,7 @@ class Ensemble:
         for search, view in zip(self.searches, self.views, strict=True):
             x = (values * self.distance_weights)[:, view]
             found.append(search.distances(x, observed[:, view]) / share.sqrt()[:, None])
-        if self.cooccurrence is not None:
+        if self.cooccurrence is not None and codes is not None:
             found.append(self.cooccurrence.errors(codes))
         return found
 
