@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.common.commands import add_run_options, compare, count, words
+from benchmarks.common.commands import OURS, add_run_options, compare, count, labels, words
 from benchmarks.common.comparison import Failures, Source, Split
 from benchmarks.tables.methods import SCREENING, TABLES, means_line
 from benchmarks.tables.protocols import FIXED, PROTOCOLS, read_split
 from benchmarks.tables.reading import SUFFIXES, Dataset, find_sets, plain_name
+from benchmarks.tables.regret import per_set, regret_lines
 
 __all__ = ["main", "published_means"]
 
@@ -40,9 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if figures.empty:
         print("no set has results of all methods")
     else:
-        for table in options.published:
-            print(published_means(table, figures))
-        print(means_line(figures))
+        _report(figures, options)
     return 1 if failures else 0
 
 
@@ -57,6 +56,15 @@ def published_means(file: Path, figures: pd.DataFrame) -> str:
     columns = table.loc[[plain_name(name) for name in common]].mean()
     listed = " | ".join(f"{n} {v:.2f}" for n, v in columns.sort_values(ascending=False).items())
     return f"{head}: {listed}\n  here, on the same sets: {means_line(figures.loc[common])}"
+
+
+def _report(figures: pd.DataFrame, options: argparse.Namespace) -> None:
+    ours = labels(options).get(OURS, OURS)
+    for table in options.published:
+        print(published_means(table, figures))
+    if options.per_set:
+        print(per_set(figures, ours).round(2).to_string())
+    print(*regret_lines(figures, ours), means_line(figures), sep="\n")
 
 
 def _sources(
@@ -92,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-train", type=count, default=25_000, help=f"training {about}")
     add("--max-test", type=count, default=50_000, help=f"tested {about}, anomalies in proportion")
     add("--sets", type=words, default=[], help="only these, e.g. wine,glass")
+    about = "print the average precision of each method on each set, and the regret"
+    add("--per-set", action="store_true", help=about)
     add_run_options(parser, TABLES, "anomdiff,knn1,knn5,iforest")
     return parser
 
