@@ -1,8 +1,8 @@
 """Compare detectors on suites of labelled tables: `python -m benchmarks.tables --help`.
 
 Protocols: shuffled trains on a random half of the normal rows; published is the flawed split of the
-published ADBench figures; contaminated fits on all rows and scores them. oddbench comes split and
-is 'fixed' in the results.
+published ADBench figures; contaminated fits on all rows and scores them. oddbench and generated
+payments come split and are 'fixed' in the results.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from benchmarks.common.commands import OURS, add_run_options, compare, count, la
 from benchmarks.common.comparison import Failures, Source, Split
 from benchmarks.tables.methods import SCREENING, TABLES, means_line
 from benchmarks.tables.protocols import FIXED, PROTOCOLS, read_split
-from benchmarks.tables.reading import SUFFIXES, Dataset, find_sets, plain_name
+from benchmarks.tables.reading import SUITES, Dataset, find_sets, plain_name
 from benchmarks.tables.regret import per_set, regret_lines
 
 __all__ = ["main", "published_means"]
@@ -29,12 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; return 1 if a set failed."""
     parser = _parser()
     options = parser.parse_args(argv)
-    if options.suite == "oddbench" and options.protocol != "shuffled":
-        parser.error(f"need no --protocol for oddbench, which comes split; got {options.protocol}")
     failures = Failures()
     comparison = SCREENING if options.protocol == "contaminated" else TABLES
     try:
         sets = find_sets(options.suite, options.data, options.sets)
+        _check_protocol(options.protocol, sets)
         figures = compare(comparison, _sources(options, sets, failures), options, failures)
     except (ValueError, OSError) as error:
         parser.error(str(error))
@@ -58,6 +57,12 @@ def published_means(file: Path, figures: pd.DataFrame) -> str:
     return f"{head}: {listed}\n  here, on the same sets: {means_line(figures.loc[common])}"
 
 
+def _check_protocol(protocol: str, sets: list[Dataset]) -> None:
+    fixed = [each.name for each in sets if each.comes_split]
+    if fixed and protocol != "shuffled":
+        raise ValueError(f"need no --protocol for {fixed[0]}, which comes split; got {protocol}.")
+
+
 def _report(figures: pd.DataFrame, options: argparse.Namespace) -> None:
     ours = labels(options).get(OURS, OURS)
     for table in options.published:
@@ -70,9 +75,9 @@ def _report(figures: pd.DataFrame, options: argparse.Namespace) -> None:
 def _sources(
     options: argparse.Namespace, sets: list[Dataset], failures: Failures
 ) -> Iterator[tuple[Source, int]]:
-    protocol = FIXED if options.suite == "oddbench" else options.protocol
     limits = options.max_train, options.max_test
     for dataset in sets:
+        protocol = FIXED if dataset.comes_split else options.protocol
         names = {"set": dataset.name, "protocol": protocol}
         for seed in range(_n_seeds(dataset, options.seeds, failures)):
             yield Source(names, partial(read_split, dataset, protocol, *limits, seed)), seed
@@ -92,8 +97,8 @@ def _n_seeds(dataset: Dataset, most: int, failures: Failures) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     add = parser.add_argument
-    add("--suite", required=True, choices=SUFFIXES, help="layout of the data folder")
-    add("--data", required=True, type=Path, help="folder of the files, or its parent")
+    add("--suite", required=True, choices=SUITES, help="layout of the data folder, or generated")
+    add("--data", type=Path, help="folder of the files, or its parent; not for generated")
     add("--protocol", default="shuffled", choices=PROTOCOLS, help="default: shuffled")
     add("--seeds", type=count, default=1, help="seeds per set; one from 10,000 rows on")
     about = "rows beyond this many are left out at random (default: %(default)s)"

@@ -20,8 +20,8 @@ from benchmarks.common.commands import add_processes
 from benchmarks.common.processes import gather
 from benchmarks.common.results import complete, write
 from benchmarks.tables.methods import TABLES, means_line, tabular
-from benchmarks.tables.protocols import FIXED, as_frame, read_split
-from benchmarks.tables.reading import SUFFIXES, Dataset, find_sets
+from benchmarks.tables.protocols import as_frame, read_split
+from benchmarks.tables.reading import SUITES, Dataset, find_sets
 
 __all__ = ["main", "measure", "variants"]
 
@@ -32,15 +32,14 @@ NETWORK, DISTANCES, RANKS = 0, 1, 2
 def main(argv: Sequence[str] | None = None) -> None:
     """Run all sets and print the means."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--suite", required=True, choices=SUFFIXES)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the files")
+    parser.add_argument("--suite", required=True, choices=SUITES)
+    parser.add_argument("--data", type=Path, help="folder of the files; not for generated")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     add_processes(parser)
     options = parser.parse_args(argv)
-    protocol = FIXED if options.suite == "oddbench" else "shuffled"
     sets = find_sets(options.suite, options.data)
-    rows = gather(partial(measure, protocol=protocol, seed=options.seed), sets, options.processes)
+    rows = gather(partial(measure, seed=options.seed), sets, options.processes)
     table = pd.DataFrame(rows, columns=["set", "seed", "variant", "auroc", "ap"])
     write(table, options.out)
     shown = list(table["variant"].unique())
@@ -49,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(means_line(figures))
 
 
-def measure(dataset: Dataset, protocol: str, seed: int) -> list[tuple]:
+def measure(dataset: Dataset, seed: int) -> list[tuple]:
     """Figures of every variant on one set."""
-    split = read_split(dataset, protocol, MAX_TRAIN, MAX_TEST, seed)
+    split = read_split(dataset, "shuffled", MAX_TRAIN, MAX_TEST, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = tabular(seed).fit(as_frame(split.train)).model_

@@ -60,7 +60,7 @@ PROTOCOLS: dict[str, Callable[[Table, int], Split]] = {
 def read_split(dataset: Dataset, protocol: str, max_train: int, max_test: int, seed: int) -> Split:
     """Read a set and split it by a protocol, unless it comes split, into at most so many rows."""
     data = dataset.read()
-    split = data if protocol == FIXED else PROTOCOLS[protocol](data, seed)
+    split = data if isinstance(data, Split) else PROTOCOLS[protocol](data, seed)
     return cap(split, max_train, max_test, seed)
 
 

@@ -1,27 +1,34 @@
-"""Read the labelled sets of a folder: which files are sets, which of their rows anomalies."""
+"""Read labelled sets: which files of a folder are sets, which of their rows are anomalies.
+
+The sets of the suite `generated` are made, and have no folder.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.common.comparison import Rows, Split
+from benchmarks.common.comparison import Split
+from benchmarks.tables.generated import GENERATED, SPLITS, generate
+from benchmarks.tables.labelled import Table
 
-__all__ = ["MIXED_RULES", "SUFFIXES", "Dataset", "LabelRule", "Table", "find_sets", "plain_name"]
+__all__ = [
+    "MIXED_RULES",
+    "SUFFIXES",
+    "SUITES",
+    "Dataset",
+    "LabelRule",
+    "Table",
+    "find_sets",
+    "plain_name",
+]
 
 SUFFIXES = {"adbench": (".npz",), "oddbench": (".npz",), "mixed": (".csv", ".csv.gz", ".data")}
+SUITES = (*SUFFIXES, "generated")
 RULES_FILE = "labels.json"
-
-
-class Table(NamedTuple):
-    """Rows, the columns without the label, and which of them are anomalies; not yet split."""
-
-    rows: Rows
-    anomalous: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,25 +63,37 @@ MIXED_RULES = {
 
 @dataclass(frozen=True)
 class Dataset:
-    """One set of a suite: where it lies and how it is read."""
+    """One set of a suite: where it lies, unless it is generated, and how it is read."""
 
     suite: str
     name: str
-    path: Path
+    path: Path = Path()
     rule: LabelRule | None = None
 
+    @property
+    def comes_split(self) -> bool:
+        """Whether its authors fixed which rows train."""
+        return self.suite == "oddbench" or (self.suite == "generated" and self.name in SPLITS)
+
     def read(self) -> Table | Split:
-        """Read the set; it is a `Split` where its authors fixed one."""
+        """Read the set; it is a `Split` if it comes split."""
+        if self.suite == "generated":
+            return generate(self.name)
         return {"adbench": _adbench, "oddbench": _oddbench, "mixed": _mixed}[self.suite](self)
 
 
-def find_sets(suite: str, folder: Path, names: Iterable[str] = ()) -> list[Dataset]:
-    """List the sets of a suite, the largest file first so that no long run starts last.
+def find_sets(suite: str, folder: Path | None = None, names: Iterable[str] = ()) -> list[Dataset]:
+    """List the sets of a suite, the largest first so that no long run starts last.
 
-    The folder is that of the files, or its parent if that has a folder named like the suite. A
-    `labels.json` in it adds rules to `mixed`: ``{"name": {"column": ..., "anomaly": ...}}``. Names
-    keep some sets only, e.g. ``45_wine`` or ``wine``.
+    The folder is that of the files, or its parent if that has a folder named like the suite;
+    generated sets need none. A `labels.json` in it adds rules to `mixed`:
+    ``{"name": {"column": ..., "anomaly": ...}}``. Names keep some sets only, e.g. ``45_wine`` or
+    ``wine``.
     """
+    if suite == "generated":
+        return _named([Dataset(suite, name) for name in GENERATED], names, "the suite")
+    if folder is None:
+        raise ValueError(f"need --data for {suite}; got none.")
     inner = folder / suite
     folder = inner if inner.is_dir() else folder
     rules = dict(MIXED_RULES) if suite == "mixed" else {}
@@ -88,17 +107,22 @@ def find_sets(suite: str, folder: Path, names: Iterable[str] = ()) -> list[Datas
     ]
     if not sets:
         raise ValueError(f"need {'/'.join(SUFFIXES[suite])} sets of {suite}; {folder} has none.")
-    if not (wanted := {plain_name(name) for name in names}):
-        return [each for each in sets if not (each.rule and each.rule.extra)]
-    if unknown := wanted - {plain_name(each.name) for each in sets}:
-        raise ValueError(f"need sets that are in {folder}; got {sorted(unknown)}.")
-    return [each for each in sets if plain_name(each.name) in wanted]
+    return _named(sets, names, str(folder))
 
 
 def plain_name(name: str) -> str:
     """Reduce the spellings of a set's name to one: ``22_magic.gamma`` to ``magic.gamma``."""
     head, _, tail = name.lower().partition("_")
     return tail if head.isdigit() and tail else name.lower()
+
+
+def _named(sets: list[Dataset], names: Iterable[str], where: str) -> list[Dataset]:
+    """Keep the sets of these names, or all but the extra ones."""
+    if not (wanted := {plain_name(name) for name in names}):
+        return [each for each in sets if not (each.rule and each.rule.extra)]
+    if unknown := wanted - {plain_name(each.name) for each in sets}:
+        raise ValueError(f"need sets that are in {where}; got {sorted(unknown)}.")
+    return [each for each in sets if plain_name(each.name) in wanted]
 
 
 def _adbench(dataset: Dataset) -> Table:
