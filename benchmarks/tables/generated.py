@@ -54,10 +54,10 @@ AMOUNTS = ["balance", "turnover", "largest_payment", "n_logins", "n_transfers"]
 NOISE = [f"noise_{i}" for i in range(32) if i % 4 != 3]  # every fourth is a flag
 HISTORY = ["amount", "n_payments_1d", "n_payments_7d", "n_payments_30d", "sum_30d"]
 
-# The largest first.
+# Each with the largest first.
 SPLITS: dict[str, Callable[[np.random.Generator], Split]] = {
     "payments": partial(payments, n_customers=405, n_terminals=300, compromised=0.012, stolen=0.02),
-    "payments_stolen": partial(payments, n_customers=100, n_terminals=60, stolen=0.03),
+    "payments_stolen": partial(payments, n_customers=200, n_terminals=120, stolen=0.05),
 }
 RECIPES: dict[str, Recipe] = {
     "orders_all_kinds": Recipe(

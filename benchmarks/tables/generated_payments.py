@@ -132,8 +132,12 @@ def windowed(
 def _in_spell(
     who: np.ndarray, time: np.ndarray, n: int, share: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Whether each time lies in a spell of its own; at any time, this share are in a spell."""
+    """Whether each time lies in a spell of its own; at any time, about this share are in one.
+
+    Spells begin about evenly over the days, so that every week has some.
+    """
     n_spells = round(share * n * (N_DAYS + SPELL) / SPELL)
+    evenly = (np.arange(n_spells) + rng.random(n_spells)) / max(n_spells, 1)
     begin = np.full(n, np.inf)
-    begin[rng.choice(n, n_spells, replace=False)] = rng.uniform(-SPELL, N_DAYS, n_spells)
+    begin[rng.choice(n, n_spells, replace=False)] = evenly * (N_DAYS + SPELL) - SPELL
     return (time >= begin[who]) & (time < begin[who] + SPELL)

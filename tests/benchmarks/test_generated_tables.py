@@ -200,14 +200,29 @@ def test_payments_train_on_a_genuine_week_and_test_a_later_one():
 
 
 @pytest.mark.parametrize("name", SPLITS)
-def test_some_tested_payments_are_fraud_and_cost_more(name):
-    split = generate(name)
-    ratio = split.test["amount"] / split.test["customer_mean_30d"]
+@pytest.mark.parametrize("seed", range(3))
+def test_one_to_five_per_cent_of_the_tested_payments_are_fraud(name, seed):
+    split = generate(name, seed)
 
     assert split.train.shape[1] == split.test.shape[1] == 15
     assert len(split.train) + len(split.test) <= 12_000
-    assert 0.01 < split.anomalous.mean() < 0.05
+    assert 0.01 <= split.anomalous.mean() <= 0.05
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_stolen_card_pays_more_than_its_customer(seed):
+    split = generate("payments_stolen", seed)
+
+    ratio = split.test["amount"] / split.test["customer_mean_30d"]
+
     assert average_precision(split.anomalous, ratio.to_numpy()) > 0.5
+
+
+def test_a_compromised_terminal_soon_has_known_fraud():
+    split = payments(np.random.default_rng(0), 100, 60, compromised=0.03)
+    risk = split.test["terminal_risk_1d"]
+
+    assert risk[split.anomalous].mean() > 5 * risk[~split.anomalous].mean()
 
 
 def test_the_suite_needs_no_folder(tmp_path, capsys):
