@@ -14,14 +14,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from sklearn.utils.validation import check_is_fitted
 
+from anomdiff import storage_format_1, storage_format_2
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
-from anomdiff.storage_format_1 import upgraded
 
 __all__ = ["load", "save"]
 
-FORMAT = 2
+FORMAT = 3
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
 # Where the description has a tensor, it has this key and the tensor's name among the weights.
 TENSOR = "$tensor"
@@ -84,10 +84,10 @@ def load(folder: str | os.PathLike) -> TabularDetector | TimeSeriesDetector:
     """
     folder = Path(folder)
     description, weights = _read(folder)
-    if description.get("format") not in (1, FORMAT):
+    if description.get("format") not in range(1, FORMAT + 1):
         raise ValueError(
-            f"need a model of format {FORMAT} or 1; got format {description.get('format')!r} "
-            f"in '{folder / MODEL}'."
+            f"need a model of a format from 1 to {FORMAT}; got format "
+            f"{description.get('format')!r} in '{folder / MODEL}'."
         )
     if description.pop("checksum", None) != _checksum(description, weights):
         raise ValueError(f"need an unchanged model; the checksum of '{folder}' does not match.")
@@ -95,9 +95,11 @@ def load(folder: str | os.PathLike) -> TabularDetector | TimeSeriesDetector:
         raise ValueError(f"need one of {sorted(DETECTORS)}; got {description['class']!r}.")
     tensors = load_tensors(weights)
     if description["format"] == 1:
-        state = upgraded(description, tensors)
+        state = storage_format_1.upgraded(description, tensors)
     else:
         state = _with_tensors(description, tensors)
+    if description["format"] < 3 and description["class"] == "TabularDetector":
+        state = storage_format_2.upgraded(state)
     return DETECTORS[description["class"]].from_dict(state)
 
 

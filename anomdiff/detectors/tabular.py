@@ -44,11 +44,11 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         Largest learning rate.
     width, n_blocks : int, default=128 and 3
         Size of the residual network.
-    n_levels : int, default=2
-        Noise levels of the score.
+    n_levels : int, default=5
+        Noise levels of the score, evenly spaced on a logarithmic scale.
     n_draws : int, default=2
         Noise draws per level, even.
-    sigma_min, sigma_max : float, default=0.05 and 0.15
+    sigma_min, sigma_max : float, default=0.05 and 4.0
         Range of the noise levels, in standard deviations of the encoded data.
     max_reference : int, default=25000
         Most reference rows.
@@ -123,10 +123,10 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         learning_rate: float = 0.004,
         width: int = 128,
         n_blocks: int = 3,
-        n_levels: int = 2,
+        n_levels: int = 5,
         n_draws: int = 2,
         sigma_min: float = 0.05,
-        sigma_max: float = 0.15,
+        sigma_max: float = 4.0,
         max_reference: int = 25000,
         trim_fraction: float = 0.0,
         max_categories: int = 50,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from anomdiff.diffusion.denoiser import Denoiser, denoising_loss
@@ -39,7 +39,7 @@ class TrainingConfig:
     level_mean, level_std : float
         Mean and standard deviation of the logarithm of the training noise levels.
     masked_fraction : float
-        Share of rows that show a random part of their entries as given.
+        Share of rows that show a random part of their groups of entries as given.
     evaluate_every : int
         Steps between two evaluations of the validation loss.
     patience : int
@@ -110,6 +110,7 @@ def train(
     config: TrainingConfig,
     seed: int,
     *,
+    groups: Int[Tensor, "entry"] | None = None,
     device: str | torch.device = "cpu",
     resume: TrainingState | None = None,
     on_step: Callable[[TrainingState], None] | None = None,
@@ -135,6 +136,9 @@ def train(
         Lengths and rates.
     seed : int
         Seed of batches, noise levels, noise and masks.
+    groups : int Tensor of shape (entry,), optional
+        Number of the group of each entry of an event; entries of one group, such as those of a
+        column, are given together. By default every entry is a group of its own.
     device : str or torch.device, default="cpu"
         Where to train; the result comes back to the CPU.
     resume : TrainingState, optional
@@ -159,11 +163,13 @@ def train(
     state = TrainingState() if resume is None else resume
     _connect(state, denoiser, average, best, optimizer)
     data = values.to(device, torch.float32), observed.to(device)
-    validation_loss = _ValidationLoss(*validation, config, seed, device)
+    if groups is None:
+        groups = torch.arange(math.prod(values.shape[1:]))
+    validation_loss = _ValidationLoss(*validation, groups, config, seed, device)
 
     while state.step < config.max_iter and state.stale < config.patience:
         state.learning_rate = _learning_rate(state.step, config)
-        state.loss = _step(denoiser, optimizer, data, config, seed, state)
+        state.loss = _step(denoiser, optimizer, data, groups, config, seed, state)
         state.step += 1
         _average(average, denoiser, min(config.average, state.step / (state.step + 10)))
         state.validation_loss = None
@@ -174,13 +180,13 @@ def train(
     return TrainResult(best.to("cpu"), state.history)
 
 
-def _step(denoiser, optimizer, data, config, seed, state) -> float:
+def _step(denoiser, optimizer, data, groups, config, seed, state) -> float:
     """One optimiser step on a random batch."""
     values, observed = data
     generator = _generator(seed, state.step)
     rows = torch.randint(len(values), (config.batch_size,), generator=generator)
     batch = len(rows), *values.shape[1:]
-    sigma, noise, given = _corruption(batch, config, generator, values.device)
+    sigma, noise, given = _corruption(batch, groups, config, generator, values.device)
     rows = own_rows(rows).to(values.device)
     clean, counted = values[rows], observed[rows]
     loss = denoising_loss(denoiser, clean, counted, sigma, noise, given & counted)
@@ -194,27 +200,27 @@ def _step(denoiser, optimizer, data, config, seed, state) -> float:
     return loss.item()
 
 
-def _corruption(shape, config, generator, device) -> Iterator[Tensor]:
+def _corruption(shape, groups, config, generator, device) -> Iterator[Tensor]:
     """Noise levels, noise and given masks for this process's rows of one batch."""
     sigma = lognormal_levels(shape[0], config.level_mean, config.level_std, generator)
     noise = torch.randn(shape, generator=generator)
-    # A row shows each entry with its own probability: every number of given entries occurs.
+    # A row shows each group with its own probability: every number of given groups occurs.
     masked = torch.rand(shape[0], generator=generator) < config.masked_fraction
     share = torch.rand(shape[0], generator=generator) * masked
-    given = torch.rand(shape[0], math.prod(shape[1:]), generator=generator) < share[:, None]
-    given = given.reshape(shape)
+    given = torch.rand(shape[0], int(groups.max()) + 1, generator=generator) < share[:, None]
+    given = given[:, groups].reshape(shape)
     return (own_rows(tensor).to(device) for tensor in (sigma, noise, given))
 
 
 class _ValidationLoss:
     """Denoising loss on fixed rows, levels and noise: only the weights change between two calls."""
 
-    def __init__(self, values, observed, config, seed, device, n_events=4096):
+    def __init__(self, values, observed, groups, config, seed, device, n_events=4096):
         generator = _generator(seed, -1)
         rows = torch.arange(max(n_events, len(values))) % len(values)
         rows = rows[torch.randperm(len(rows), generator=generator)[:n_events]]
         batch = len(rows), *values.shape[1:]
-        corruption = _corruption(batch, config, generator, device)
+        corruption = _corruption(batch, groups, config, generator, device)
         self.sigma, self.noise, given = corruption
         rows = own_rows(rows)
         self.values = values[rows].to(device, torch.float32)

@@ -175,15 +175,6 @@ class TableEncoder:
         """Return the number of codes of each category column: its slots, and missing."""
         return [len(codec.shares) + 2 for _, codec, _, _ in self._varied]
 
-    def category_share(self) -> float:
-        """Of the columns in which two random training rows differ, the part that is categories."""
-        varied = 0.0
-        for _, codec, indicator, _ in self._varied:
-            missing = indicator.mean if indicator else 0.0
-            present = (1 - missing) * np.array(codec.shares)
-            varied += 1 - np.square(present).sum() - missing**2
-        return float(varied / (varied + len(self._parts) - len(self._varied)))
-
     def to_dict(self) -> dict:
         """Return the fitted encoder as JSON values."""
         return {

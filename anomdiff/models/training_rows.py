@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from anomdiff.diffusion.noise import seeded
 from anomdiff.encoding.table import TableEncoder
 from anomdiff.models.encoded_rows import category_codes, encode
 from anomdiff.reference.reference_set import ReferenceSet
+from anomdiff.reference.subset_search import Subsets, parts, subspaces
 from anomdiff.reference.trimming import central_rows
 from anomdiff.scoring.cooccurrence import Cooccurrence
 
@@ -44,11 +44,8 @@ class TrainingRows:
         self.values, self.observed = encode(encoder, frame)
         self.views = torch.from_numpy(encoder.views())
         self.distance_weights = torch.from_numpy(encoder.rarity())
-
-    def seen_by_network(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Values and observed of some rows in the coords of the network."""
-        view = self.views[0]
-        return self.values[rows][:, view], self.observed[rows][:, view]
+        names = [column.name for column in encoder.schema.used]
+        self.columns = torch.from_numpy(np.stack([encoder.part(name) for name in names]))
 
     def central(self, trim_fraction: float) -> np.ndarray:
         """Tell the rows to learn from, bool of shape (row,): all but the least central ones."""
@@ -68,19 +65,17 @@ class TrainingRows:
         values = self.values[kept].clone()
         return ReferenceSet.build(values, excluding, self.views, self.distance_weights)
 
-    def cooccurrence(
-        self, training: np.ndarray, held_out: np.ndarray
-    ) -> tuple[Cooccurrence | None, float]:
-        """Learn which categories go together, and the weight of that in the score.
+    def subsets(self, n_reference: int) -> list[Subsets]:
+        """Draw subsets of the reference rows: of some columns in each view, and of all columns."""
+        generator = seeded(self.seed)
+        drawn = [subspaces(n_reference, self.columns & view, generator) for view in self.views]
+        return [*drawn, parts(n_reference, self.views[0], generator)]
 
-        The weight is the part that categories have in the differences between rows, times the
-        strength of their dependence; where that is 0 the component is missing (None).
-        """
+    def cooccurrence(self, training: np.ndarray, held_out: np.ndarray) -> Cooccurrence | None:
+        """Learn which categories go together; None where they do not depend on each other."""
         sizes = self.encoder.category_sizes()
         if len(sizes) < 2 or not len(held_out):
-            return None, 0.0
+            return None
         codes = category_codes(self.encoder, self.values, self.observed)
         found = Cooccurrence.fit(codes[training], codes[held_out], torch.tensor(sizes))
-        generator = seeded(self.seed)
-        weight = self.encoder.category_share() * found.strength(codes[held_out], generator)
-        return (found, weight) if weight > 0 else (None, 0.0)
+        return found if found.strength(codes[held_out], seeded(self.seed)) > 0 else None

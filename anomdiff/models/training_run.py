@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = ["HISTORY", "StepHook", "chain", "restore_denoiser", "train_denoiser"]
 
 StepHook = Callable[[TrainingState], None]
 
+DEFAULTS = TrainingConfig()
 # Columns of the course of training.
 HISTORY = ["step", "loss", "validation_loss", "learning_rate"]
 # Parameters that do not change what training computes.
@@ -33,6 +35,9 @@ def train_denoiser(
     parameters: Mapping[str, Any],
     seed: int,
     on_step: StepHook | None,
+    *,
+    groups: Tensor | None = None,
+    base: TrainingConfig = DEFAULTS,
 ) -> tuple[Denoiser, pd.DataFrame]:
     r"""Train a new network, or go on from the checkpoint if there is one.
 
@@ -51,6 +56,10 @@ def train_denoiser(
         Seed of weights, batches and noise.
     on_step : callable or None
         The caller's hook.
+    groups : int Tensor of shape (entry,), optional
+        Entries that are given together, see ``train``.
+    base : TrainingConfig
+        What the parameters do not say.
 
     Returns
     -------
@@ -65,9 +74,8 @@ def train_denoiser(
     first = rank() == 0
     path = None if parameters["checkpoint"] is None else Path(parameters["checkpoint"])
     resume = from_first(read_checkpoint(path, run) if path is not None and first else None)
-    config = TrainingConfig(
-        **{name: parameters[name] for name in ("max_iter", "batch_size", "learning_rate")}
-    )
+    chosen = {name: parameters[name] for name in ("max_iter", "batch_size", "learning_rate")}
+    config = replace(base, **chosen)
     # On a CPU the batches are too small to share: a second thread costs more than it brings, and
     # with one thread the weights are the same whatever the number of cores.
     shown = parameters["progress"] and first
@@ -78,6 +86,7 @@ def train_denoiser(
             validation,
             config,
             seed,
+            groups=groups,
             device=_resolve(parameters["device"]),
             resume=resume,
             on_step=chain(advance, _checkpointing(path, run), on_step) if first else None,

@@ -12,6 +12,8 @@ __all__ = ["ReferenceSet", "kth_distances", "local_scales"]
 SCALE_NEIGHBOUR = 20
 # Reference rows with many copies would otherwise lie infinitely many local scales from all else.
 LEAST_SCALE = 0.1
+# Power to which the scales are raised: in full scales, what is scattered between clusters is near.
+DAMPING = 0.5
 # Pairs, and rows, whose distances are held at once.
 MAX_PAIRS, MAX_ROWS = 2**22, 1024
 
@@ -42,9 +44,9 @@ class ReferenceSet:
 
 
 def local_scales(rows: Float[Tensor, "reference coord"]) -> Float[Tensor, "reference"]:
-    """Distance of each row to its ``SCALE_NEIGHBOUR``-th nearest fellow.
+    """Root of the distance of each row to its ``SCALE_NEIGHBOUR``-th nearest fellow.
 
-    It is no less than ``LEAST_SCALE`` times the mean of these distances.
+    The distance is no less than ``LEAST_SCALE`` times the mean of these distances.
 
     References
     ----------
@@ -53,7 +55,7 @@ def local_scales(rows: Float[Tensor, "reference coord"]) -> Float[Tensor, "refer
     own = torch.ones(len(rows), dtype=torch.bool)
     distances = kth_distances(rows, rows, SCALE_NEIGHBOUR, own)
     mean = distances.mean().item()
-    return distances.clamp(min=LEAST_SCALE * mean if mean > 0 else 1.0)
+    return distances.clamp(min=LEAST_SCALE * mean if mean > 0 else 1.0) ** DAMPING
 
 
 def kth_distances(

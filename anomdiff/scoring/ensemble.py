@@ -1,16 +1,16 @@
-"""The components of a row's score, put together: network, nearest reference rows, categories."""
+"""The components of a row's score, put together: network, reference rows, categories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from anomdiff.reference.nearest import NearestRows
 from anomdiff.reference.reference_set import ReferenceSet
+from anomdiff.reference.subset_search import Subsets, SubsetSearch
 from anomdiff.scoring.cooccurrence import Cooccurrence
-from anomdiff.scoring.reconstruction import reconstruction_errors, row_errors
+from anomdiff.scoring.reconstruction_component import ReconstructionComponent
 
 __all__ = ["Ensemble"]
 
@@ -20,53 +20,68 @@ class Ensemble:
     r"""Components that are sensitive to different anomalies.
 
     The network generalises and learns how entries depend on each other; the nearest reference
-    row shows single rows and clusters that the network smooths over; co-occurrence counts
-    categories that do not go together.
+    row shows single rows and clusters that the network smooths over; subsets of reference rows
+    and of columns show what is odd in a few columns; co-occurrence counts categories that do not
+    go together.
 
     Attributes
     ----------
     denoiser : nn.Module
-        Trained on the entries of the first view.
-    levels : float Tensor of shape (level,)
-        Noise levels of the network, in standard deviations.
-    noise : float Tensor of shape (level, draw, seen)
-        Noise of the entries of the first view.
+        Trained on the entries of ``network_view``.
+    network_view : bool Tensor of shape (coord,)
+        Entries that the network works on.
+    reconstructions : sequence of ReconstructionComponent
+        Noise levels of the network, and how its errors are added.
     views : bool Tensor of shape (view, coord)
         Entries that each search compares.
     distance_weights : float Tensor of shape (coord,)
         What entries are multiplied by where rows are compared.
     searches : sequence of NearestRows
         Reference rows, one search per view.
+    subset_searches : sequence of SubsetSearch
+        Subsets of the reference rows and of columns.
     cooccurrence : Cooccurrence or None
         None where the component is missing.
     """
 
     denoiser: nn.Module
-    levels: Tensor
-    noise: Tensor
+    network_view: Tensor
+    reconstructions: Sequence[ReconstructionComponent]
     views: Tensor
     distance_weights: Tensor
     searches: Sequence[NearestRows]
+    subset_searches: Sequence[SubsetSearch]
     cooccurrence: Cooccurrence | None
 
     @classmethod
     def build(
         cls,
         denoiser: nn.Module,
-        levels: Float[Tensor, "level"],
-        noise: Float[Tensor, "level draw seen"],
+        network_view: Bool[Tensor, "coord"],
+        reconstructions: Sequence[ReconstructionComponent],
         views: Bool[Tensor, "view coord"],
         distance_weights: Float[Tensor, "coord"],
         reference: ReferenceSet,
+        subsets: Sequence[Subsets],
         cooccurrence: Cooccurrence | None,
     ) -> "Ensemble":
-        """Set up the search of every view; parameters as the attributes."""
+        """Set up the searches of the reference rows; parameters as the attributes."""
         rows = reference.values * distance_weights
         searches = [
             NearestRows(rows[:, view], scales, reference.exclude_self)
             for view, scales in zip(views, reference.local_scales, strict=True)
         ]
-        return cls(denoiser, levels, noise, views, distance_weights, searches, cooccurrence)
+        in_subsets = [SubsetSearch.build(each, rows, reference.exclude_self) for each in subsets]
+        return cls(
+            denoiser,
+            network_view,
+            reconstructions,
+            views,
+            distance_weights,
+            searches,
+            in_subsets,
+            cooccurrence,
+        )
 
     def components(
         self,
@@ -89,22 +104,19 @@ class Ensemble:
         Returns
         -------
         components : list of float Tensor of shape (row, level)
-            The network's (noise-free levels, then noised ones), the distances in each view, and
-            the co-occurrence of categories, if there is one; larger is more anomalous.
+            The network's at low, middle and high noise; in each view, the distance to the nearest
+            reference row and the same in local scales; the distances to subsets; and the
+            co-occurrence of categories, if there is one; larger is more anomalous.
         """
-        found = [self._network(values, observed, share)]
+        view = self.network_view
+        seen = values[:, view], observed[:, view]
+        found = [each.errors(self.denoiser, *seen, share) for each in self.reconstructions]
+        weighted = values * self.distance_weights
+        whole = share.sqrt()[:, None]
         for search, view in zip(self.searches, self.views, strict=True):
-            x = (values * self.distance_weights)[:, view]
-            found.append(search.distances(x, observed[:, view]) / share.sqrt()[:, None])
+            distances = search.distances(weighted[:, view], observed[:, view]) / whole
+            found += distances.split(1, dim=1)
+        found += [each.errors(weighted, observed, whole) for each in self.subset_searches]
         if self.cooccurrence is not None and codes is not None:
             found.append(self.cooccurrence.errors(codes))
         return found
-
-    def _network(self, values: Tensor, observed: Tensor, share: Tensor) -> Tensor:
-        """Errors of the network on noise-free and on noised rows."""
-        seen = values[:, self.views[0]], observed[:, self.views[0]]
-        parts = [
-            reconstruction_errors(self.denoiser, *seen, self.levels, noise)
-            for noise in (torch.zeros_like(self.noise[:, :1]), self.noise)
-        ]
-        return torch.cat([row_errors(errors, share) for errors in parts], dim=1)

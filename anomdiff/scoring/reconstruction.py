@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-__all__ = ["reconstruction_errors", "row_errors"]
+__all__ = ["reconstruction_errors", "row_errors", "row_sizes"]
 
 # Denoiser calls are cut into blocks of at most this many rows: larger ones leave the CPU's caches.
 BLOCK_ROWS = 1024
@@ -85,6 +85,17 @@ def row_errors(
         At least 0.
     """
     return errors.flatten(2).log1p().sum(2) / share[:, None]
+
+
+def row_sizes(
+    errors: Float[Tensor, "row level *event"], share: Float[Tensor, "row"]
+) -> Float[Tensor, "row level"]:
+    """Root of the sum of a row's squared errors, as if all its entries were observed.
+
+    Unlike ``row_errors`` it grows with how far off the furthest entry is. Parameters and shapes
+    are those of ``row_errors``.
+    """
+    return (errors.flatten(2).sum(2) / share[:, None]).sqrt()
 
 
 def _errors(denoiser: nn.Module, values: Tensor, levels: Tensor, noise: Tensor) -> Tensor:

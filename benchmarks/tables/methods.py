@@ -26,9 +26,8 @@ from benchmarks.common.methods import (
 from benchmarks.common.results import summary
 from benchmarks.tables.protocols import as_frame
 
-__all__ = ["ALPHA", "METHODS", "SCREENING", "TABLES", "means_line", "tabular"]
+__all__ = ["METHODS", "SCREENING", "TABLES", "means_line", "tabular"]
 
-ALPHA = 0.05  # at which all figures were measured
 MISSING_MARKERS = ["", "?", ".", "-", "NA", "N/A", "nan", "null"]
 MAX_ONE_HOT = 50
 MAX_DISTINCT = 0.95  # share of distinct values from which a text is an identifier
@@ -39,8 +38,8 @@ COLUMNS = (
 
 
 def tabular(seed: int, params: Params = None) -> TabularDetector:
-    """Our detector with its defaults but for alpha, by which rows are held out of training."""
-    settings = {"alpha": ALPHA, "random_state": seed, "progress": False, **(params or {})}
+    """Our detector with its defaults."""
+    settings = {"random_state": seed, "progress": False, **(params or {})}
     return TabularDetector(**settings)
 
 

@@ -15,7 +15,7 @@ from tests.golden.inputs import INPUTS
 
 FOLDER = Path(__file__).parent
 # What `anomdiff.save` writes; a new format gets new folders, and the old ones stay.
-STORAGE_FORMAT = 2
+STORAGE_FORMAT = 3
 SMALL = {"width": 16, "n_blocks": 2, "batch_size": 64, "progress": False, "random_state": 0}
 WINDOWS = {"window_lengths": (8, 16, 32), "network_length": 16, "max_iter": 200}
 DETECTORS = {

@@ -1,0 +1,168 @@
+"""Fitting the model of a table: split, encode, train, reference rows, calibration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils import check_random_state
+from torch import Tensor
+
+from anomdiff.diffusion.denoiser import Denoiser
+from anomdiff.diffusion.networks import ResidualMLP
+from anomdiff.diffusion.noise import geometric_levels, noise_bank
+from anomdiff.diffusion.training import TrainingConfig
+from anomdiff.encoding.schema import Schema
+from anomdiff.encoding.table import TableEncoder
+from anomdiff.models.corruption import CORRUPTIONS, corrupted_copies
+from anomdiff.models.encoded_rows import encode
+from anomdiff.models.row_components import row_components
+from anomdiff.models.training_rows import TrainingRows, split_rows
+from anomdiff.models.training_run import StepHook, train_denoiser
+from anomdiff.reference.reference_set import ReferenceSet
+from anomdiff.scoring.calibration import MIN_SPREAD, ScoreCalibration
+from anomdiff.scoring.cooccurrence import Cooccurrence
+from anomdiff.scoring.ensemble import Ensemble
+from anomdiff.scoring.reconstruction_component import ReconstructionComponent, by_noise
+from anomdiff.scoring.separation import separation_weights
+from anomdiff.thresholds.conformal import needed_rows
+
+__all__ = ["fit_table"]
+
+# Share of the rows left out where there is no clean training data.
+SUSPECTED = 0.3
+# Training noise levels, as mean and standard deviation of their logarithm: wider than that of
+# images, because levels from 0.05 to 4 are scored.
+LEVELS = TrainingConfig(level_mean=-0.3, level_std=1.6)
+# Where categories hardly ever disagree, one disagreement must not count as many.
+LEAST_COOCCURRENCE_TAIL = 1.0
+
+
+def fit_table(
+    frame: pd.DataFrame,
+    schema: Schema,
+    parameters: Mapping[str, Any],
+    *,
+    on_step: StepHook | None,
+    screening: bool,
+) -> dict[str, Any]:
+    """Learn normal rows and return the fields of a ``TabularModel``; see its ``fit``."""
+    rng = check_random_state(parameters["random_state"])
+    seed = int(rng.randint(2**31 - 1))
+    training, held_out = split_rows(
+        len(frame),
+        parameters["validation_fraction"],
+        needed_rows(parameters["alpha"]),
+        parameters["max_validation"],
+        rng,
+    )
+    encoder = TableEncoder(max_categories=parameters["max_categories"])
+    rows = TrainingRows(encoder.fit(frame.iloc[training], schema), frame, seed)
+    central = rows.central(parameters["trim_fraction"] or (SUSPECTED if screening else 0.0))
+    fitted, typical = training[central[training]], held_out[central[held_out]]
+    denoiser, history = _denoiser(rows, fitted, typical, parameters, on_step)
+
+    exclude_self = np.arange(len(frame)) if screening else held_out
+    most = parameters["max_reference"]
+    reference = rows.reference(np.flatnonzero(central), exclude_self, most, rng)
+    cooccurrence = rows.cooccurrence(fitted, typical)
+    ensemble = _ensemble(rows, denoiser, reference, cooccurrence, typical, parameters)
+    # Held-out rows are reference rows too but exclude themselves: a new row has one row more
+    # to be near to, so that p-values err on the safe side. So they do where anomalies are
+    # among the held-out rows, which count here even if they are not central.
+    components = row_components(encoder, ensemble, rows.values[held_out], rows.observed[held_out])
+    calibration = _calibration(
+        rows, ensemble, [each[central[held_out]] for each in components], frame, (fitted, typical)
+    )
+    return {
+        "schema": schema,
+        "encoder": encoder,
+        "reference": reference,
+        "ensemble": ensemble,
+        "calibration": calibration,
+        "calibration_scores": np.sort(calibration.score(components).numpy()),
+        "history": history,
+        "seed": seed,
+        "n_training_rows": len(training),
+        "n_validation_rows": len(held_out),
+    }
+
+
+def _denoiser(
+    rows: TrainingRows,
+    training: np.ndarray,
+    validation: np.ndarray,
+    parameters: Mapping[str, Any],
+    on_step: StepHook | None,
+) -> tuple[Denoiser, pd.DataFrame]:
+    """Train the network on all coords; those of a column are given together."""
+    shape = {name: int(parameters[name]) for name in ("width", "n_blocks")}
+    return train_denoiser(
+        lambda: ResidualMLP(rows.values.shape[1], **shape),
+        (rows.values[training], rows.observed[training]),
+        (rows.values[validation], rows.observed[validation]),
+        parameters,
+        rows.seed,
+        on_step,
+        groups=rows.columns.int().argmax(0),
+        base=LEVELS,
+    )
+
+
+def _ensemble(
+    rows: TrainingRows,
+    denoiser: Denoiser,
+    reference: ReferenceSet,
+    cooccurrence: Cooccurrence | None,
+    typical: np.ndarray,
+    parameters: Mapping[str, Any],
+) -> Ensemble:
+    """Put the components together; held-out rows measure the distances to subsets."""
+    ensemble = Ensemble.build(
+        denoiser,
+        torch.ones_like(rows.views[0]),
+        _reconstructions(rows, parameters),
+        rows.views,
+        rows.distance_weights,
+        reference,
+        rows.subsets(len(reference.values)),
+        cooccurrence,
+    )
+    held = rows.values[typical] * rows.distance_weights, rows.observed[typical]
+    measured = [search.measured(*held) for search in ensemble.subset_searches]
+    return replace(ensemble, subset_searches=measured)
+
+
+def _reconstructions(
+    rows: TrainingRows, parameters: Mapping[str, Any]
+) -> Sequence[ReconstructionComponent]:
+    """Noise levels of the score, and the noise at each."""
+    n_levels, n_draws = parameters["n_levels"], parameters["n_draws"]
+    levels = geometric_levels(n_levels, parameters["sigma_min"], parameters["sigma_max"])
+    noise = noise_bank(n_levels, n_draws, (rows.values.shape[1],), rows.seed)
+    return by_noise(levels, noise, rows.views[0])
+
+
+def _calibration(
+    rows: TrainingRows,
+    ensemble: Ensemble,
+    components: list[Tensor],
+    frame: pd.DataFrame,
+    numbers: tuple[np.ndarray, np.ndarray],
+) -> ScoreCalibration:
+    """Calibrate on held-out rows; components weigh what they see of corrupted copies of these."""
+    least = [MIN_SPREAD] * len(components)
+    if ensemble.cooccurrence is not None:
+        least[-1] = LEAST_COOCCURRENCE_TAIL
+    calibration = ScoreCalibration.fit(components, least)
+    fitted, typical = (frame.iloc[each] for each in numbers)
+    corrupted = []
+    for kind in CORRUPTIONS:
+        rng = np.random.RandomState(rows.seed)
+        copies = corrupted_copies(typical, fitted, rows.encoder.schema, kind, rng)
+        errors = row_components(rows.encoder, ensemble, *encode(rows.encoder, copies))
+        corrupted.append(calibration.standardise(errors))
+    weights = separation_weights(calibration.standardise(components), corrupted)
+    return replace(calibration, weights=weights)
