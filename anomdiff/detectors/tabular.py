@@ -46,7 +46,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         Size of the residual network.
     n_levels : int, default=5
         Noise levels of the score, evenly spaced on a logarithmic scale.
-    n_draws : int, default=2
+    n_draws : int, default=4
         Noise draws per level, even.
     sigma_min, sigma_max : float, default=0.05 and 4.0
         Range of the noise levels, in standard deviations of the encoded data.
@@ -124,7 +124,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         width: int = 128,
         n_blocks: int = 3,
         n_levels: int = 5,
-        n_draws: int = 2,
+        n_draws: int = 4,
         sigma_min: float = 0.05,
         sigma_max: float = 4.0,
         max_reference: int = 25000,

@@ -4,7 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["geometric_levels", "karras_levels", "lognormal_levels", "noise_bank", "seeded"]
+__all__ = [
+    "geometric_levels",
+    "karras_levels",
+    "lognormal_levels",
+    "noise_bank",
+    "seeded",
+    "sign_bank",
+]
 
 
 def karras_levels(
@@ -120,6 +127,32 @@ def noise_bank(
         raise ValueError(f"n_draws must be even (antithetic pairs); got {n_draws}.")
     half = torch.randn(n_levels, n_draws // 2, *event_shape, generator=seeded(seed))
     return torch.cat([half, -half], dim=1)
+
+
+def sign_bank(
+    n_levels: int, n_draws: int, event_shape: tuple[int, ...], seed: int
+) -> Float[Tensor, "level draw *event"]:
+    r"""Noise of -1 and 1 in antithetic pairs, drawn once and stored with the model.
+
+    Like ``noise_bank``, but every entry is moved by the same amount in each draw. Few Gaussian
+    draws leave some entries of small events almost noise-free, and which ones is chance.
+
+    Parameters
+    ----------
+    n_levels, n_draws, event_shape, seed
+        As of ``noise_bank``.
+
+    Returns
+    -------
+    noise : Tensor of shape (n_levels, n_draws, \*event_shape)
+        Noise of unit variance, float32, with mean zero over the draws.
+
+    Raises
+    ------
+    ValueError
+        If ``n_draws`` is odd.
+    """
+    return noise_bank(n_levels, n_draws, event_shape, seed).sign()
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.networks import ResidualMLP
-from anomdiff.diffusion.noise import geometric_levels, noise_bank
+from anomdiff.diffusion.noise import geometric_levels, sign_bank
 from anomdiff.diffusion.training import TrainingConfig
 from anomdiff.encoding.schema import Schema
 from anomdiff.encoding.table import TableEncoder
@@ -141,7 +141,7 @@ def _reconstructions(
     """Noise levels of the score, and the noise at each."""
     n_levels, n_draws = parameters["n_levels"], parameters["n_draws"]
     levels = geometric_levels(n_levels, parameters["sigma_min"], parameters["sigma_max"])
-    noise = noise_bank(n_levels, n_draws, (rows.values.shape[1],), rows.seed)
+    noise = sign_bank(n_levels, n_draws, (rows.values.shape[1],), rows.seed)
     return by_noise(levels, noise, rows.views[0])
 
 

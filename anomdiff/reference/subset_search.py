@@ -8,18 +8,16 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from anomdiff.reference.nearest import squared_distances
+from anomdiff.reference.nearest import COPY, squared_distances
 
 __all__ = ["SubsetSearch", "Subsets", "parts", "subspaces"]
 
 # Subsets of rows in some columns each.
-N_SUBSPACES, SUBSPACE_ROWS = 16, 1500
+N_SUBSPACES, SUBSPACE_ROWS = 32, 750
 # A subspace has a share of the columns drawn between these two, and two columns at least.
 LEAST_SHARE, MOST_SHARE = 0.2, 0.6
 # Subsets of rows in all columns: the nearest of a fifth is about as far as the fifth nearest.
 N_PARTS, PART_ROWS = 5, 1000
-# Squared distance, relative to the squared length, below which a row is a copy.
-SQUARED_COPY = 1e-12
 # Mean distances below this, in standard deviations, are rounding.
 LEAST_MEAN = 1e-6
 
@@ -139,13 +137,17 @@ def parts(n_reference: int, coords: Bool[Tensor, "coord"], generator: torch.Gene
 def _nearest(subset: _Subset, values: Tensor, observed: Tensor) -> Tensor:
     """Distance to the nearest row of the subset that is not the row itself."""
     found = []
-    blocks = squared_distances(subset.rows, values, observed, None, subset.lengths)
-    for x, _, squares in blocks:
-        nearest, at = squares.min(1)
-        rounding = SQUARED_COPY * (1 + x.square().sum(1))
-        copies = (nearest < rounding) & subset.exclude_self[at]
+    for x, seen, squares in squared_distances(subset.rows, values, observed, None, subset.lengths):
+        at = squares.argmin(1)
+        # The search is by matrix products; the distances found are then free of cancellation.
+        nearest = _distances(x, seen, subset.rows[at])
+        copies = (nearest < COPY) & subset.exclude_self[at]
         if copies.any() and len(subset.rows) > 1:
-            others = squares[copies].scatter(1, at[copies][:, None], torch.inf)
-            nearest[copies] = others.amin(1)
+            others = squares[copies].scatter(1, at[copies][:, None], torch.inf).argmin(1)
+            nearest[copies] = _distances(x[copies], seen[copies], subset.rows[others])
         found.append(nearest)
-    return torch.cat(found).clamp(min=0).sqrt()
+    return torch.cat(found)
+
+
+def _distances(x: Tensor, seen: Tensor, rows: Tensor) -> Tensor:
+    return torch.where(seen, rows - x, 0.0).square().sum(1).sqrt()

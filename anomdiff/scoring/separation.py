@@ -11,21 +11,21 @@ __all__ = ["separation_weights"]
 
 # How fast the weight of a component rises with its area under the ROC curve, and its bounds in
 # units of the mean weight.
-SHARPNESS, LEAST_WEIGHT, MOST_WEIGHT = 10.0, 0.1, 4.0
+SHARPNESS, LEAST_WEIGHT, MOST_WEIGHT = 10.0, 0.4, 2.0
 # With fewer held-out rows the areas are chance.
 LEAST_ROWS = 10
 
 
 def separation_weights(
     held_out: Sequence[Float[Tensor, "row"]],
-    corrupted: Sequence[Sequence[Float[Tensor, "row"]]],
+    corrupted: Sequence[Sequence[Float[Tensor, "copy"]]],
 ) -> list[float]:
     r"""Weight of each component by how well it tells corrupted copies from held-out rows.
 
     .. math:: w_c \propto \exp\{10\, (a_c - \bar a)\}
 
     where :math:`a_c` is the area under the ROC curve, averaged over the kinds of corruption; no
-    weight is less than a tenth or more than four times the mean of all.
+    weight is less than 0.4 or more than 2 times the mean of all, which bounds the harm.
 
     Parameters
     ----------
