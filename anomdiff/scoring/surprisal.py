@@ -13,6 +13,9 @@ TAIL = 0.1
 # Surprisals beyond this count by their logarithm: a component whose held-out errors are all alike
 # must not decide alone, and what is further out still scores more.
 LOUD = 200.0
+# Errors that differ by less, relative to themselves or 1, count as equally large: the network works
+# in single precision, and how it rounds depends on the rows that are scored together.
+ROUNDING = 1e-6
 
 
 def surprisals(
@@ -49,11 +52,13 @@ def surprisals(
     Exponential excesses: Pickands (1975), "Statistical Inference Using Extreme Order Statistics".
     """
     n = len(held_out)
-    below = torch.searchsorted(held_out.T.contiguous(), errors.T.contiguous()).T
+    upper = held_out + ROUNDING * held_out.abs().clamp(min=1)
+    below = torch.searchsorted(upper.T.contiguous(), errors.T.contiguous()).T
     empirical = -((n - below + 1.0) / (n + 1)).log()
-    threshold = held_out[int((1 - TAIL) * (n - 1))]
+    last = int((1 - TAIL) * (n - 1))
+    threshold = held_out[last]
     excess = torch.where(held_out >= threshold, held_out - threshold, torch.nan)
     mean_excess = excess.nanmean(0).clamp(min=least_tail)
     tail = -math.log(TAIL) + (errors - threshold) / mean_excess
-    surprising = torch.where(errors > threshold, tail, empirical)
+    surprising = torch.where(errors > upper[last], tail, empirical)
     return torch.where(surprising > LOUD, LOUD + (surprising - LOUD).log1p(), surprising)
