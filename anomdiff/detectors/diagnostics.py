@@ -9,8 +9,10 @@ import torch
 from scipy.stats import ks_2samp, kstest
 
 from anomdiff.conditional.constants import IMPUTATION_SIGMA
+from anomdiff.conditional.reference_rows import ReferenceRows
 from anomdiff.conditional.row_sampling import sample_rows
 from anomdiff.diffusion.noise import seeded
+from anomdiff.explain.attribution import ATTRIBUTION_SIGMA, expected_parts
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.window_model import WindowModel
 
@@ -20,6 +22,8 @@ __all__ = ["MODEL_FINDINGS", "score_findings"]
 LAST_EVALUATIONS, STILL_FALLING = 0.25, 0.02
 # Validation loss over training loss that tells overfitting; loss of a network that learnt nothing.
 OVERFITTED, NOTHING_LEARNT = 1.25, 0.99
+# Share of the variance of a column that the network explains by the others if it learnt anything.
+LEAST_EXPLAINED = 0.03
 # Largest distance of a noisy marginal from the Gaussian; of a generated column or correlation
 # from the real one.
 NOT_YET_NOISE, UNLIKE = 0.1, 0.15
@@ -46,6 +50,7 @@ def table_findings(model: TabularModel) -> list[Finding]:
     return [
         _equilibrium(rows[:, seen], model.seed),
         *_training(model.history),
+        *_explained(model),
         *_samples(model, held_out if len(held_out) > 1 else rows),
     ]
 
@@ -53,7 +58,11 @@ def table_findings(model: TabularModel) -> list[Finding]:
 def series_findings(model: WindowModel) -> list[Finding]:
     """Findings about the model of series: training, and how much calibrates."""
     n_steps, longest = len(model.calibration_scores), max(model.window_lengths)
-    return [*_training(model.history), _calibration_length(n_steps, longest)]
+    return [
+        *_training(model.history),
+        _loss(model.history),
+        _calibration_length(n_steps, longest),
+    ]
 
 
 # By the unit that a detector scores.
@@ -87,7 +96,7 @@ def _equilibrium(rows: torch.Tensor, seed: int) -> Finding:
 
 
 def _training(history: pd.DataFrame) -> Iterator[Finding]:
-    """Converged, overfitted, underfitted: read from the course of the losses."""
+    """Converged and overfitted: read from the course of the losses."""
     held_out, training = (history[c].to_numpy() for c in ("validation_loss", "loss"))
     n_last = max(1, round(LAST_EVALUATIONS * len(history)))
     fall = 1 - held_out[-n_last:].min() / held_out[:-n_last].min() if len(history) > n_last else 1.0
@@ -112,16 +121,36 @@ def _training(history: pd.DataFrame) -> Iterator[Finding]:
         if ratio <= OVERFITTED
         else "Training rows are restored better than others: give more rows, or lower width.",
     )
-    learnt = held_out.min() <= NOTHING_LEARNT
-    yield Finding(
-        "underfitted",
-        float(held_out.min()),
-        NOTHING_LEARNT,
-        learnt,
-        "The network predicts the noise better than chance."
+
+
+def _loss(history: pd.DataFrame) -> Finding:
+    """Of a window, whose entries are all alike, the loss itself tells whether it was learnt."""
+    least = float(history["validation_loss"].min())
+    return _underfitted(least, NOTHING_LEARNT, least <= NOTHING_LEARNT)
+
+
+def _explained(model: TabularModel) -> Iterator[Finding]:
+    """Of a row, how far columns are restored from the others; the loss would count their ranks."""
+    reference = ReferenceRows.of(model)
+    rows, missing = reference.rows[reference.held_out], reference.missing[reference.held_out]
+    if len(model.columns) == 1 or len(rows) < 2:
+        return
+    parts = model.column_masks[:, model.network_view]
+    expected = expected_parts(model.denoiser, rows, ~missing, parts, ATTRIBUTION_SIGMA)
+    errors, spread = (rows - expected).square(), (rows - rows.mean(0)).square()
+    error, variance = (each.where(~missing, 0.0) @ parts.T.double() for each in (errors, spread))
+    varied = variance.sum(0) > 0
+    best = float((1 - error.sum(0) / variance.sum(0))[varied].max()) if varied.any() else 0.0
+    yield _underfitted(best, LEAST_EXPLAINED, best >= LEAST_EXPLAINED)
+
+
+def _underfitted(value: float, limit: float, learnt: bool) -> Finding:
+    advice = (
+        "The network predicts better than chance."
         if learnt
-        else "The network learnt nothing: columns are independent, or max_iter and rows too few.",
+        else "The network learnt nothing: columns are independent, or max_iter and rows too few."
     )
+    return Finding("underfitted", value, limit, learnt, advice)
 
 
 def _samples(model: TabularModel, held_out: torch.Tensor) -> Iterator[Finding]:
@@ -129,9 +158,9 @@ def _samples(model: TabularModel, held_out: torch.Tensor) -> Iterator[Finding]:
     n = min(N_COMPARED, len(held_out))
     generated = sample_rows(model, max(n, 2), None, model.seed)
     encoded, _ = model.encode(model.schema.check(generated))
-    view = model.network_view
-    made, real = encoded[:, view].numpy(), held_out[:, view].numpy()
-    names = np.array(model.encoder.features, dtype=object)[view.numpy()]
+    view = model.encoder.views()[0]  # no ranks: each says the same as its number
+    made, real = encoded.numpy()[:, view], held_out.numpy()[:, view]
+    names = np.array(model.encoder.features, dtype=object)[view]
     tests = [ks_2samp(a, b) for a, b in zip(made.T, real.T, strict=True)]
     distances = np.array([test.statistic for test in tests])
     worst = int(distances.argmax())

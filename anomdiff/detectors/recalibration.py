@@ -181,7 +181,9 @@ class Recalibration:
               from which missing columns are redrawn to the stationary Gaussian.
             - ``converged``: fall of the validation loss in the last quarter of training.
             - ``overfitted``: validation loss over training loss.
-            - ``underfitted``: validation loss; 1 is that of a network that predicts nothing.
+            - ``underfitted``: of tables of several columns, the largest share of a column's
+              variance that the network explains by the other columns; of series, the validation
+              loss; 1 is that of a network that predicts nothing.
             - ``samples: columns``, ``samples: pairs``: of generated rows and rows that training
               did not see, the largest Kolmogorov-Smirnov distance of a column, and the largest
               difference of a correlation.

@@ -75,6 +75,20 @@ def test_samples_that_lack_a_dependence_are_told(detector, monkeypatch):
     assert "'a'" in found.loc["samples: pairs", "advice"]
 
 
+def test_a_number_and_its_rank_are_no_pair(detector, monkeypatch):
+    monkeypatch.setattr(diagnostics, "sample_rows", lambda model, n, *_: rows(n, seed=3) ** 3)
+
+    found = findings(detector)
+
+    assert not found["advice"].str.contains("rank").any()
+
+
+def test_a_table_of_one_column_has_no_others_to_be_explained_by():
+    detector = TabularDetector(max_iter=20, **QUICK).fit(rows(200, seed=0)[["a"]])
+
+    assert "underfitted" not in findings(detector).index
+
+
 def test_noise_drowns_columns_however_large_their_numbers():
     heavy = rows(500, seed=0)
     heavy["c"] = np.where(np.arange(500) % 2 == 0, -1.0, 1.0) * 1e3
