@@ -41,7 +41,7 @@ def upgraded(state: Mapping[str, Any]) -> dict[str, Any]:
 def _halved(calibration: Mapping[str, list], has_cooccurrence: bool) -> dict[str, Any]:
     """Calibration of the halves of all components but the co-occurrence of categories."""
     n_halved = len(calibration["weights"]) - has_cooccurrence
-    halved: dict[str, Any] = {"held_out": None, "least_tails": []}
+    halved: dict[str, Any] = {"surprisals": None}
     for name in ("level_mean", "level_std"):
         tensors = calibration[name]
         halves = [half for each in tensors[:n_halved] for half in each.chunk(2)]

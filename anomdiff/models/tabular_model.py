@@ -188,10 +188,7 @@ class TabularModel:
             "reference": vars(self.reference),
             "subsets": [vars(each.subsets) for each in ensemble.subset_searches],
             "cooccurrence": None if related is None else vars(related),
-            "calibration": {
-                name: None if part is None else list(part)
-                for name, part in vars(self.calibration).items()
-            },
+            "calibration": self.calibration.to_dict(),
             "calibration_scores": torch.from_numpy(self.calibration_scores),
             "history": self.history.to_dict("list"),
             "seed": self.seed,
@@ -219,7 +216,7 @@ class TabularModel:
             encoder=encoder,
             reference=reference,
             ensemble=ensemble,
-            calibration=ScoreCalibration(**state["calibration"]),
+            calibration=ScoreCalibration.from_dict(state["calibration"]),
             calibration_scores=state["calibration_scores"].numpy(),
             history=pd.DataFrame(state["history"]),
             seed=state["seed"],

@@ -1,13 +1,14 @@
 """From errors of components to one score: surprisals on held-out normal rows, averaged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from anomdiff.scoring.surprisal import surprisals
+from anomdiff.scoring.surprisal import Surprisal
 
 __all__ = ["MIN_SPREAD", "ScoreCalibration"]
 
@@ -21,11 +22,9 @@ class ScoreCalibration:
 
     Attributes
     ----------
-    held_out : sequence of float Tensor of shape (row, level), or None
-        Per component, errors of held-out rows at each level, ascending: errors count by how
-        surprising they are among these. None in models of older formats: errors count as they are.
-    least_tails : sequence of float
-        Per component, the least mean excess of large errors, see ``surprisals``.
+    surprisals : sequence of Surprisal, or None
+        Per component, how surprising errors are among those of held-out rows. None in models of
+        older formats: errors count as they are.
     level_mean, level_std : sequence of float Tensor of shape (level,)
         Per component, mean and standard deviation on held-out rows, at each level.
     component_std : sequence of float
@@ -34,8 +33,7 @@ class ScoreCalibration:
         Weight of each component; they add up to 1.
     """
 
-    held_out: Sequence[Tensor] | None
-    least_tails: Sequence[float]
+    surprisals: Sequence[Surprisal] | None
     level_mean: Sequence[Tensor]
     level_std: Sequence[Tensor]
     component_std: Sequence[float]
@@ -58,28 +56,40 @@ class ScoreCalibration:
             otherwise count as an alarm.
         """
         least_tails = list(least_tails or [MIN_SPREAD] * len(components))
-        held_out = [errors.sort(0).values for errors in components]
-        surprising = [
-            surprisals(errors, known, least)
-            for errors, known, least in zip(components, held_out, least_tails, strict=True)
-        ]
+        fitted = zip(components, least_tails, strict=True)
+        surprisals = [Surprisal.fit(errors, least) for errors, least in fitted]
+        pairs = zip(surprisals, components, strict=True)
+        surprising = [surprisal(errors) for surprisal, errors in pairs]
         mean, std = [each.mean(0) for each in surprising], [_spread(each) for each in surprising]
         spreads = [
             _spread(((each - m) / s).mean(1, keepdim=True)).item()
             for each, m, s in zip(surprising, mean, std, strict=True)
         ]
         weights = [1 / len(components)] * len(components)
-        return cls(held_out, least_tails, mean, std, spreads, weights)
+        return cls(surprisals, mean, std, spreads, weights)
 
     def standardise(
         self, components: Sequence[Float[Tensor, "row _"]]
     ) -> list[Float[Tensor, "row"]]:
         """Mean over levels of each component, in its standard deviations on held-out rows."""
-        if self.held_out is not None:
-            known = zip(components, self.held_out, self.least_tails, strict=True)
-            components = [surprisals(*each) for each in known]
+        if self.surprisals is not None:
+            pairs = zip(self.surprisals, components, strict=True)
+            components = [surprisal(errors) for surprisal, errors in pairs]
         numbers = zip(components, self.level_mean, self.level_std, self.component_std, strict=True)
         return [((e - m) / s).mean(1) / spread for e, m, s, spread in numbers]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON values and tensors."""
+        state = {name: list(part) for name, part in vars(self).items() if name != "surprisals"}
+        known = self.surprisals
+        return {"surprisals": None if known is None else [vars(each) for each in known], **state}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "ScoreCalibration":
+        """Rebuild a calibration from `to_dict`."""
+        known = state["surprisals"]
+        surprisals = None if known is None else [Surprisal(**each) for each in known]
+        return cls(**{**state, "surprisals": surprisals})
 
     def score(self, components: Sequence[Float[Tensor, "row _"]]) -> Float[Tensor, "row"]:
         """Weighted mean of the standardised components.
