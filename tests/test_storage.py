@@ -113,7 +113,7 @@ def edit(folder, **changes):
         (lambda f: (f / "model.json").write_text("{"), "damaged"),
         (lambda f: (f / "model.json").write_text("[]"), "JSON object"),
         (lambda f: (f / "weights.safetensors").write_bytes(b"\x80\x04pickle"), "damaged"),
-        (lambda f: edit(f, format=99), "format 2 or 1; got format 99"),
+        (lambda f: edit(f, format=99), "format from 1 to 3; got format 99"),
         (lambda f: edit(f, seed=-1), "checksum"),
         (lambda f: edit(f, checksum="0"), "checksum"),
     ],

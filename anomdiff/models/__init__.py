@@ -1,8 +1,10 @@
 """The fitted models: frozen objects from a frame to scores, with all that ``fit`` learned.
 
 tabular_model.py   TabularModel: fit, encode, components, score, to_dict, from_dict
+tabular_fit.py     how it is fitted; corruption.py: copies of rows that weigh its components
+row_components.py  components of encoded rows, block by block
 encoded_rows.py    rows of a table as tensors
-training_rows.py   what a table's model learns besides the network: split, reference, categories
+training_rows.py   what is learned besides the network: split, reference, subsets, categories
 window_model.py    WindowModel: the same for series
 segment_errors.py  errors of the components of a series' score on a segment
 training_run.py    training one denoiser: weights, checkpoint, progress bar, hooks

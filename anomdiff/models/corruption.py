@@ -15,7 +15,7 @@ MOST_ROWS, LEAST_COPIES = 300, 150
 MIXED_SHARE = 0.5
 # Share of cells that are moved out, one per row on average at least; by how many standard
 # deviations.
-MOVED_SHARE, NEAREST, FURTHEST = 0.15, 2.0, 6.0
+MOVED_SHARE, LEAST_MOVE, MOST_MOVE = 0.15, 2.0, 6.0
 
 Cells = Callable[[np.ndarray, np.ndarray, bool, float, np.random.RandomState], np.ndarray]
 
@@ -78,7 +78,7 @@ def _moved(cells, known, is_number, share, rng) -> np.ndarray:
     if not is_number:
         values = pd.unique(known)
         return np.where(moved, values[rng.randint(len(values), size=len(cells))], cells)
-    away = rng.uniform(NEAREST, FURTHEST, len(cells)) * rng.choice([-1.0, 1.0], len(cells))
+    away = rng.uniform(LEAST_MOVE, MOST_MOVE, len(cells)) * rng.choice([-1.0, 1.0], len(cells))
     with np.errstate(over="ignore", invalid="ignore"):
         return np.where(moved, cells + away * _std(known), cells)
 

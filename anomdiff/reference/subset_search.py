@@ -15,7 +15,7 @@ __all__ = ["SubsetSearch", "Subsets", "parts", "subspaces"]
 # Subsets of rows in some columns each.
 N_SUBSPACES, SUBSPACE_ROWS = 32, 750
 # A subspace has a share of the columns drawn between these two, and two columns at least.
-LEAST_SHARE, MOST_SHARE = 0.2, 0.6
+FEWEST_COLUMNS, MOST_COLUMNS = 0.2, 0.6
 # Subsets of rows in all columns: the nearest of a fifth is about as far as the fifth nearest.
 N_PARTS, PART_ROWS = 5, 1000
 # Mean distances below this, in standard deviations, are rounding.
@@ -117,7 +117,9 @@ def subspaces(
     columns = columns[columns.any(1)]
     n_rows, rows, coords = min(n_reference, SUBSPACE_ROWS), [], []
     for _ in range(N_SUBSPACES):
-        share = LEAST_SHARE + (MOST_SHARE - LEAST_SHARE) * torch.rand((), generator=generator)
+        share = FEWEST_COLUMNS + (MOST_COLUMNS - FEWEST_COLUMNS) * torch.rand(
+            (), generator=generator
+        )
         size = min(len(columns), max(2, round(len(columns) * share.item())))
         chosen = torch.randperm(len(columns), generator=generator)[:size]
         coords.append(columns[chosen].any(0))
@@ -136,18 +138,24 @@ def parts(n_reference: int, coords: Bool[Tensor, "coord"], generator: torch.Gene
 
 def _nearest(subset: _Subset, values: Tensor, observed: Tensor) -> Tensor:
     """Distance to the nearest row of the subset that is not the row itself."""
-    found = []
-    for x, seen, squares in squared_distances(subset.rows, values, observed, None, subset.lengths):
-        at = squares.argmin(1)
-        # The search is by matrix products; the distances found are then free of cancellation.
-        nearest = _distances(x, seen, subset.rows[at])
-        copies = (nearest < COPY) & subset.exclude_self[at]
-        if copies.any() and len(subset.rows) > 1:
-            others = squares[copies].scatter(1, at[copies][:, None], torch.inf).argmin(1)
-            nearest[copies] = _distances(x[copies], seen[copies], subset.rows[others])
-        found.append(nearest)
-    return torch.cat(found)
+    at_once = max(1, PAIRS_AT_ONCE // len(subset.rows))
+    blocks = zip(values.split(at_once), observed.split(at_once), strict=True)
+    return torch.cat([_squares(subset, *block) for block in blocks]).clamp(min=0).sqrt()
 
 
-def _distances(x: Tensor, seen: Tensor, rows: Tensor) -> Tensor:
-    return torch.where(seen, rows - x, 0.0).square().sum(1).sqrt()
+def _squares(subset: _Subset, x: Tensor, seen: Tensor) -> Tensor:
+    """Least squared distance of each row, by one product; values that are not seen are 0."""
+    x = torch.where(seen, x, 0.0)
+    squares = torch.addmm(subset.lengths, x, subset.rows.T, alpha=-2)
+    gaps = ~seen.all(0)
+    if gaps.any():
+        squares.addmm_((~seen[:, gaps]).to(x), subset.rows[:, gaps].square().T, alpha=-1)
+    own = x.square().sum(1)
+    nearest = squares.amin(1) + own
+    copies = (nearest < SQUARED_COPY * (1 + own)).nonzero()[:, 0]
+    if len(copies) and len(subset.rows) > 1:
+        at = squares[copies].argmin(1)
+        copies, at = copies[subset.exclude_self[at]], at[subset.exclude_self[at]]
+        others = squares[copies].scatter(1, at[:, None], torch.inf)
+        nearest[copies] = others.amin(1) + own[copies]
+    return nearest

@@ -10,7 +10,7 @@ from torch import Tensor
 __all__ = ["Surprisal"]
 
 # Share of the held-out rows whose errors count as large: beyond them the tail is modelled.
-TAIL = 0.1
+LARGE_SHARE = 0.1
 # Shapes of the tail: from exponential to one without variance. Few excesses pull it to the former,
 # as if so many more had said so.
 LARGEST_SHAPE, PRIOR_EXCESSES = 0.5, 10
@@ -19,7 +19,7 @@ LARGEST_SHAPE, PRIOR_EXCESSES = 0.5, 10
 LOUD = 200.0
 # Errors that differ by less, relative to themselves or 1, count as equally large: the network works
 # in single precision, and how it rounds depends on the rows that are scored together.
-ROUNDING = 1e-6
+SAME_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,19 @@ class Surprisal:
     def __call__(self, errors: Float[Tensor, "row level"]) -> Float[Tensor, "row level"]:
         """Surprisals of errors, in nats, at least 0; they rise with the errors."""
         n, last = len(self.held_out), _last(self.held_out)
-        upper = self.held_out + ROUNDING * self.held_out.abs().clamp(min=1)
+        upper = self.held_out + SAME_ERROR * self.held_out.abs().clamp(min=1)
         below = torch.searchsorted(upper.T.contiguous(), errors.T.contiguous()).T
         empirical = -((n - below + 1.0) / (n + 1)).log()
         away = (errors - self.held_out[last]).clamp(min=0) / self.scale
         heavy = (self.shape * away).log1p() / self.shape
-        tail = -math.log(TAIL) + torch.where(self.shape > 0, heavy, away)
+        tail = -math.log(LARGE_SHARE) + torch.where(self.shape > 0, heavy, away)
         surprising = torch.where(errors > upper[last], tail, empirical)
         return torch.where(surprising > LOUD, LOUD + (surprising - LOUD).log1p(), surprising)
 
 
 def _last(held_out: Tensor) -> int:
     """Place of the largest error that is not among the large ones."""
-    return int((1 - TAIL) * (len(held_out) - 1))
+    return int((1 - LARGE_SHARE) * (len(held_out) - 1))
 
 
 def _tail(excesses: Float[Tensor, "row"], least_mean: float) -> tuple[float, float]:
