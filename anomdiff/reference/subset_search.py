@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from anomdiff.reference.nearest import COPY, squared_distances
+from anomdiff.reference.nearest import COPY
 
 __all__ = ["SubsetSearch", "Subsets", "parts", "subspaces"]
 
@@ -18,6 +18,10 @@ N_SUBSPACES, SUBSPACE_ROWS = 32, 750
 FEWEST_COLUMNS, MOST_COLUMNS = 0.2, 0.6
 # Subsets of rows in all columns: the nearest of a fifth is about as far as the fifth nearest.
 N_PARTS, PART_ROWS = 5, 1000
+# Pairs of rows compared at once: their distances stay in the CPU's cache.
+PAIRS_AT_ONCE = 2**17
+# Squared distances this small, relative to the squared length, have lost their digits.
+CLOSE = 1e-6
 # Mean distances below this, in standard deviations, are rounding.
 LEAST_MEAN = 1e-6
 
@@ -140,22 +144,35 @@ def _nearest(subset: _Subset, values: Tensor, observed: Tensor) -> Tensor:
     """Distance to the nearest row of the subset that is not the row itself."""
     at_once = max(1, PAIRS_AT_ONCE // len(subset.rows))
     blocks = zip(values.split(at_once), observed.split(at_once), strict=True)
-    return torch.cat([_squares(subset, *block) for block in blocks]).clamp(min=0).sqrt()
+    return torch.cat([_of_block(subset, *block) for block in blocks])
 
 
-def _squares(subset: _Subset, x: Tensor, seen: Tensor) -> Tensor:
-    """Least squared distance of each row, by one product; values that are not seen are 0."""
-    x = torch.where(seen, x, 0.0)
-    squares = torch.addmm(subset.lengths, x, subset.rows.T, alpha=-2)
+def _of_block(subset: _Subset, values: Tensor, seen: Tensor) -> Tensor:
+    """Distances of a few rows by one matrix product, those that cancel once more without."""
+    x = torch.where(seen, values, 0.0)
+    products = torch.addmm(subset.lengths, x, subset.rows.T, alpha=-2)
     gaps = ~seen.all(0)
     if gaps.any():
-        squares.addmm_((~seen[:, gaps]).to(x), subset.rows[:, gaps].square().T, alpha=-1)
-    own = x.square().sum(1)
-    nearest = squares.amin(1) + own
-    copies = (nearest < SQUARED_COPY * (1 + own)).nonzero()[:, 0]
-    if len(copies) and len(subset.rows) > 1:
-        at = squares[copies].argmin(1)
-        copies, at = copies[subset.exclude_self[at]], at[subset.exclude_self[at]]
-        others = squares[copies].scatter(1, at[:, None], torch.inf)
-        nearest[copies] = others.amin(1) + own[copies]
-    return nearest
+        products.addmm_((~seen[:, gaps]).to(x), subset.rows[:, gaps].square().T, alpha=-1)
+    lengths = x.square().sum(1)
+    squares = products.amin(1) + lengths
+    close = (squares <= CLOSE * lengths + COPY**2).nonzero()[:, 0]
+    found = squares.clamp(min=0).sqrt()
+    if len(close):
+        found[close] = _close(subset, x[close], seen[close], products[close])
+    return found
+
+
+def _close(subset: _Subset, x: Tensor, seen: Tensor, products: Tensor) -> Tensor:
+    """Distances free of cancellation; copies that exclude themselves take the next row."""
+    at = products.argmin(1)
+    found = _distances(x, seen, subset.rows[at])
+    copies = (found < COPY) & subset.exclude_self[at]
+    if copies.any() and len(subset.rows) > 1:
+        others = products[copies].scatter(1, at[copies][:, None], torch.inf).argmin(1)
+        found[copies] = _distances(x[copies], seen[copies], subset.rows[others])
+    return found
+
+
+def _distances(x: Tensor, seen: Tensor, rows: Tensor) -> Tensor:
+    return torch.where(seen, rows - x, 0.0).square().sum(1).sqrt()
