@@ -20,7 +20,7 @@ from benchmarks.common.commands import words
 from benchmarks.common.processes import gather
 from benchmarks.common.results import complete, write
 from benchmarks.systems.files import run_job
-from benchmarks.tables.methods import ALPHA, METHODS, TABLES, means_line
+from benchmarks.tables.methods import METHODS, TABLES, means_line
 from benchmarks.tables.protocols import shuffled
 from benchmarks.tables.reading import Dataset, find_sets
 
@@ -70,7 +70,7 @@ def run_jobs(
     for value in normal_values(dataset, anomalous):
         label += ["--normal", value]
     settings = folder / "train.toml"
-    settings.write_text(f"[detector]\nrandom_state = {seed}\nalpha = {ALPHA}\n")
+    settings.write_text(f"[detector]\nrandom_state = {seed}\n")
     drop = [word for column in rule.drop for word in ("--drop", str(column))]
     output = folder / "scored.parquet"
     run_job("train", settings, "--data", training, *label, *drop, folder=folder)

@@ -32,8 +32,6 @@ from benchmarks.tasks import data
 
 __all__ = ["METHODS", "corrupted", "figure", "measure", "read", "summary"]
 
-ALPHA = 0.05  # share of normal rows above the threshold
-
 SETS = {
     "adbench": ("6_cardio", "28_pendigits", "30_satellite"),
     "mixed": ("hmeq", "sick", "fraud_oracle", "anneal", "bands"),
@@ -69,7 +67,7 @@ def measure(
             before = (found >= found[np.arange(len(bad)), place][:, None]).sum(1) - 1
             threshold = detector.threshold_
             if method != OURS:
-                threshold = np.quantile(score(normal), 1 - ALPHA)
+                threshold = np.quantile(score(normal), 1 - data.ALPHA)
             shares = (before < 1).mean(), (before < 3).mean(), (score(bad) > threshold).mean()
             figures = *found.shape, *shares, seconds / max(len(bad), 1)
             lines.append((name, method, *figures))
@@ -138,7 +136,8 @@ def _methods(
     """Each method's contribution of each column, and its score, of frames of rows."""
     model = detector.model_
     coords = partial(data.coords, model)
-    known, columns = coords(training), model.column_masks[:, model.network_view].numpy().argmax(0)
+    known, view = coords(training), model.encoder.views()[0]
+    columns = model.column_masks.numpy()[:, view].argmax(0)
     methods = {OURS: (partial(_places, detector), partial(_scores, detector))}
     for name, make in OTHERS.items():
         methods[name] = tuple(_after(coords, each) for each in make(known, columns, seed))
