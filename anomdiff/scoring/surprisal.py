@@ -60,7 +60,7 @@ class Surprisal:
         """Surprisals of errors, in nats, at least 0; they rise with the errors."""
         n, last = len(self.held_out), _last(self.held_out)
         upper = self.held_out + SAME_ERROR * self.held_out.abs().clamp(min=1)
-        below = torch.searchsorted(upper.T.contiguous(), errors.T.contiguous()).T
+        below = torch.searchsorted(upper.T.contiguous(), errors.T.contiguous()).T.to(errors)
         empirical = -((n - below + 1.0) / (n + 1)).log()
         away = (errors - self.held_out[last]).clamp(min=0) / self.scale
         heavy = (self.shape * away).log1p() / self.shape

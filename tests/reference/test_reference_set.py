@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from anomdiff.reference.reference_set import (
+    DAMPING,
     LEAST_SCALE,
     SCALE_NEIGHBOUR,
     kth_distances,
@@ -20,13 +21,13 @@ def test_local_scales_follow_their_definition():
     scales = local_scales(rows)
 
     naive = torch.cdist(rows, rows).fill_diagonal_(torch.inf).sort(dim=1)[0][:, SCALE_NEIGHBOUR - 1]
-    torch.testing.assert_close(scales, naive.clamp(min=LEAST_SCALE * naive.mean()))
+    torch.testing.assert_close(scales, naive.clamp(min=LEAST_SCALE * naive.mean()) ** DAMPING)
 
 
 def test_few_rows_have_scales_too():
     assert (local_scales(normal(1, 3)) > 0).all()
     assert (local_scales(torch.ones(5, 3, dtype=torch.float64)) > 0).all()
-    torch.testing.assert_close(local_scales(torch.tensor([[0.0], [2.0]])), torch.full((2,), 2.0))
+    torch.testing.assert_close(local_scales(torch.tensor([[0.0], [4.0]])), torch.full((2,), 2.0))
 
 
 @pytest.mark.parametrize("k", [1, 3, 99])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -106,6 +108,13 @@ def test_calibration_rows_have_mean_zero_and_components_the_same_weight():
     torch.testing.assert_close(scores, ScoreCalibration.fit([one, two]).score([one, two]))
 
 
+def older(known, weights):
+    """A calibration of older formats, in which errors count as they are."""
+    mean, std = [each.mean(0) for each in known], [each.std(0) for each in known]
+    standard = [((e - m) / s).mean(1) for e, m, s in zip(known, mean, std, strict=True)]
+    return ScoreCalibration(None, mean, std, [each.std().item() for each in standard], weights)
+
+
 def test_score_is_monotone_in_every_error():
     errors = [torch.rand(50, 2, dtype=torch.float64), torch.rand(50, 3, dtype=torch.float64)]
     calibration = ScoreCalibration.fit(errors)
@@ -131,18 +140,47 @@ def errors_of(n_components, n_levels=2, seed=0):
     ]
 
 
-def test_the_score_is_the_weighted_mean_of_components_in_their_standard_deviations():
+@pytest.mark.parametrize("fit", [older, lambda known, weights: fitted(known, weights)])
+def test_the_score_is_the_weighted_mean_of_components_in_their_standard_deviations(fit):
     known, new, weights = errors_of(3), errors_of(3, seed=1), [0.5, 0.3, 0.2]
+    calibration = fit(known, weights)
 
-    scores = ScoreCalibration.fit(known, weights).score(new)
+    scores = calibration.score(new)
 
     naive = np.zeros(40)
-    for old, errors, weight in zip(known, new, weights, strict=True):
-        old, errors = old.numpy(), errors.numpy()
+    for i, weight in enumerate(weights):
+        read = calibration.surprisals[i] if calibration.surprisals else lambda errors: errors
+        old, errors = read(known[i]).numpy(), read(new[i]).numpy()
         mean, std = old.mean(0), old.std(0, ddof=1)
         spread = ((old - mean) / std).mean(1).std(ddof=1)
         naive += weight * ((errors - mean) / std).mean(1) / spread
     np.testing.assert_allclose(scores, naive)
+
+
+def fitted(known, weights):
+    """A calibration of today with these weights."""
+    return replace(ScoreCalibration.fit(known), weights=weights)
+
+
+def test_a_monotone_change_of_all_errors_below_the_tail_changes_no_score():
+    known, new = errors_of(1, n_levels=1), errors_of(1, n_levels=1, seed=1)
+    threshold = known[0].sort(0).values[35]  # of 40, a tenth is the tail
+    bent = [
+        [torch.where(e > threshold, e, threshold * (e / threshold) ** 3) for e in x]
+        for x in (known, new)
+    ]
+
+    scores = ScoreCalibration.fit(bent[0]).score(bent[1])
+
+    torch.testing.assert_close(scores, ScoreCalibration.fit(known).score(new))
+
+
+def test_a_calibration_from_its_dict_scores_the_same():
+    for calibration in (ScoreCalibration.fit(errors_of(2)), older(errors_of(2), [0.4, 0.6])):
+        again = ScoreCalibration.from_dict(calibration.to_dict())
+
+        new = errors_of(2, seed=1)
+        torch.testing.assert_close(again.score(new), calibration.score(new), rtol=0, atol=0)
 
 
 def test_all_components_weigh_the_same_unless_told_otherwise():
@@ -154,26 +192,25 @@ def test_all_components_weigh_the_same_unless_told_otherwise():
 @pytest.mark.parametrize("left_out", range(3))
 def test_leaving_a_component_out_changes_the_score(left_out):
     calibration, new = ScoreCalibration.fit(errors_of(3)), errors_of(3, seed=1)
-    normal = [each.clone() for each in new]
-    normal[left_out][:] = calibration.level_mean[left_out]
+    standard = calibration.standardise(new)
 
-    differences = calibration.score(normal) - calibration.score(new)
+    others = sum(each / 3 for i, each in enumerate(standard) if i != left_out)
 
-    assert (differences.abs() > 1e-3).all()
+    assert ((others - calibration.score(new)).abs() > 1e-3).double().mean() > 0.9
 
 
-def test_a_component_without_spread_counts_in_millionths():
+def test_held_out_errors_without_spread_leave_what_is_larger_loud_but_finite():
     calibration = ScoreCalibration.fit([torch.ones(20, 1, dtype=torch.float64)])
 
-    score = calibration.score([torch.full((1, 1), 1 + 3e-6, dtype=torch.float64)])
+    near, far = (torch.full((1, 1), each, dtype=torch.float64) for each in (1.5, 3.0))
 
-    assert score.item() == pytest.approx(3)
+    assert 10 < calibration.score([near]).item() < calibration.score([far]).item() < 1000
 
 
-def test_a_spread_below_the_floor_of_its_component_counts_as_the_floor():
-    errors = errors_of(1, n_levels=1)
-    calibration = ScoreCalibration.fit(errors, floors=[5.0])
+def test_a_larger_least_tail_quietens_errors_beyond_the_held_out_ones():
+    errors = [torch.zeros(40, 1, dtype=torch.float64)]
+    new = [torch.full((1, 1), 2.0, dtype=torch.float64)]
 
-    score = calibration.score([errors[0].mean(0, keepdim=True) + 10])
+    quiet, loud = (ScoreCalibration.fit(errors, [tail]).score(new) for tail in (1.0, 0.1))
 
-    assert score.item() == pytest.approx(2)
+    assert 0 < quiet.item() < loud.item()
