@@ -5,10 +5,12 @@ import torch
 from torch import nn
 
 from anomdiff.diffusion.denoiser import Denoiser
-from anomdiff.diffusion.noise import geometric_levels, noise_bank
+from anomdiff.diffusion.noise import geometric_levels, noise_bank, seeded
 from anomdiff.reference.reference_set import ReferenceSet
+from anomdiff.reference.subset_search import parts
 from anomdiff.scoring.cooccurrence import Cooccurrence
 from anomdiff.scoring.ensemble import Ensemble
+from anomdiff.scoring.reconstruction_component import by_noise
 
 # Numbers as distances and as ranks, a category beside them in both views.
 VIEWS = torch.tensor([[True, False, True], [False, True, True]])
@@ -27,13 +29,15 @@ def made(**changes):
     """An ensemble of 30 reference rows, the first ten of which exclude themselves."""
     reference = ReferenceSet.build(drawn(30, 0)[0], torch.arange(30) < 10, VIEWS, WEIGHTS)
     categories = torch.arange(30)[:, None] % SIZES
+    levels, noise = geometric_levels(5, 0.05, 4.0), noise_bank(5, 4, (2,), seed=0)
     ensemble = Ensemble.build(
         Denoiser(Exchange()).eval(),
-        geometric_levels(2, 0.1, 0.4),
-        noise_bank(2, 4, (2,), seed=0),
+        VIEWS[0],
+        by_noise(levels, noise, torch.tensor([True, False])),
         VIEWS,
         WEIGHTS,
         reference,
+        [parts(30, VIEWS[0], seeded(0))],
         Cooccurrence.fit(categories, categories[:10], SIZES),
     )
     return replace(ensemble, **changes)
@@ -49,12 +53,11 @@ def drawn(n, seed):
     return torch.where(observed, values, 0.0), observed, share, codes
 
 
-def test_components_are_the_network_two_distances_in_each_view_and_cooccurrence():
-    network, *distances, categories = made().components(*drawn(20, 1))
+def test_components_are_those_of_the_network_two_distances_in_each_view_subsets_and_categories():
+    found = made().components(*drawn(20, 1))
 
-    assert network.shape == (20, 4)  # two levels without noise, then with it
-    assert [each.shape for each in distances] == [(20, 2)] * 2
-    assert categories.shape == (20, 1)
+    n_levels = [2, 1, 2, *[1] * 4, 1, 1]
+    assert [each.shape for each in found] == [(20, n) for n in n_levels]
 
 
 def test_without_cooccurrence_the_other_components_stay_the_same():
@@ -62,19 +65,19 @@ def test_without_cooccurrence_the_other_components_stay_the_same():
 
     found = made(cooccurrence=None).components(*rows)
 
-    torch.testing.assert_close(found, made().components(*rows)[:3], rtol=0, atol=0)
+    torch.testing.assert_close(found, made().components(*rows)[:8], rtol=0, atol=0)
 
 
-def test_the_network_sees_the_first_view_alone():
+def test_the_network_sees_its_own_view_alone():
     values, observed, share, codes = drawn(20, 1)
     values[observed[:, 1], 1] += 5.0
 
     moved = made().components(values, observed, share, codes)
 
     old = made().components(*drawn(20, 1))
-    torch.testing.assert_close(moved[0], old[0], rtol=0, atol=0)
-    torch.testing.assert_close(moved[1], old[1], rtol=0, atol=0)
-    assert torch.equal((moved[2] != old[2]).any(1), observed[:, 1])
+    for i in (0, 1, 2, 3, 4, 7):
+        torch.testing.assert_close(moved[i], old[i], rtol=0, atol=0)
+    assert torch.equal((moved[5] != old[5]).any(1), observed[:, 1])
 
 
 def test_errors_are_divided_by_the_observed_share_and_distances_by_its_root():
@@ -84,10 +87,10 @@ def test_errors_are_divided_by_the_observed_share_and_distances_by_its_root():
     found = ensemble.components(values, observed, share, codes)
 
     whole = ensemble.components(values, observed, torch.ones_like(share), codes)
-    torch.testing.assert_close(found[0], whole[0] / share[:, None])
-    for one, other in zip(found[1:3], whole[1:3], strict=True):
-        torch.testing.assert_close(one, other / share.sqrt()[:, None])
-    torch.testing.assert_close(found[3], whole[3], rtol=0, atol=0)
+    factors = [share, share, *[share.sqrt()] * 5]
+    for one, other, factor in zip(found, whole, factors, strict=False):
+        torch.testing.assert_close(one, other / factor[:, None])
+    torch.testing.assert_close(found[8], whole[8], rtol=0, atol=0)
 
 
 def test_rows_that_exclude_themselves_are_compared_with_the_others_alone():
@@ -95,32 +98,37 @@ def test_rows_that_exclude_themselves_are_compared_with_the_others_alone():
     everything = torch.ones_like(values, dtype=torch.bool), torch.ones(30, dtype=torch.float64)
     codes = torch.zeros(30, 2, dtype=torch.long)
 
-    distances = made().components(values, *everything, codes)[1:3]
+    found = made().components(values, *everything, codes)
 
-    for view, found in zip(VIEWS, distances, strict=True):
+    for view, distances in zip(VIEWS, (found[3], found[5]), strict=True):
         rows = (values * WEIGHTS)[:, view]
         for row in range(30):
             away = (rows - rows[row]).square().sum(1).sqrt()
             away[row] = torch.inf if row < 10 else 0.0
-            torch.testing.assert_close(found[row, 0], away.min())
+            torch.testing.assert_close(distances[row, 0], away.min())
 
 
-def test_every_level_and_every_draw_changes_the_error_of_its_level_alone():
+@pytest.mark.parametrize("i", range(3))
+def test_every_level_and_every_draw_changes_the_error_of_its_level_alone(i):
     rows, ensemble = drawn(20, 1), made()
-    before = ensemble.components(*rows)[0]
+    component, before = ensemble.reconstructions[i], ensemble.components(*rows)
 
-    for level in range(2):
-        levels = ensemble.levels.clone()
+    def changed(**changes):
+        network = list(ensemble.reconstructions)
+        network[i] = replace(component, **changes)
+        found = replace(ensemble, reconstructions=network).components(*rows)
+        return [(one != other).any(0).tolist() for one, other in zip(found, before, strict=True)]
+
+    for level in range(len(component.levels)):
+        expected = [[False] * each.shape[1] for each in before]
+        expected[i][level] = True
+        levels, noise = component.levels.clone(), component.noise.clone()
         levels[level] *= 1.5
-        found = replace(ensemble, levels=levels).components(*rows)[0]
-        changed = (found != before).any(0).tolist()
-        assert changed == [level == 0, level == 1] * 2
-        for draw in range(4):
-            noise = ensemble.noise.clone()
+        assert changed(levels=levels) == expected
+        for draw in range(component.noise.shape[1]):
+            noise = component.noise.clone()
             noise[level, draw] += 1.0
-            found = replace(ensemble, noise=noise).components(*rows)[0]
-            changed = (found != before).any(0).tolist()
-            assert changed == [False, False, level == 0, level == 1]
+            assert changed(noise=noise) == expected
 
 
 def test_a_category_of_another_weight_changes_the_distances_alone():
@@ -129,11 +137,12 @@ def test_a_category_of_another_weight_changes_the_distances_alone():
     found = made(distance_weights=WEIGHTS * torch.tensor([1, 1, 0.5])).components(*rows)
 
     old = made().components(*rows)
-    torch.testing.assert_close(found[0], old[0], rtol=0, atol=0)
-    for one, other in zip(found[1:3], old[1:3], strict=True):
-        assert (one != other).double().mean() > 0.5
+    for i in (0, 1, 2, 8):
+        torch.testing.assert_close(found[i], old[i], rtol=0, atol=0)
+    for i in range(3, 7):
+        assert (found[i] != old[i]).double().mean() > 0.5
 
 
 def test_an_ensemble_is_frozen():
     with pytest.raises(FrozenInstanceError):
-        made().levels = torch.ones(2)
+        made().views = torch.ones(2)
