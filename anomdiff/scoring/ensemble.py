@@ -14,6 +14,9 @@ from anomdiff.scoring.reconstruction_component import ReconstructionComponent
 
 __all__ = ["Ensemble"]
 
+# Names of the views, numbers in standard deviations and as ranks, and of the distances in each.
+VIEWS, KINDS = ("z", "ranks"), ("distance", "local distance")
+
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -82,6 +85,16 @@ class Ensemble:
             in_subsets,
             cooccurrence,
         )
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each component, in the order of ``components``."""
+        views = VIEWS[: len(self.views)]
+        distances = [f"{kind} ({view})" for view in views for kind in KINDS]
+        subsets = [*(f"subspaces ({view})" for view in views), "parts"]
+        categories = [] if self.cooccurrence is None else ["categories"]
+        network = [each.name for each in self.reconstructions]
+        return [*network, *distances, *(subsets if self.subset_searches else []), *categories]
 
     def components(
         self,

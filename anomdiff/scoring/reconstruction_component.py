@@ -37,6 +37,13 @@ class ReconstructionComponent:
     entries: Tensor
     compressed: bool
 
+    @property
+    def name(self) -> str:
+        """Which noise it has."""
+        if self.levels.max() < LOW:
+            return "low noise"
+        return "high noise" if self.levels.min() > HIGH else "middle noise"
+
     def errors(
         self,
         denoiser: nn.Module,

@@ -266,3 +266,10 @@ def test_importing_the_library_loads_no_tracking():
     code = "import sys, anomdiff; sys.exit('mlflow' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_component_has_a_name_of_its_own(fitted):
+    names = fitted.model_.ensemble.names
+
+    assert len(set(names)) == len(names) == len(fitted.model_.calibration.weights)
+    assert names[-3:] == ["subspaces (z)", "subspaces (ranks)", "parts"]
