@@ -20,10 +20,11 @@ __all__ = ["TabularDetector"]
 class TabularDetector(RowAnswers, DiffusionDetector):
     """Anomaly detector for tables of numbers, categories, flags and timestamps.
 
-    A denoising diffusion model learns the normal rows. A row's score is how badly
-    the model restores it after partial noise, in one step and at several noise
-    levels, joined with its distance to the nearest reference rows and with how badly its
-    categories go together; each compared with held-out normal rows.
+    A denoising diffusion model learns the normal rows. A row's score is how badly the model
+    restores it in one step from low, middle and high noise, joined with its distances to the
+    nearest reference rows, in all columns and in random subsets of columns and rows, and with
+    how badly its categories go together. Each counts by how surprising it is among held-out
+    normal rows, and weighs more the better it tells corrupted copies of these from them.
 
     Parameters
     ----------
