@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[1] / "golden"
 @cache
 def stored_detector(kind):
     """The detector of ``table``, ``numbers``, ``panel`` or ``series``; do not change it."""
-    return anomdiff.load(FOLDER / "models" / f"{kind}_1")
+    return anomdiff.load(FOLDER / "models" / f"{kind}_3")
 
 
 def stored_model(kind):

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from anomdiff import TabularDetector, TimeSeriesDetector
-from anomdiff.models.training_rows import category_codes
-from anomdiff.scoring.cooccurrence import Cooccurrence
+from anomdiff.models.corruption import CORRUPTIONS, corrupted_copies
+from anomdiff.scoring.separation import separation_weights
+from anomdiff.scoring.surprisal import LARGEST_SHAPE
 from tests.settings import TINY
 
 N_ROWS = 120
@@ -35,47 +36,59 @@ def fitted(frame, **settings):
 
 def distances(model, frame):
     """Plain distances of rows to their nearest reference rows in the first view."""
-    return model.components(*model.encode(model.schema.check(frame)))[1][:, 0]
+    return model.components(*model.encode(model.schema.check(frame)))[3][:, 0]
 
 
-@pytest.fixture
-def as_strong_as_half(monkeypatch):
-    """The categories of held-out rows depend on each other with this strength."""
-    monkeypatch.setattr(Cooccurrence, "strength", lambda *_: 0.5)
+def test_without_dependent_categories_there_is_no_such_component():
+    assert fitted(orders()).ensemble.cooccurrence is not None
+    assert fitted(orders()[["size", "price"]]).ensemble.cooccurrence is None
 
 
-def test_cooccurrence_weighs_its_share_times_its_strength_and_the_others_share_the_rest(
-    as_strong_as_half,
-):
-    model = fitted(orders())
+def test_components_weigh_what_they_see_of_corrupted_rows():
+    frame = orders()
+    model = fitted(frame)
+    checked, held_out = model.schema.check(frame), model.reference.exclude_self.numpy()
+    training = frame.index[~held_out]
 
-    weights = model.calibration.weights
+    def standardised(rows):
+        return model.calibration.standardise(model.components(*model.encode(rows)))
 
-    share = model.encoder.category_share()
-    assert 0.3 < share < 0.6
-    assert weights == pytest.approx([(1 - share / 2) / 3] * 3 + [share / 2])
+    corrupted = [
+        # Held-out rows come in the order of the split: drawn anew, weights are alike, not equal.
+        standardised(
+            corrupted_copies(
+                checked[held_out],
+                checked.loc[training],
+                model.schema,
+                kind,
+                np.random.RandomState(1),
+            )
+        )
+        for kind in CORRUPTIONS
+    ]
+    again = separation_weights(standardised(checked[held_out]), corrupted)
+
+    assert model.calibration.weights == pytest.approx(again, abs=0.04)
+    assert np.corrcoef(model.calibration.weights, again)[0, 1] > 0.8
 
 
-def test_without_dependent_categories_there_is_no_such_component_and_all_weigh_the_same():
-    model = fitted(orders()[["size", "price"]])
-
-    assert model.ensemble.cooccurrence is None
-    assert model.calibration.weights == pytest.approx([1 / 3] * 3)
+def levels_of(model):
+    return torch.cat([each.levels for each in model.ensemble.reconstructions])
 
 
 def test_noise_levels_are_the_geometric_ones_of_the_parameters():
     model = fitted(orders(), n_levels=3, n_draws=4, sigma_min=0.02, sigma_max=0.5)
 
-    assert model.ensemble.levels.tolist() == pytest.approx([0.02, 0.1, 0.5])
-    assert model.ensemble.noise.shape[:2] == (3, 4)
+    assert levels_of(model).tolist() == pytest.approx([0.02, 0.1, 0.5])
+    assert [len(each.noise[0]) for each in model.ensemble.reconstructions] == [4, 1]
 
 
-def test_noise_is_antithetic_of_unit_variance_and_differs_by_level():
-    noise = fitted(orders(), n_draws=20).ensemble.noise
+def test_noise_moves_every_entry_alike_and_differs_by_level():
+    noise = fitted(orders(), n_draws=20).ensemble.reconstructions[0].noise
 
     torch.testing.assert_close(noise[:, 10:], -noise[:, :10], rtol=0, atol=0)
-    assert noise.std().item() == pytest.approx(1, abs=0.15)  # of 200 numbers and their negatives
-    assert (noise[0] != noise[1]).all()
+    assert (noise.abs() == 1).all()
+    assert (noise[0] != noise[1]).double().mean().item() == pytest.approx(0.5, abs=0.15)
 
 
 def test_held_out_rows_are_not_compared_with_themselves_and_training_rows_are():
@@ -138,7 +151,7 @@ def test_p_values_of_screened_rows_are_their_ranks_and_alpha_of_them_are_flagged
     assert scored["is_anomaly"].sum() == 12
 
 
-def test_held_out_rows_change_nothing_that_is_learned_from_the_others(as_strong_as_half):
+def test_held_out_rows_change_nothing_that_is_learned_from_the_others():
     frame, changed = orders(), orders()
     before = fitted(frame)
     held_out = before.reference.exclude_self.numpy()
@@ -151,7 +164,8 @@ def test_held_out_rows_change_nothing_that_is_learned_from_the_others(as_strong_
     for name, weights in before.denoiser.state_dict().items():
         assert torch.equal(after.denoiser.state_dict()[name], weights)
     assert torch.equal(after.ensemble.cooccurrence.pairs, before.ensemble.cooccurrence.pairs)
-    assert not torch.equal(after.calibration.level_mean[0], before.calibration.level_mean[0])
+    known = [each.calibration.surprisals[0].held_out for each in (after, before)]
+    assert not torch.equal(*known)
 
 
 def test_every_row_held_out_calibrates_and_its_scores_are_kept_in_order():
@@ -161,25 +175,18 @@ def test_every_row_held_out_calibrates_and_its_scores_are_kept_in_order():
 
     components = model.components(*model.encode(model.schema.check(frame[held_out])))
 
-    numbers, floors = model.calibration, [1e-6, 1e-6, 1e-6, 1.0]
-    for errors, mean, std, floor in zip(
-        components, numbers.level_mean, numbers.level_std, floors, strict=True
-    ):
-        torch.testing.assert_close(mean, errors.mean(0), rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(std, errors.std(0).clamp(min=floor), rtol=1e-4, atol=1e-5)
+    numbers = model.calibration
+    for errors, read, mean in zip(components, numbers.surprisals, numbers.level_mean, strict=True):
+        torch.testing.assert_close(read.held_out, errors.sort(0).values, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(mean, read(errors).mean(0), rtol=1e-2, atol=1e-2)
     scores = model.calibration.score(components).sort().values
     np.testing.assert_allclose(model.calibration_scores, scores, atol=1e-4)
 
 
-def test_categories_that_hardly_ever_disagree_spread_by_one_at_least():
+def test_where_categories_hardly_ever_disagree_one_disagreement_is_not_many():
     model = fitted(orders())
 
-    codes = category_codes(model.encoder, model.reference.values, model.reference.values < np.inf)
-    spread = model.ensemble.cooccurrence.errors(codes)[model.reference.exclude_self].std()
-
-    assert spread < 1
-    assert model.calibration.level_std[-1].item() == 1
-    assert model.calibration.component_std[-1] == 1
+    assert model.calibration.surprisals[-1].scale.item() >= 1 - LARGEST_SHAPE
 
 
 @pytest.mark.parametrize("kind", [TabularDetector, TimeSeriesDetector])
