@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from anomdiff.diffusion.noise import geometric_levels, karras_levels, lognormal_levels, noise_bank
+from anomdiff.diffusion.noise import (
+    geometric_levels,
+    karras_levels,
+    lognormal_levels,
+    noise_bank,
+    sign_bank,
+)
 
 
 @pytest.mark.parametrize("rho", [1.0, 3.0, 7.0])
@@ -51,14 +57,22 @@ def test_training_levels_come_in_random_order():
     assert torch.corrcoef(torch.stack([rank, torch.arange(512.0).double()]))[0, 1].abs() < 0.2
 
 
+@pytest.mark.parametrize("make", [noise_bank, sign_bank])
 @pytest.mark.parametrize("event_shape", [(5,), (3, 16)], ids=["table", "window"])
-def test_noise_bank_is_antithetic_and_repeatable(event_shape):
-    bank = noise_bank(3, 4, event_shape, seed=7)
+def test_noise_banks_are_antithetic_and_repeatable(make, event_shape):
+    bank = make(3, 4, event_shape, seed=7)
 
     assert bank.shape == (3, 4, *event_shape)
     torch.testing.assert_close(bank.sum(1), torch.zeros(3, *event_shape))
-    assert torch.equal(bank, noise_bank(3, 4, event_shape, seed=7))
-    assert not torch.equal(bank, noise_bank(3, 4, event_shape, seed=8))
+    assert torch.equal(bank, make(3, 4, event_shape, seed=7))
+    assert not torch.equal(bank, make(3, 4, event_shape, seed=8))
+
+
+def test_signs_move_every_entry_by_the_same_amount_in_either_direction():
+    bank = sign_bank(2, 200, (6,), seed=0)
+
+    assert (bank.abs() == 1).all()
+    assert bank[:, :100].mean().item() == pytest.approx(0, abs=0.1)
 
 
 def test_odd_draws_have_no_pairs():

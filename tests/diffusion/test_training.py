@@ -117,3 +117,25 @@ def test_the_hook_sees_every_step():
     run(on_step=lambda state: seen.append(state.step))
 
     assert seen == list(range(1, 41))
+
+
+class Recording(ResidualMLP):
+    """A network that keeps which entries it was given."""
+
+    def forward(self, x, given, c_noise):
+        self.seen = [*getattr(self, "seen", []), given]
+        return super().forward(x, given, c_noise)
+
+
+@pytest.mark.parametrize("groups", [None, [0, 0, 1]])
+def test_entries_of_a_group_are_given_together_and_others_apart(groups):
+    network = Recording(3, width=8, n_blocks=1)
+    values, observed = torch.randn(50, 3), torch.ones(50, 3, dtype=torch.bool)
+    options = {} if groups is None else {"groups": torch.tensor(groups)}
+
+    train(Denoiser(network), values, observed, (values, observed), SHORT, 0, **options)
+
+    given = torch.cat(network.seen)
+    assert ((given[:, 0] == given[:, 1]).all().item()) == (groups is not None)
+    assert (given[:, 1] != given[:, 2]).any()
+    assert 0.1 < given.double().mean() < 0.4  # half of the rows show half of their entries

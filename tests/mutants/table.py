@@ -18,17 +18,78 @@ RECONSTRUCTION = {
     "errors not weighted by their level": (" * (1 + spread**-2)).mean(2)", ").mean(2)"),
     "one draw for all": ("(1 + spread**-2)).mean(2)", "(1 + spread**-2))[:, :, 0]"),
     "errors without logarithm": (".flatten(2).log1p()", ".flatten(2)"),
-    "rows with missing cells not rescaled": (".sum(2) / share[:, None]", ".sum(2)"),
+    "rows with missing cells not rescaled": (
+        "log1p().sum(2) / share[:, None]",
+        "log1p().sum(2)",
+    ),
+    "sizes with missing cells not rescaled": (
+        "(errors.flatten(2).sum(2) / share[:, None])",
+        "errors.flatten(2).sum(2)",
+    ),
+}
+RECONSTRUCTION_COMPONENT = {
+    "more levels are low": ("LOW, HIGH = 0.25, 0.8", "LOW, HIGH = 0.5, 0.8"),
+    "fewer levels are high": ("LOW, HIGH = 0.25, 0.8", "LOW, HIGH = 0.25, 1.5"),
+    "middle noised": ("torch.zeros_like(noise[middle][:, :1])", "noise[middle]"),
+    "high levels compressed": ("noise[high], distances, False)", "noise[high], distances, True)"),
+    "ranks count at high levels": (
+        "noise[high], distances, False)",
+        "noise[high], everything, False)",
+    ),
+    "low levels not compressed": (
+        "noise[low], everything, True)",
+        "noise[low], everything, False)",
+    ),
 }
 ENSEMBLE = {
-    "network left out": ("[self._network(values", "[0 * self._network(values"),
-    "noised part left out": (":, :1]), self.noise)", ":, :1]), 0 * self.noise)"),
-    "noise-free part noised": ("torch.zeros_like(self.noise[:, :1])", "self.noise"),
-    "network sees the ranks": ("values[:, self.views[0]]", "values[:, self.views[-1]]"),
-    "distances not rescaled": (" / share.sqrt()[:, None]", ""),
-    "rare categories weigh like others": ("(values * self.distance_weights)", "values"),
+    "network left out": ("share) for each in self.recon", "share) * 0 for each in self.recon"),
+    "distances not rescaled": ("observed[:, view]) / whole", "observed[:, view])"),
+    "rare categories weigh like others": ("values * self.distance_weights", "values"),
     "views swapped": ("zip(views, reference.local", "zip(views.flip(0), reference.local"),
     "cooccurrence left out": ("self.cooccurrence.errors(", "0 * self.cooccurrence.errors("),
+    "subsets left out": (
+        "observed, whole) for each in self.subset",
+        "observed, whole) * 0 for each in self.subset",
+    ),
+}
+SUBSET_SEARCH = {
+    "subsets in unlike units": ("(distances / self.subsets.means)", "distances"),
+    "subsets not rescaled": ("observed) / whole", "observed)"),
+    "distances to subsets without logarithm": (".means).log1p().mean(1", ".means).mean(1"),
+    "held-out rows find themselves in subsets": ("subset.exclude_self[at]\n", "False\n"),
+    "fewer subspaces": (
+        "N_SUBSPACES, SUBSPACE_ROWS = 32, 750",
+        "N_SUBSPACES, SUBSPACE_ROWS = 31, 750",
+    ),
+    "single columns": ("max(2, round(", "max(1, round("),
+    "parts overlap": (
+        "torch.randperm(n_reference, generator=generator)[: n_parts",
+        "torch.randint(n_reference, (n_reference,), generator=generator)[: n_parts",
+    ),
+}
+SURPRISAL = {
+    "smaller tail": ("LARGE_SHARE = 0.1", "LARGE_SHARE = 0.05"),
+    "heavier tails": ("PRIOR_EXCESSES = 0.5, 10", "PRIOR_EXCESSES = 0.5, 0"),
+    "exponential tails": ("min(max(shape, 0.0), LARGEST_SHAPE)", "0.0"),
+    "scale of the mean excess": ("mean * (1 - shape)", "mean"),
+    "loud errors without logarithm": ("LOUD + (surprising - LOUD).log1p()", "surprising"),
+    "the row itself not counted among held-out ones": ("(n - below + 1.0)", "(n - below + 1e-9)"),
+}
+SEPARATION = {
+    "weights less sharp": (
+        "SHARPNESS, LEAST_WEIGHT, MOST_WEIGHT = 10.0",
+        "SHARPNESS, LEAST_WEIGHT, MOST_WEIGHT = 5.0",
+    ),
+    "weights not bounded": (
+        "np.clip(weights / weights.mean(), LEAST_WEIGHT, MOST_WEIGHT)",
+        "weights / weights.mean()",
+    ),
+    "worst component weighs most": ("SHARPNESS * (areas", "-SHARPNESS * (areas"),
+}
+CORRUPTION = {
+    "fewer cells mixed": ("MIXED_SHARE = 0.5", "MIXED_SHARE = 0.2"),
+    "numbers moved less": ("away * _std(known)", "away"),
+    "no cell moved": ("max(1 / len(schema.used), MOVED_SHARE)", "0.0"),
 }
 NEAREST = {
     "local distances left out": ("[plain.squares, local.sq", "[plain.squares, plain.sq"),
@@ -39,6 +100,7 @@ NEAREST = {
 REFERENCE_SET = {
     "nearer neighbour sets the scale": ("SCALE_NEIGHBOUR = 20", "SCALE_NEIGHBOUR = 19"),
     "smaller least scale": ("LEAST_SCALE = 0.1", "LEAST_SCALE = 0.05"),
+    "scales not damped": ("DAMPING = 0.5", "DAMPING = 1.0"),
     "scales of unweighted rows": ("weighted = values * weights", "weighted = values"),
 }
 COOCCURRENCE = {
@@ -47,21 +109,21 @@ COOCCURRENCE = {
     "strength of one shuffle more": ("SHUFFLES = 3", "SHUFFLES = 4"),
 }
 TRAINING_ROWS = {
-    "strength without effect": (" * found.strength(codes[held_out], generator)", ""),
+    "independent categories kept": (
+        "return found if found.strength",
+        "return found if True or found.strength",
+    ),
     "held-out rows not marked": ("np.isin(kept, exclude_self)", "np.isin(kept, [])"),
     "categories of held-out rows counted": ("fit(codes[training],", "fit(codes,"),
     "too few rows held out": ("min(least, int(0.4 * n))", "0"),
     "reference rows not drawn": ("np.sort(rng.permutation(rows)[:most])", "rows[:most]"),
 }
-TABULAR_MODEL = {
+TABULAR_FIT = {
     "noise levels tenfold": (
         "geometric_levels(n_levels, parameters",
         "10 * geometric_levels(n_levels, parameters",
     ),
-    "noise levels reversed": ("return levels, noise", "return levels.flip(0), noise"),
-    "cooccurrence weighs half": ("* n_others + [weight]", "* n_others + [weight / 2]"),
-    "weights not normalised": ("[(1 - weight) / n_others]", "[1 / n_others]"),
-    "cooccurrence spreads less": ("COOCCURRENCE_SPREAD = 1.0", "COOCCURRENCE_SPREAD = 0.1"),
+    "cooccurrence spreads less": ("COOCCURRENCE_TAIL = 1.0", "COOCCURRENCE_TAIL = 0.1"),
     "fewer rows suspected": ("SUSPECTED = 0.3", "SUSPECTED = 0.2"),
     "trained on calibration rows": ("= training[central[training]]", "= np.flatnonzero(central)"),
     "encoder fitted on all rows": ("encoder.fit(frame.iloc[training], ", "encoder.fit(frame, "),
@@ -69,19 +131,33 @@ TABULAR_MODEL = {
         "np.arange(len(frame)) if screening else held_out",
         "held_out",
     ),
-    "coords counted, not columns": ("(seen / whole).mean(1)", "seen.sum(1) / whole.sum(1)"),
     "trimmed rows are references": (
         "np.flatnonzero(central), exclude",
         "np.arange(len(frame)), exclude",
     ),
+    "components weigh the same": ("replace(calibration, weights=weights)", "calibration"),
+    "subsets in arbitrary units": (
+        "subset_searches=measured)",
+        "subset_searches=ensemble.subset_searches)",
+    ),
+}
+ROW_COMPONENTS = {
+    "coords counted, not columns": ("(seen / whole).mean(1)", "seen.sum(1) / whole.sum(1)"),
 }
 CALIBRATION = {
-    "mean and deviation swapped": ("cls(mean, std, spreads,", "cls(std, mean, spreads,"),
+    "mean and deviation swapped": ("cls(surprisals, mean, std, ", "cls(surprisals, std, mean, "),
+    "errors as they are": ("if self.surprisals is not None", "if False"),
     "components of unlike spread": (".mean(1) / spread for", ".mean(1) for"),
     "larger least spread": ("MIN_SPREAD = 1e-6", "MIN_SPREAD = 1e-4"),
     "weights without effect": ("(w * each for", "(each for"),
 }
-NOISE = {"noise not antithetic": ("[half, -half]", "[half, half]")}
+NOISE = {
+    "noise not antithetic": ("[half, -half]", "[half, half]"),
+    "signs of unlike sizes": ("event_shape, seed).sign()", "event_shape, seed)"),
+}
+TRAINING = {
+    "entries of a column given apart": ("given = given[:, groups]", "given = given[:, groups * 0]")
+}
 CONFORMAL = {
     "the row itself not counted": (
         "return (1 + n - np.searchsorted(",
@@ -178,14 +254,21 @@ FDR = {"half the discoveries": ("<= q * (1 + ROUNDING)", "<= q / 2")}
 
 FILES = {
     "scoring/reconstruction.py": RECONSTRUCTION,
+    "scoring/reconstruction_component.py": RECONSTRUCTION_COMPONENT,
     "scoring/ensemble.py": ENSEMBLE,
+    "reference/subset_search.py": SUBSET_SEARCH,
+    "scoring/surprisal.py": SURPRISAL,
+    "scoring/separation.py": SEPARATION,
+    "models/corruption.py": CORRUPTION,
     "reference/nearest.py": NEAREST,
     "reference/reference_set.py": REFERENCE_SET,
     "scoring/cooccurrence.py": COOCCURRENCE,
     "models/training_rows.py": TRAINING_ROWS,
-    "models/tabular_model.py": TABULAR_MODEL,
+    "models/tabular_fit.py": TABULAR_FIT,
+    "models/row_components.py": ROW_COMPONENTS,
     "scoring/calibration.py": CALIBRATION,
     "diffusion/noise.py": NOISE,
+    "diffusion/training.py": TRAINING,
     "thresholds/conformal.py": CONFORMAL,
     "detectors/base.py": BASE,
     "scoring/window_scores.py": WINDOW_SCORES,
