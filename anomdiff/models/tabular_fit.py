@@ -61,7 +61,8 @@ def fit_table(
     encoder = TableEncoder(max_categories=parameters["max_categories"])
     rows = TrainingRows(encoder.fit(frame.iloc[training], schema), frame, seed)
     central = rows.central(parameters["trim_fraction"] or (SUSPECTED if screening else 0.0))
-    fitted, typical = training[central[training]], held_out[central[held_out]]
+    calibrating = central[held_out] if central[held_out].any() else np.full(len(held_out), True)
+    fitted, typical = training[central[training]], held_out[calibrating]
     denoiser, history = _denoiser(rows, fitted, typical, parameters, on_step)
 
     exclude_self = np.arange(len(frame)) if screening else held_out
@@ -74,7 +75,7 @@ def fit_table(
     # among the held-out rows, which count here even if they are not central.
     components = row_components(encoder, ensemble, rows.values[held_out], rows.observed[held_out])
     calibration = _calibration(
-        rows, ensemble, [each[central[held_out]] for each in components], frame, (fitted, typical)
+        rows, ensemble, [each[calibrating] for each in components], frame, (fitted, typical)
     )
     return {
         "schema": schema,

@@ -193,3 +193,14 @@ def test_where_categories_hardly_ever_disagree_one_disagreement_is_not_many():
 def test_one_normal_row_of_a_hundred_raises_an_alarm_unless_told_otherwise(kind):
     assert kind().alpha == 0.01
     assert inspect.signature(kind).parameters["alpha"].default == 0.01
+
+
+@pytest.mark.filterwarnings("ignore:alpha")
+@pytest.mark.parametrize("n", [4, 5, 8])
+def test_few_rows_of_which_no_held_out_one_is_central_are_fitted_too(n):
+    for seed in range(4):
+        detector = TabularDetector(**{**TINY, "random_state": seed, "max_iter": 2})
+
+        scored = detector.screen(orders()[:n])
+
+        assert np.isfinite(scored["anomaly_score"]).all()
