@@ -15,8 +15,9 @@ from tests.series import waves
 from tests.settings import TINY_NETWORK, TINY_SERIES
 from tests.tables import mixed_table
 
-# Few rows calibrate the detectors: a rarer alarm than one in twenty would be chance.
-QUICK = {**TINY_NETWORK, "alpha": 0.05}
+# Few rows calibrate the detectors: a rarer alarm than one in twenty would be chance, and how many
+# alarms there are is chance with fewer than these.
+QUICK = {**TINY_NETWORK, "alpha": 0.05, "validation_fraction": 0.4}
 LENIENT = {"latency": 100.0}  # a busy machine must not decide
 
 
@@ -32,8 +33,8 @@ def good():
 
 @pytest.fixture
 def recent(tmp_path):
-    """Recent rows, every tenth of them with a price that does not fit."""
-    table = mixed_table(600, seed=1).assign(fault=np.arange(600) % 10 == 0)
+    """Recent rows, every fiftieth of them with a price that does not fit."""
+    table = mixed_table(600, seed=1).assign(fault=np.arange(600) % 50 == 0)
     table["price"] += 40 * table["fault"]
     table.to_parquet(tmp_path / "recent.parquet", index=False)
     return tmp_path / "recent.parquet"
