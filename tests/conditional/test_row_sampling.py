@@ -1,8 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from anomdiff import TabularDetector, load, save
+from anomdiff.conditional.reference_rows import ReferenceRows
+from anomdiff.diffusion.noise import seeded
 from tests.settings import TINY
 
 SHORT = {**TINY, "max_iter": 150, "width": 32}
@@ -25,6 +28,17 @@ def test_samples_have_columns_types_and_values_of_training(fitted, table):
     assert drawn["size"].between(table["size"].min(), table["size"].max()).all()
     assert set(drawn["count"]) <= set(table["count"])
     assert 0.02 < drawn["weight"].isna().mean() < 0.25
+
+
+def test_ranks_of_drawn_rows_do_not_matter(fitted):
+    reference = ReferenceRows.of(fitted.model_)
+    is_rank = torch.from_numpy(~fitted.model_.encoder.views()[0])
+    other = torch.where(is_rank, torch.randn(reference.rows.shape).double(), reference.rows)
+
+    cells, same = (reference.cells(rows, seeded(0)) for rows in (reference.rows, other))
+
+    assert is_rank.any()
+    pd.testing.assert_frame_equal(same, cells)
 
 
 def test_samples_keep_marginals_and_dependencies(pair):
