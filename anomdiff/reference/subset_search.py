@@ -19,7 +19,7 @@ FEWEST_COLUMNS, MOST_COLUMNS = 0.2, 0.6
 # Subsets of rows in all columns: the nearest of a fifth is about as far as the fifth nearest.
 N_PARTS, PART_ROWS = 5, 1000
 # Pairs of rows compared at once: their distances stay in the CPU's cache.
-PAIRS_AT_ONCE = 2**17
+SUBSET_PAIRS = 2**17
 # Squared distances this small, relative to the squared length, have lost their digits.
 CLOSE = 1e-6
 # Mean distances below this, in standard deviations, are rounding.
@@ -142,7 +142,7 @@ def parts(n_reference: int, coords: Bool[Tensor, "coord"], generator: torch.Gene
 
 def _nearest(subset: _Subset, values: Tensor, observed: Tensor) -> Tensor:
     """Distance to the nearest row of the subset that is not the row itself."""
-    at_once = max(1, PAIRS_AT_ONCE // len(subset.rows))
+    at_once = max(1, SUBSET_PAIRS // len(subset.rows))
     blocks = zip(values.split(at_once), observed.split(at_once), strict=True)
     return torch.cat([_of_block(subset, *block) for block in blocks])
 
