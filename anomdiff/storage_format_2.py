@@ -19,7 +19,7 @@ def upgraded(state: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     state : mapping
-        What it returned as a dict in format 2.
+        What ``TabularDetector.to_dict`` returned when format 2 was written.
     """
     model = dict(state["model"])
     levels, noise = model.pop("levels"), model.pop("noise")

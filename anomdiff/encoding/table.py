@@ -136,6 +136,10 @@ class TableEncoder:
         mask[self._edges[i] : self._edges[i + 1]] = True
         return mask
 
+    def column_masks(self) -> np.ndarray:
+        """Return a bool mask of shape (used column, coord): the coords of each used column."""
+        return np.stack([self.part(column.name) for column in self.schema.used])
+
     def views(self) -> np.ndarray:
         """Return bool masks of shape (view, coord): numbers as distances, and as ranks.
 

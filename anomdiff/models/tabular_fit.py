@@ -72,10 +72,15 @@ def fit_table(
     ensemble = _ensemble(rows, denoiser, reference, cooccurrence, typical, parameters)
     # Held-out rows are reference rows too but exclude themselves: a new row has one row more
     # to be near to, so that p-values err on the safe side. So they do where anomalies are
-    # among the held-out rows, which count here even if they are not central.
+    # among the held-out rows, which count here even if they are not central. Calibration and
+    # weights are learned from the same rows, which works against that where these are few.
     components = row_components(encoder, ensemble, rows.values[held_out], rows.observed[held_out])
     calibration = _calibration(
-        rows, ensemble, [each[calibrating] for each in components], frame, (fitted, typical)
+        rows,
+        ensemble,
+        [each[calibrating] for each in components],
+        frame.iloc[typical],
+        frame.iloc[fitted],
     )
     return {
         "schema": schema,
@@ -150,15 +155,14 @@ def _calibration(
     rows: TrainingRows,
     ensemble: Ensemble,
     components: list[Tensor],
-    frame: pd.DataFrame,
-    numbers: tuple[np.ndarray, np.ndarray],
+    typical: pd.DataFrame,
+    fitted: pd.DataFrame,
 ) -> ScoreCalibration:
     """Calibrate on held-out rows; components weigh what they see of corrupted copies of these."""
     least = [MIN_SPREAD] * len(components)
     if ensemble.cooccurrence is not None:
         least[-1] = LEAST_COOCCURRENCE_TAIL
     calibration = ScoreCalibration.fit(components, least)
-    fitted, typical = (frame.iloc[each] for each in numbers)
     corrupted = []
     for kind in CORRUPTIONS:
         rng = np.random.RandomState(rows.seed)

@@ -141,7 +141,7 @@ class TabularModel:
     @cached_property
     def column_masks(self) -> Tensor:
         """Coords of each column, bool of shape (column, coord)."""
-        return torch.from_numpy(np.stack([self.encoder.part(name) for name in self.columns]))
+        return torch.from_numpy(self.encoder.column_masks())
 
     @property
     def denoiser(self) -> Denoiser:

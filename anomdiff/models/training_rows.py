@@ -44,8 +44,7 @@ class TrainingRows:
         self.values, self.observed = encode(encoder, frame)
         self.views = torch.from_numpy(encoder.views())
         self.distance_weights = torch.from_numpy(encoder.rarity())
-        names = [column.name for column in encoder.schema.used]
-        self.columns = torch.from_numpy(np.stack([encoder.part(name) for name in names]))
+        self.columns = torch.from_numpy(encoder.column_masks())
 
     def central(self, trim_fraction: float) -> np.ndarray:
         """Tell the rows to learn from, bool of shape (row,): all but the least central ones."""

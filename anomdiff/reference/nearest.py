@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-__all__ = ["NearestRows", "squared_distances"]
+__all__ = ["NearestRows", "products", "squared_distances"]
 
 # Pairs of rows compared at once: their distances should stay in the CPU's cache.
 PAIRS_AT_ONCE = 2**20
@@ -245,17 +245,30 @@ def squared_distances(
     Values are 0 where not observed; ``own`` marks reference rows that are no neighbours of a row,
     at an infinite distance; ``lengths`` are the sums of squares of the reference rows.
     """
-    gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
-    gap_squares = reference[:, gaps].square().T
     at_once = max(1, PAIRS_AT_ONCE // len(reference))
     for start in range(0, len(values), at_once):
         block = slice(start, start + at_once)
         x, seen = values[block], observed[block]
         row = torch.where(seen, x, 0.0).square().sum(1, keepdim=True)
-        # What a row has not seen does not count.
-        counted = lengths - (~seen[:, gaps]).to(x) @ gap_squares
-        distances = counted.addmm(x, reference.T, alpha=-2)
+        distances = products(reference, x, seen, lengths)
         distances += row
         if own is not None:
             distances[own[block]] = torch.inf
         yield x, seen, distances
+
+
+def products(
+    reference: Float[Tensor, "reference coord"],
+    values: Float[Tensor, "row coord"],
+    observed: Bool[Tensor, "row coord"],
+    lengths: Float[Tensor, "reference"],
+) -> Float[Tensor, "row reference"]:
+    """Squared distances to the reference rows, less the sum of squares of each row.
+
+    Arguments as of ``squared_distances``; what a row has not seen does not count.
+    """
+    gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
+    if not gaps.any():
+        return torch.addmm(lengths, values, reference.T, alpha=-2)
+    counted = lengths - (~observed[:, gaps]).to(values) @ reference[:, gaps].square().T
+    return counted.addmm_(values, reference.T, alpha=-2)

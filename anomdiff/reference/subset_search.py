@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from anomdiff.reference.nearest import COPY
+from anomdiff.reference.nearest import COPY, products
 
 __all__ = ["SubsetSearch", "Subsets", "parts", "subspaces"]
 
@@ -150,26 +150,23 @@ def _nearest(subset: _Subset, values: Tensor, observed: Tensor) -> Tensor:
 def _of_block(subset: _Subset, values: Tensor, seen: Tensor) -> Tensor:
     """Distances of a few rows by one matrix product, those that cancel once more without."""
     x = torch.where(seen, values, 0.0)
-    products = torch.addmm(subset.lengths, x, subset.rows.T, alpha=-2)
-    gaps = ~seen.all(0)
-    if gaps.any():
-        products.addmm_((~seen[:, gaps]).to(x), subset.rows[:, gaps].square().T, alpha=-1)
+    less = products(subset.rows, x, seen, subset.lengths)
     lengths = x.square().sum(1)
-    squares = products.amin(1) + lengths
+    squares = less.amin(1) + lengths
     close = (squares <= CLOSE * lengths + COPY**2).nonzero()[:, 0]
     found = squares.clamp(min=0).sqrt()
     if len(close):
-        found[close] = _close(subset, x[close], seen[close], products[close])
+        found[close] = _close(subset, x[close], seen[close], less[close])
     return found
 
 
-def _close(subset: _Subset, x: Tensor, seen: Tensor, products: Tensor) -> Tensor:
+def _close(subset: _Subset, x: Tensor, seen: Tensor, less: Tensor) -> Tensor:
     """Distances free of cancellation; copies that exclude themselves take the next row."""
-    at = products.argmin(1)
+    at = less.argmin(1)
     found = _distances(x, seen, subset.rows[at])
     copies = (found < COPY) & subset.exclude_self[at]
     if copies.any() and len(subset.rows) > 1:
-        others = products[copies].scatter(1, at[copies][:, None], torch.inf).argmin(1)
+        others = less[copies].scatter(1, at[copies][:, None], torch.inf).argmin(1)
         found[copies] = _distances(x[copies], seen[copies], subset.rows[others])
     return found
 

@@ -81,8 +81,8 @@ class ScoreCalibration:
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON values and tensors."""
         state = {name: list(part) for name, part in vars(self).items() if name != "surprisals"}
-        known = self.surprisals
-        return {"surprisals": None if known is None else [vars(each) for each in known], **state}
+        known = None if self.surprisals is None else [each.to_dict() for each in self.surprisals]
+        return {"surprisals": known, **state}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "ScoreCalibration":

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
-from scipy.stats import mannwhitneyu
 from torch import Tensor
+
+from anomdiff.scoring.separation import roc_area
 
 __all__ = ["Cooccurrence"]
 
@@ -94,8 +95,7 @@ class Cooccurrence:
             for _ in range(SHUFFLES)
         ]
         broken, whole = self.errors(torch.cat(apart))[:, 0], self.errors(held_out)[:, 0]
-        wins = mannwhitneyu(broken, whole).statistic / (len(broken) * len(whole))
-        return max(0.0, 2 * float(wins) - 1)
+        return max(0.0, 2 * roc_area(whole, broken) - 1)
 
     def _sums(self, codes: Tensor) -> Tensor:
         slots = codes + self.starts

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.stats import mannwhitneyu
 from torch import Tensor
 
-__all__ = ["separation_weights"]
+__all__ = ["roc_area", "separation_weights"]
 
 # How fast the weight of a component rises with its area under the ROC curve, and its bounds in
 # units of the mean weight.
@@ -47,14 +47,14 @@ def separation_weights(
     if len(held_out[0]) < LEAST_ROWS:
         return [1 / len(held_out)] * len(held_out)
     areas = np.array(
-        [[_area(h, c) for h, c in zip(held_out, kind, strict=True)] for kind in corrupted]
+        [[roc_area(h, c) for h, c in zip(held_out, kind, strict=True)] for kind in corrupted]
     ).mean(0)
     weights = np.exp(SHARPNESS * (areas - areas.mean()))
     weights = np.clip(weights / weights.mean(), LEAST_WEIGHT, MOST_WEIGHT)
     return [float(weight) for weight in weights / weights.sum()]
 
 
-def _area(lower: Tensor, higher: Tensor) -> float:
-    """Area under the ROC curve."""
+def roc_area(lower: Float[Tensor, "row"], higher: Float[Tensor, "copy"]) -> float:
+    """Chance that one of ``higher`` is above one of ``lower``; a tie counts half."""
     wins = mannwhitneyu(higher.numpy(), lower.numpy()).statistic
     return float(wins) / (len(lower) * len(higher))

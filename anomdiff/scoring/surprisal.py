@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -59,14 +60,23 @@ class Surprisal:
     def __call__(self, errors: Float[Tensor, "row level"]) -> Float[Tensor, "row level"]:
         """Surprisals of errors, in nats, at least 0; they rise with the errors."""
         n, last = len(self.held_out), _last(self.held_out)
-        upper = self.held_out + SAME_ERROR * self.held_out.abs().clamp(min=1)
-        below = torch.searchsorted(upper.T.contiguous(), errors.T.contiguous()).T.to(errors)
+        below = torch.searchsorted(self._upper, errors.T.contiguous()).T.to(errors)
         empirical = -((n - below + 1.0) / (n + 1)).log()
         away = (errors - self.held_out[last]).clamp(min=0) / self.scale
         heavy = (self.shape * away).log1p() / self.shape
         tail = -math.log(LARGE_SHARE) + torch.where(self.shape > 0, heavy, away)
-        surprising = torch.where(errors > upper[last], tail, empirical)
+        surprising = torch.where(errors > self._upper[:, last], tail, empirical)
         return torch.where(surprising > LOUD, LOUD + (surprising - LOUD).log1p(), surprising)
+
+    @cached_property
+    def _upper(self) -> Tensor:
+        """What counts as equal to each held-out error, at most; (level, held)."""
+        upper = self.held_out + SAME_ERROR * self.held_out.abs().clamp(min=1)
+        return upper.T.contiguous()
+
+    def to_dict(self) -> dict[str, Tensor]:
+        """Return the attributes."""
+        return {"held_out": self.held_out, "shape": self.shape, "scale": self.scale}
 
 
 def _last(held_out: Tensor) -> int:

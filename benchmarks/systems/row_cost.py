@@ -62,8 +62,8 @@ def parts(model: TabularModel, rows: pd.DataFrame) -> dict[str, Callable[[], Any
     weighted, seen = values * model.distance_weights, model.network_view
     components = model.components(values, observed)
     calls: dict[str, Callable[[], Any]] = {"encoding": lambda: model.encode(checked)}
-    for i, each in enumerate(ensemble.reconstructions):
-        calls[f"network {i + 1}"] = lambda each=each: each.errors(  # type: ignore[misc]
+    for each in ensemble.reconstructions:
+        calls[each.name] = lambda each=each: each.errors(  # type: ignore[misc]
             ensemble.denoiser, values[:, seen], observed[:, seen], share
         )
     for i, (search, view) in enumerate(zip(ensemble.searches, ensemble.views, strict=True)):

@@ -119,5 +119,5 @@ def _without_network(calibration: ScoreCalibration):
         *calibration.level_mean[3:],
         *calibration.level_std[3:],
         *map(torch.tensor, calibration.component_std[3:]),
-        *[vars(each) for each in calibration.surprisals[3:]],
+        *[each.to_dict() for each in calibration.surprisals[3:]],
     ]
