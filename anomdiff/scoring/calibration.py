@@ -1,4 +1,4 @@
-"""From errors of components to one score: surprisals on held-out normal rows, averaged."""
+"""From errors of components to one score: surprisals on held-out rows, their mean and maximum."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +31,9 @@ class ScoreCalibration:
         Per component, standard deviation of the mean of its standardised levels.
     weights : sequence of float
         Weight of each component; they add up to 1.
+    maximum_share : float
+        How much of the score is the largest weighted component instead of their mean; 0 in models
+        of older formats.
     """
 
     surprisals: Sequence[Surprisal] | None
@@ -38,6 +41,7 @@ class ScoreCalibration:
     level_std: Sequence[Tensor]
     component_std: Sequence[float]
     weights: Sequence[float]
+    maximum_share: float = 0.0
 
     @classmethod
     def fit(
@@ -80,9 +84,13 @@ class ScoreCalibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON values and tensors."""
-        state = {name: list(part) for name, part in vars(self).items() if name != "surprisals"}
+        lists = ("level_mean", "level_std", "component_std", "weights")
         known = None if self.surprisals is None else [each.to_dict() for each in self.surprisals]
-        return {"surprisals": known, **state}
+        return {
+            "surprisals": known,
+            **{name: list(getattr(self, name)) for name in lists},
+            "maximum_share": self.maximum_share,
+        }
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "ScoreCalibration":
@@ -92,7 +100,7 @@ class ScoreCalibration:
         return cls(**{**state, "surprisals": surprisals})
 
     def score(self, components: Sequence[Float[Tensor, "row _"]]) -> Float[Tensor, "row"]:
-        """Weighted mean of the standardised components.
+        """Score rows from the errors of their components.
 
         Parameters
         ----------
@@ -105,9 +113,32 @@ class ScoreCalibration:
             In standard deviations of a component on held-out rows; larger is more
             anomalous, about 0 for a typical normal row.
         """
-        standard = self.standardise(components)
-        first, *others = (w * each for w, each in zip(self.weights, standard, strict=True))
-        return sum(others, first)
+        return self.combine(self.standardise(components))
+
+    def combine(self, standard: Sequence[Float[Tensor, "row"]]) -> Float[Tensor, "row"]:
+        r"""Weighted mean of standardised components, and the largest of them.
+
+        .. math:: s = (1 - m) \sum_c w_c s_c + m \max_c k w_c s_c
+
+        with the weights :math:`w_c` of the :math:`k` components and the share :math:`m` of the
+        maximum: what a single component sees is not averaged away.
+
+        Parameters
+        ----------
+        standard : sequence of float Tensor of shape (row,)
+            As from ``standardise``.
+
+        References
+        ----------
+        Means of the average and the maximum of detectors: Aggarwal and Sathe (2015),
+        "Theoretical Foundations and Algorithms for Outlier Ensembles".
+        """
+        weighted = [w * each for w, each in zip(self.weights, standard, strict=True)]
+        mean, share = sum(weighted[1:], weighted[0]), self.maximum_share
+        if not share:
+            return mean
+        largest = len(weighted) * torch.stack(weighted).amax(0)
+        return (1 - share) * mean + share * largest
 
 
 def _spread(values: Tensor) -> Tensor:

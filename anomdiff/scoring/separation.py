@@ -19,13 +19,15 @@ LEAST_ROWS = 10
 def separation_weights(
     held_out: Sequence[Float[Tensor, "row"]],
     corrupted: Sequence[Sequence[Float[Tensor, "copy"]]],
+    priors: Sequence[float],
 ) -> list[float]:
     r"""Weight of each component by how well it tells corrupted copies from held-out rows.
 
-    .. math:: w_c \propto \exp\{10\, (a_c - \bar a)\}
+    .. math:: w_c \propto \pi_c \exp\{10\, (a_c - \bar a)\}
 
-    where :math:`a_c` is the area under the ROC curve, averaged over the kinds of corruption; no
-    weight is less than 0.4 or more than 2 times the mean of all, which bounds the harm.
+    where :math:`\pi_c` is what the component weighs beforehand and :math:`a_c` the area under the
+    ROC curve, averaged over the kinds of corruption; no exponential is less than 0.4 or more than
+    2 times the mean of all, which bounds the harm.
 
     Parameters
     ----------
@@ -33,11 +35,13 @@ def separation_weights(
         Per component, standardised errors of held-out normal rows.
     corrupted : sequence of sequence of float Tensor of shape (copy,)
         Per kind of corruption and component, those of corrupted copies.
+    priors : sequence of float
+        What each component weighs beforehand, relative to each other.
 
     Returns
     -------
     weights : list of float
-        They add up to 1; all alike with fewer than 10 held-out rows.
+        They add up to 1; as the priors with fewer than 10 held-out rows.
 
     References
     ----------
@@ -45,12 +49,13 @@ def separation_weights(
     "ELECT"; Zhao, Rossi and Akoglu (2021), "Automatic Unsupervised Outlier Model Selection".
     """
     if len(held_out[0]) < LEAST_ROWS:
-        return [1 / len(held_out)] * len(held_out)
+        return [prior / sum(priors) for prior in priors]
     areas = np.array(
         [[roc_area(h, c) for h, c in zip(held_out, kind, strict=True)] for kind in corrupted]
     ).mean(0)
     weights = np.exp(SHARPNESS * (areas - areas.mean()))
     weights = np.clip(weights / weights.mean(), LEAST_WEIGHT, MOST_WEIGHT)
+    weights *= np.array(priors)
     return [float(weight) for weight in weights / weights.sum()]
 
 

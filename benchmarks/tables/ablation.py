@@ -6,6 +6,7 @@ Every set is fitted once; the components are then left out of the score one at a
 import argparse
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pandas as pd
 
 from anomdiff.metrics.detection import auroc, average_precision
 from anomdiff.models.tabular_model import TabularModel
+from anomdiff.scoring.calibration import ScoreCalibration
 from benchmarks.common.commands import add_params, add_processes
 from benchmarks.common.methods import Params
 from benchmarks.common.processes import gather
@@ -59,24 +61,34 @@ def measure(dataset: Dataset, seed: int, params: Params = None) -> list[tuple]:
         test = model.schema.check(as_frame(split.test)[model.columns])
     components = model.calibration.standardise(model.components(*model.encode(test)))
     rows = []
-    for name, weights in variants(model).items():
-        scores = np.average(components, axis=0, weights=weights)
+    for name, calibration in variants(model).items():
+        kept = [each for each, w in zip(components, calibration.weights, strict=True) if w]
+        scores = without_weightless(calibration).combine(kept).numpy()
         figures = auroc(split.anomalous, scores), average_precision(split.anomalous, scores)
         rows.append((dataset.name, seed, name, *figures))
     return rows
 
 
-def variants(model: TabularModel) -> dict[str, np.ndarray]:
-    """Weights of the components with one left out, with or without the network, or all alike."""
+def variants(model: TabularModel) -> dict[str, ScoreCalibration]:
+    """The calibration with one component left out, with or without the network, or simpler."""
     full, names = np.array(model.calibration.weights), np.array(model.ensemble.names)
     network = np.char.endswith(names, " noise")
-    return {
+    weights = {
         EVERYTHING: full,
         "network alone": np.where(network, full, 0.0),
         "without the network": np.where(network, 0.0, full),
         "equal weights": np.ones(len(full)),
         **{f"without {name}": np.where(names == name, 0.0, full) for name in names},
     }
+    made = {
+        name: replace(model.calibration, weights=[*(w / w.sum())]) for name, w in weights.items()
+    }
+    return {**made, "without the maximum": replace(model.calibration, maximum_share=0.0)}
+
+
+def without_weightless(calibration: ScoreCalibration) -> ScoreCalibration:
+    """Combine as many components as have a weight."""
+    return replace(calibration, weights=[w for w in calibration.weights if w])
 
 
 def filled(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,12 +1,14 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from anomdiff.metrics.detection import auroc
 from benchmarks.tables import ablation
-from benchmarks.tables.ablation import filled, main, measure, variants
+from benchmarks.tables.ablation import filled, main, measure, variants, without_weightless
 from benchmarks.tables.protocols import read_split
 from benchmarks.tables.reading import find_sets
 from tests.benchmarks.labelled import labelled_table
@@ -31,20 +33,31 @@ def sets(tmp_path):
 def test_a_component_left_out_has_no_weight_and_the_others_keep_theirs(fitted):
     weights, names = np.array(fitted.model_.calibration.weights), fitted.model_.ensemble.names
 
-    found = variants(fitted.model_)
+    found = {name: np.array(each.weights) for name, each in variants(fitted.model_).items()}
 
     for i, name in enumerate(names):
         expected = weights.copy()
         expected[i] = 0
-        np.testing.assert_array_equal(found[f"without {name}"], expected)
+        np.testing.assert_allclose(found[f"without {name}"], expected / expected.sum())
 
 
 def test_the_network_alone_is_its_three_noises(fitted):
-    found = variants(fitted.model_)
+    found = {name: np.array(each.weights) for name, each in variants(fitted.model_).items()}
 
     names, alone = np.array(fitted.model_.ensemble.names), found["network alone"]
     assert names[alone > 0].tolist() == ["low noise", "middle noise", "high noise"]
-    np.testing.assert_allclose(alone + found["without the network"], found["everything"])
+    assert names[found["without the network"] == 0].tolist() == names[alone > 0].tolist()
+
+
+def test_components_without_weight_do_not_take_part_in_the_maximum(fitted):
+    calibration = replace(fitted.model_.calibration, weights=[0.5, 0.0, 0.5])
+    low, high = torch.tensor([-3.0]), torch.tensor([-1.0])
+
+    score = without_weightless(calibration).combine([low, high])
+
+    share = calibration.maximum_share
+    assert share > 0
+    assert score.item() == pytest.approx(-2 * (1 - share) - share)
 
 
 def test_everything_is_the_score_of_the_detector(sets):
@@ -76,7 +89,7 @@ def test_the_command_writes_every_variant_of_every_set(sets, tmp_path, capsys):
     results = pd.read_csv(tmp_path / "out.csv")
     of_set = dict(list(results.groupby("set")["variant"]))
     assert of_set["0_numbers"].tolist() == of_set["1_flags"].tolist()
-    assert len(of_set["0_numbers"]) == 4 + 10
+    assert len(of_set["0_numbers"]) == 5 + 10
     assert "sets 2" in capsys.readouterr().out
 
 
@@ -85,4 +98,5 @@ def test_flags_have_no_components_of_ranks(sets):
 
     found = [variant for _, _, variant, _, _ in measure(flags, 0, TINY)]
 
-    assert [name.removeprefix("without ") for name in found[4:]] == WITHOUT_RANKS
+    assert found[-1] == "without the maximum"
+    assert [name.removeprefix("without ") for name in found[4:-1]] == WITHOUT_RANKS

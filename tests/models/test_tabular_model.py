@@ -5,6 +5,7 @@ import torch
 
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.noise import geometric_levels
+from anomdiff.models.tabular_fit import MAXIMUM_SHARE, PRIORS
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.training_rows import category_codes
 from anomdiff.reference.reference_set import ReferenceSet, local_scales
@@ -32,7 +33,7 @@ def naive_share(model, observed):
 
 
 @TABLES
-def test_the_score_is_the_weighted_mean_of_the_standardised_components(kind):
+def test_the_score_is_mean_and_maximum_of_the_weighted_standardised_components(kind):
     model, rows = stored_model(kind), stored_rows(kind)
     components, numbers = model.components(*rows), model.calibration
 
@@ -40,12 +41,14 @@ def test_the_score_is_the_weighted_mean_of_the_standardised_components(kind):
 
     surprising = [read(errors) for read, errors in zip(numbers.surprisals, components, strict=True)]
     for row, score in enumerate(scores.tolist()):
-        naive = 0.0
+        weighted = []
         for i, errors in enumerate(surprising):
             levels = zip(errors[row], numbers.level_mean[i], numbers.level_std[i], strict=True)
             standard = [((error - mean) / std).item() for error, mean, std in levels]
             mean = sum(standard) / len(standard)
-            naive += numbers.weights[i] * mean / numbers.component_std[i]
+            weighted.append(numbers.weights[i] * mean / numbers.component_std[i])
+        share, largest = numbers.maximum_share, len(weighted) * max(weighted)
+        naive = (1 - share) * sum(weighted) + share * largest
         assert score == pytest.approx(naive, abs=1e-9)
 
 
@@ -55,9 +58,10 @@ def test_no_component_can_be_left_out(kind, n_components):
     scores, standard = model.score(*rows), model.calibration.standardise(model.components(*rows))
 
     assert len(standard) == n_components
+    assert model.calibration.maximum_share == MAXIMUM_SHARE
     for left_out in range(n_components):
-        pairs = enumerate(zip(model.calibration.weights, standard, strict=True))
-        rest = sum(weight * each for i, (weight, each) in pairs if i != left_out)
+        weights = [w * (i != left_out) for i, w in enumerate(model.calibration.weights)]
+        rest = replace(model.calibration, weights=weights).combine(standard)
         assert ((rest - scores).abs() > 1e-3).double().mean() > 0.5
 
 
@@ -224,7 +228,7 @@ def test_weights_of_stored_models_add_up_to_one_and_differ_within_their_bounds(k
     weights = stored_model(kind).calibration.weights
 
     assert sum(weights) == pytest.approx(1)
-    assert 1 < max(weights) / min(weights) <= MOST_WEIGHT / LEAST_WEIGHT + 1e-9
+    assert 1 < max(weights) / min(weights) <= MOST_WEIGHT / LEAST_WEIGHT / min(PRIORS.values())
 
 
 @TABLES

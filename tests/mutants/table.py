@@ -84,6 +84,7 @@ SEPARATION = {
         "np.clip(weights / weights.mean(), LEAST_WEIGHT, MOST_WEIGHT)",
         "weights / weights.mean()",
     ),
+    "priors without effect": ("weights *= np.array(priors)", "weights *= 1.0"),
     "worst component weighs most": ("SHARPNESS * (areas", "-SHARPNESS * (areas"),
 }
 CORRUPTION = {
@@ -135,7 +136,11 @@ TABULAR_FIT = {
         "np.flatnonzero(central), exclude",
         "np.arange(len(frame)), exclude",
     ),
-    "components weigh the same": ("replace(calibration, weights=weights)", "calibration"),
+    "components weigh the same": (
+        "replace(calibration, weights=weights, ",
+        "replace(calibration, ",
+    ),
+    "only the mean": ("maximum_share=MAXIMUM_SHARE)", "maximum_share=0.0)"),
     "subsets in arbitrary units": (
         "subset_searches=measured)",
         "subset_searches=ensemble.subset_searches)",
@@ -149,7 +154,11 @@ CALIBRATION = {
     "errors as they are": ("if self.surprisals is not None", "if False"),
     "components of unlike spread": (".mean(1) / spread for", ".mean(1) for"),
     "larger least spread": ("MIN_SPREAD = 1e-6", "MIN_SPREAD = 1e-4"),
-    "weights without effect": ("(w * each for", "(each for"),
+    "weights without effect": ("[w * each for", "[each for"),
+    "maximum of components without weights": (
+        "torch.stack(weighted).amax(0)",
+        "torch.stack([*standard]).amax(0) / len(weighted)",
+    ),
 }
 NOISE = {
     "noise not antithetic": ("[half, -half]", "[half, half]"),
@@ -252,6 +261,13 @@ FORECASTER = {
 }
 FDR = {"half the discoveries": ("<= q * (1 + ROUNDING)", "<= q / 2")}
 
+CROSS_CALIBRATION = {
+    "held-out rows calibrate themselves": ("others[fold] = False", "others[fold] = True"),
+    "folds weigh components the same": (
+        "weights, share = calibration.weights, calibration.maximum_share",
+        "weights, share = [1 / len(components)] * len(components), calibration.maximum_share",
+    ),
+}
 FILES = {
     "scoring/reconstruction.py": RECONSTRUCTION,
     "scoring/reconstruction_component.py": RECONSTRUCTION_COMPONENT,
@@ -267,6 +283,7 @@ FILES = {
     "models/tabular_fit.py": TABULAR_FIT,
     "models/row_components.py": ROW_COMPONENTS,
     "scoring/calibration.py": CALIBRATION,
+    "scoring/cross_calibration.py": CROSS_CALIBRATION,
     "diffusion/noise.py": NOISE,
     "diffusion/training.py": TRAINING,
     "thresholds/conformal.py": CONFORMAL,

@@ -175,12 +175,43 @@ def test_a_monotone_change_of_all_errors_below_the_tail_changes_no_score():
     torch.testing.assert_close(scores, ScoreCalibration.fit(known).score(new))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_score_is_part_mean_part_maximum_of_weighted_components(share):
+    calibration, new = fitted(errors_of(3), [0.5, 0.2, 0.3]), errors_of(3, seed=1)
+
+    scores = replace(calibration, maximum_share=share).score(new)
+
+    for row, standard in enumerate(zip(*calibration.standardise(new), strict=True)):
+        weighted = [w * s.item() for w, s in zip([0.5, 0.2, 0.3], standard, strict=True)]
+        naive = (1 - share) * sum(weighted) + share * max(3 * each for each in weighted)
+        assert scores[row].item() == pytest.approx(naive)
+
+
+def test_a_row_that_one_component_sees_is_louder_with_a_share_of_the_maximum():
+    calibration = ScoreCalibration.fit(errors_of(4))
+    new = [each.median(0, keepdim=True).values for each in errors_of(4)]
+    new[2] = 10 * errors_of(4)[2].amax(0, keepdim=True)
+
+    mean, part = (replace(calibration, maximum_share=share).score(new) for share in (0.0, 0.35))
+
+    assert part > 1.5 * mean
+
+
 def test_a_calibration_from_its_dict_scores_the_same():
-    for calibration in (ScoreCalibration.fit(errors_of(2)), older(errors_of(2), [0.4, 0.6])):
+    mean, part = ScoreCalibration.fit(errors_of(2)), older(errors_of(2), [0.4, 0.6])
+    for calibration in (mean, part, replace(mean, maximum_share=0.35)):
         again = ScoreCalibration.from_dict(calibration.to_dict())
 
         new = errors_of(2, seed=1)
         torch.testing.assert_close(again.score(new), calibration.score(new), rtol=0, atol=0)
+
+
+def test_calibrations_stored_without_a_share_of_the_maximum_are_means():
+    calibration = ScoreCalibration.fit(errors_of(2))
+    state = calibration.to_dict()
+    del state["maximum_share"]
+
+    assert ScoreCalibration.from_dict(state).maximum_share == 0
 
 
 def test_all_components_weigh_the_same_unless_told_otherwise():
