@@ -24,7 +24,6 @@ from anomdiff.models.training_run import StepHook, train_denoiser
 from anomdiff.reference.reference_set import ReferenceSet
 from anomdiff.scoring.calibration import MIN_SPREAD, ScoreCalibration
 from anomdiff.scoring.cooccurrence import Cooccurrence
-from anomdiff.scoring.cross_calibration import cross_calibrated
 from anomdiff.scoring.ensemble import Ensemble
 from anomdiff.scoring.reconstruction_component import ReconstructionComponent, by_noise
 from anomdiff.scoring.separation import separation_weights
@@ -78,7 +77,9 @@ def fit_table(
     ensemble = _ensemble(rows, denoiser, reference, cooccurrence, typical, parameters)
     # Held-out rows are reference rows too but exclude themselves: a new row has one row more
     # to be near to, so that p-values err on the safe side. So they do where anomalies are
-    # among the held-out rows, which count here even if they are not central.
+    # among the held-out rows, which count here even if they are not central. Calibration and
+    # weights are learned from the same rows, which works against that where these are few;
+    # calibrating each on the others instead would break ties, and quieten what is far out.
     components = row_components(encoder, ensemble, rows.values[held_out], rows.observed[held_out])
     calibration = _calibration(
         rows,
@@ -87,16 +88,13 @@ def fit_table(
         frame.iloc[typical],
         frame.iloc[fitted],
     )
-    scores = cross_calibrated(
-        calibration, components, torch.from_numpy(calibrating), _least_tails(ensemble)
-    )
     return {
         "schema": schema,
         "encoder": encoder,
         "reference": reference,
         "ensemble": ensemble,
         "calibration": calibration,
-        "calibration_scores": np.sort(scores.numpy()),
+        "calibration_scores": np.sort(calibration.score(components).numpy()),
         "history": history,
         "seed": seed,
         "n_training_rows": len(training),
@@ -167,7 +165,10 @@ def _calibration(
     fitted: pd.DataFrame,
 ) -> ScoreCalibration:
     """Calibrate on held-out rows; components weigh what they see of corrupted copies of these."""
-    calibration = ScoreCalibration.fit(components, _least_tails(ensemble))
+    least = [MIN_SPREAD] * len(components)
+    if ensemble.cooccurrence is not None:
+        least[-1] = LEAST_COOCCURRENCE_TAIL
+    calibration = ScoreCalibration.fit(components, least)
     corrupted = []
     for kind in CORRUPTIONS:
         rng = np.random.RandomState(rows.seed)
@@ -177,11 +178,3 @@ def _calibration(
     priors = [PRIORS.get(name, 1.0) for name in ensemble.names]
     weights = separation_weights(calibration.standardise(components), corrupted, priors)
     return replace(calibration, weights=weights, maximum_share=MAXIMUM_SHARE)
-
-
-def _least_tails(ensemble: Ensemble) -> list[float]:
-    """Least mean excess of each component."""
-    least = [MIN_SPREAD] * len(ensemble.names)
-    if ensemble.cooccurrence is not None:
-        least[-1] = LEAST_COOCCURRENCE_TAIL
-    return least

@@ -3,8 +3,7 @@
 reconstruction.py   partial-noise errors of the network; reconstruction_component.py: of a row
 cooccurrence.py     categories that do not go together
 ensemble.py         all components of a row: network, distances to reference rows, categories
-calibration.py      from components of rows to one score: surprisal.py, separation.py (weights);
-                    cross_calibration.py: scores of the held-out rows themselves
+calibration.py      from components of rows to one score: surprisal.py, separation.py (weights)
 step_regression.py  single steps from the steps around them
 window_scores.py    the network on windows, and from components of steps to one score
 

@@ -110,8 +110,7 @@ class ScoreCalibration:
         Returns
         -------
         scores : float Tensor of shape (row,)
-            In standard deviations of a component on held-out rows; larger is more
-            anomalous, about 0 for a typical normal row.
+            Larger is more anomalous, about 0 for a typical normal row; see ``combine``.
         """
         return self.combine(self.standardise(components))
 

@@ -23,11 +23,11 @@ def separation_weights(
 ) -> list[float]:
     r"""Weight of each component by how well it tells corrupted copies from held-out rows.
 
-    .. math:: w_c \propto \pi_c \exp\{10\, (a_c - \bar a)\}
+    .. math:: w_c \propto \pi_c \min(2, \max(0.4, e_c / \bar e)), \quad e_c = \exp(10\, a_c)
 
-    where :math:`\pi_c` is what the component weighs beforehand and :math:`a_c` the area under the
-    ROC curve, averaged over the kinds of corruption; no exponential is less than 0.4 or more than
-    2 times the mean of all, which bounds the harm.
+    where :math:`\pi_c` is what the component weighs beforehand, :math:`a_c` the area under the
+    ROC curve, averaged over the kinds of corruption, and :math:`\bar e` the mean over components;
+    the bounds limit the harm.
 
     Parameters
     ----------

@@ -261,13 +261,6 @@ FORECASTER = {
 }
 FDR = {"half the discoveries": ("<= q * (1 + ROUNDING)", "<= q / 2")}
 
-CROSS_CALIBRATION = {
-    "held-out rows calibrate themselves": ("others[fold] = False", "others[fold] = True"),
-    "folds weigh components the same": (
-        "weights, share = calibration.weights, calibration.maximum_share",
-        "weights, share = [1 / len(components)] * len(components), calibration.maximum_share",
-    ),
-}
 FILES = {
     "scoring/reconstruction.py": RECONSTRUCTION,
     "scoring/reconstruction_component.py": RECONSTRUCTION_COMPONENT,
@@ -283,7 +276,6 @@ FILES = {
     "models/tabular_fit.py": TABULAR_FIT,
     "models/row_components.py": ROW_COMPONENTS,
     "scoring/calibration.py": CALIBRATION,
-    "scoring/cross_calibration.py": CROSS_CALIBRATION,
     "diffusion/noise.py": NOISE,
     "diffusion/training.py": TRAINING,
     "thresholds/conformal.py": CONFORMAL,
