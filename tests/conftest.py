@@ -29,12 +29,11 @@ install_import_hook(
 
 @pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items):
-    """Let one worker run each module whose fixtures are dear; all that need Spark share a JVM."""
-    for fixture, group in (("spark", "spark"), ("both", "torchrun")):
-        dear = {item.module for item in items if fixture in getattr(item, "fixturenames", ())}
-        for item in items:
-            if getattr(item, "module", None) in dear:
-                item.add_marker(pytest.mark.xdist_group(group))
+    """Let one worker run all modules that need Spark: every further one would start a JVM."""
+    modules = {item.module for item in items if "spark" in getattr(item, "fixturenames", ())}
+    for item in items:
+        if getattr(item, "module", None) in modules:
+            item.add_marker(pytest.mark.xdist_group("spark"))
 
 
 @pytest.fixture(scope="session")

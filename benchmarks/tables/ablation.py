@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from anomdiff.metrics.detection import auroc, average_precision
 from anomdiff.models.tabular_model import TabularModel
@@ -62,8 +63,7 @@ def measure(dataset: Dataset, seed: int, params: Params = None) -> list[tuple]:
     components = model.calibration.standardise(model.components(*model.encode(test)))
     rows = []
     for name, calibration in variants(model).items():
-        kept = [each for each, w in zip(components, calibration.weights, strict=True) if w]
-        scores = without_weightless(calibration).combine(kept).numpy()
+        scores = combined(calibration, components).numpy()
         figures = auroc(split.anomalous, scores), average_precision(split.anomalous, scores)
         rows.append((dataset.name, seed, name, *figures))
     return rows
@@ -86,9 +86,11 @@ def variants(model: TabularModel) -> dict[str, ScoreCalibration]:
     return {**made, "without the maximum": replace(model.calibration, maximum_share=0.0)}
 
 
-def without_weightless(calibration: ScoreCalibration) -> ScoreCalibration:
-    """Combine as many components as have a weight."""
-    return replace(calibration, weights=[w for w in calibration.weights if w])
+def combined(calibration: ScoreCalibration, standard: Sequence[Tensor]) -> Tensor:
+    """Score rows by the components that have a weight, as if there were no others."""
+    kept = [(w, each) for w, each in zip(calibration.weights, standard, strict=True) if w]
+    weights, components = zip(*kept, strict=True)
+    return replace(calibration, weights=weights).combine(components)
 
 
 def filled(table: pd.DataFrame) -> pd.DataFrame:

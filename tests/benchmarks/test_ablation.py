@@ -8,7 +8,7 @@ import torch
 
 from anomdiff.metrics.detection import auroc
 from benchmarks.tables import ablation
-from benchmarks.tables.ablation import filled, main, measure, variants, without_weightless
+from benchmarks.tables.ablation import combined, filled, main, measure, variants
 from benchmarks.tables.protocols import read_split
 from benchmarks.tables.reading import find_sets
 from tests.benchmarks.labelled import labelled_table
@@ -51,9 +51,9 @@ def test_the_network_alone_is_its_three_noises(fitted):
 
 def test_components_without_weight_do_not_take_part_in_the_maximum(fitted):
     calibration = replace(fitted.model_.calibration, weights=[0.5, 0.0, 0.5])
-    low, high = torch.tensor([-3.0]), torch.tensor([-1.0])
+    low, left_out, high = torch.tensor([-3.0]), torch.tensor([9.0]), torch.tensor([-1.0])
 
-    score = without_weightless(calibration).combine([low, high])
+    score = combined(calibration, [low, left_out, high])
 
     share = calibration.maximum_share
     assert share > 0

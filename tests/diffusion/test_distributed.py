@@ -17,6 +17,7 @@ from anomdiff.diffusion.training import TrainingConfig, train
 from tests.oracles import correlated_gaussian
 from tests.tables import mixed_table
 
+pytestmark = pytest.mark.xdist_group("torchrun")  # the processes are started once
 SHORT = TrainingConfig(max_iter=30, batch_size=65, warmup=5, evaluate_every=10)
 SMALL = {"max_iter": 20, "width": 16, "n_blocks": 1, "progress": True}
 
