@@ -62,9 +62,9 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
             If the data or a parameter cannot be used; the message names the column.
         """
         check_parameters(self.get_params(deep=False))
-        frame, columns = self._infer(X)
+        frame, columns, known = self._infer(X)
         parameters = self.get_params(deep=False)
-        self._adopt(self.model_class.fit(frame, columns, parameters, on_step=on_step))
+        self._adopt(self.model_class.fit(frame, columns, parameters, on_step=on_step, **known))
         self._set_threshold()
         return self
 
@@ -114,7 +114,7 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
             If the data or a parameter cannot be used; the message names the column.
         """
         check_parameters(self.get_params(deep=False))
-        frame, columns = self._infer(X)
+        frame, columns, _ = self._infer(X)
         parameters = self.get_params(deep=False)
         model, scores, extra = self.model_class.screen(frame, columns, parameters, on_step=on_step)
         self._adopt(model)
@@ -263,8 +263,8 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
     # -- hooks ---------------------------------------------------------------------------
 
     @abstractmethod
-    def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, Any]:
-        """Turn training data into a clean frame, and say what its columns are."""
+    def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, Any, dict]:
+        """Turn training data into a clean frame; say what its columns are, and what else helps."""
 
     @abstractmethod
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:

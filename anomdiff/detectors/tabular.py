@@ -1,6 +1,7 @@
 """The detector for tables: one event is one row."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,15 @@ class TabularDetector(RowAnswers, DiffusionDetector):
     kinds : dict of str to str, optional
         Column kinds that differ from the inferred ones: ``"number"``, ``"category"``,
         ``"boolean"``, ``"datetime"`` or ``"ignored"``.
+    missing_values : sequence, or dict from column to sequence, default=()
+        Numbers and texts that stand for a missing cell, such as ``(-999, "unknown")``, in all
+        columns or in some.
+    date_format : str, optional
+        How dates are written that come as text, as for ``strptime``; found by looking at each
+        column if not given.
+    max_unreadable : float, default=0.05
+        Share of a column's cells that may be unreadable, such as ``ERR`` among numbers; they count
+        as missing, with a warning. More of them are an error.
     validation_fraction : float, default=0.2
         Share of the rows that calibrate instead of train; more where ``alpha`` needs it.
     max_validation : int, default=5000
@@ -117,6 +127,9 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         *,
         alpha: float = 0.01,
         kinds: Mapping[Any, str] | None = None,
+        missing_values: Sequence | Mapping[Any, Sequence] = (),
+        date_format: str | None = None,
+        max_unreadable: float = 0.05,
         validation_fraction: float = 0.2,
         max_validation: int = 5000,
         max_iter: int = 3000,
@@ -138,6 +151,9 @@ class TabularDetector(RowAnswers, DiffusionDetector):
     ):
         self.alpha = alpha
         self.kinds = kinds
+        self.missing_values = missing_values
+        self.date_format = date_format
+        self.max_unreadable = max_unreadable
         self.validation_fraction = validation_fraction
         self.max_validation = max_validation
         self.max_iter = max_iter
@@ -177,12 +193,24 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         """Rows that were held out and calibrate."""
         return self.model_.n_validation_rows
 
-    def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, Schema]:
+    def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, Schema, dict]:
         frame = X if isinstance(X, pd.DataFrame) else self._from_array(X, reset=True, dtype=None)
-        schema = Schema.infer(frame, kinds=self.kinds)
+        schema, order = Schema.infer_with_order(
+            frame,
+            kinds=self.kinds,
+            missing_values=self.missing_values,
+            date_format=self.date_format,
+            max_unreadable=self.max_unreadable,
+        )
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=True, skip_check_array=True)
-        return schema.check(frame), schema
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of unreadable cells, told already
+            return (
+                schema.check(frame),
+                schema,
+                {"drifting": order.places if order.disagreeing else None},
+            )
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
         if not isinstance(X, pd.DataFrame):

@@ -243,9 +243,9 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
 
     # -- hooks ---------------------------------------------------------------------------
 
-    def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, PanelLayout]:
+    def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, PanelLayout, dict]:
         frame = self._framed(X, reset=True, by_name=False)
-        return frame, PanelLayout.infer(frame, self.series, self.time)
+        return frame, PanelLayout.infer(frame, self.series, self.time), {}
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
         return self._framed(X, reset=False, by_name=by_name)

@@ -143,12 +143,15 @@ class CategoryCodec(Codec):
     values: tuple[str, ...]  # frequent ones, the most frequent first
     rare: tuple[str, ...]  # the others, in the same order
     shares: tuple[float, ...]  # of the training cells in each slot but the unseen one
-    novelty: float  # share of training cells whose value occurs once
+    novelty: float  # share of training cells whose value occurs once, or was new later on
     n_cells: int
 
     @classmethod
-    def fit(cls, cells: np.ndarray, *, max_categories: int) -> Self:
-        """Count the values; ties go to the alphabet, so that the order of rows is no matter."""
+    def fit(cls, cells: np.ndarray, *, max_categories: int, novelty: float = 0.0) -> Self:
+        """Count the values; ties go to the alphabet, so that the order of rows is no matter.
+
+        ``novelty`` is the share of later cells that were new, where rows have an order.
+        """
         codes, names = pd.factorize(cells, sort=True)
         counts = np.bincount(codes, minlength=len(names))
         order = np.argsort(-counts, kind="stable")
@@ -161,7 +164,7 @@ class CategoryCodec(Codec):
             tuple(names[:n_slots]),
             tuple(names[n_slots:]),
             tuple(float(share) for share in slots),
-            float(shares[counts == 1].sum()),
+            max(float(shares[counts == 1].sum()), novelty),
             len(cells),
         )
 
@@ -232,8 +235,9 @@ class CategoryCodec(Codec):
 class DatetimeCodec(Codec):
     """A timestamp as its place in the training span, on the clock and in the week.
 
-    Timestamps after the last one of training encode as that one: that a row is from tomorrow is
-    no anomaly by itself. A day is a cycle if training has times of day, a week if it spans two.
+    Timestamps that advance with the rows have no place in the span: later rows lie beyond it. The
+    place of others is at most that of the last one. A day is a cycle if training has times of
+    day, a week if it spans two; of timestamps that advance a day is one if training spans two.
     """
 
     low: int  # first and last training timestamp, in nanoseconds since 1970, as their mean
@@ -244,9 +248,10 @@ class DatetimeCodec(Codec):
     periods: tuple[int, ...] = ()  # the cycles in use, in nanoseconds
     cycle_mean: tuple[float, ...] = ()  # of sine and cosine of each cycle
     cycle_std: tuple[float, ...] = ()  # floored
+    trend: bool = True  # whether the place in the span is a coord
 
     @classmethod
-    def fit(cls, cells: np.ndarray) -> Self:
+    def fit(cls, cells: np.ndarray, *, advances: bool = False) -> Self:
         """Learn span, resolution and cycles."""
         timestamps = cells.astype("datetime64[ns]").view(np.int64)
         if len(timestamps) == 0:
@@ -255,35 +260,57 @@ class DatetimeCodec(Codec):
         mean = low + int((timestamps.astype(float) - low).mean())
         std = float((timestamps.astype(float) - mean).std())
         resolution = next(unit for unit in RESOLUTIONS if not (timestamps % unit).any())
-        in_use = {DAY: resolution < DAY, WEEK: high - low >= 2 * WEEK}
+        days = resolution < DAY and (high - low >= 2 * DAY or not advances)
+        in_use = {DAY: days, WEEK: high - low >= 2 * WEEK}
         periods = tuple(period for period, used in in_use.items() if used)
         waves = _waves(timestamps, periods)
         cycle_std = np.maximum(waves.std(axis=0), MIN_CYCLE_STD)
         cycles = tuple(waves.mean(axis=0).tolist()), tuple(cycle_std.tolist())
-        return cls(low, high, mean, std, resolution, periods, *cycles)
+        return cls(low, high, mean, std, resolution, periods, *cycles, trend=not advances)
 
     def labels(self, name: Any) -> list[str]:
-        """Name the trend, and sine and cosine of each cycle."""
+        """Name the trend, if it counts, and sine and cosine of each cycle."""
         words = ["hour" if period == DAY else "weekday" for period in self.periods]
         waves = [f"{name} {word} {wave}" for word in words for wave in ("sin", "cos")]
-        return [f"{name} trend", *waves]
+        return [f"{name} trend", *waves] if self.trend else waves
 
     def encode(self, cells: np.ndarray) -> np.ndarray:
-        """Return trend and cycles of shape (row, 1 + 2 * cycle)."""
+        """Return trend and cycles of shape (row, trend + 2 * cycle)."""
         timestamps = cells.astype("datetime64[ns]").view(np.int64)
         trend = (np.clip(timestamps, self.low, self.high) - self.mean) / (self.std or 1.0)
         waves = _waves(timestamps, self.periods)
         if self.periods:
             waves = (waves - self.cycle_mean) / self.cycle_std
-        return np.column_stack([trend, waves])
+        return np.column_stack([trend, waves]) if self.trend else waves
 
     def decode(self, block: np.ndarray) -> np.ndarray:
-        """Return the timestamps of the trend coord, in the resolution of the training rows."""
+        """Return the timestamps of the trend coord, in the resolution of the training rows.
+
+        Without one they are the last in training with that hour and that weekday.
+        """
+        if not self.trend:
+            return self._last_like(block)
         timestamps = self.mean + np.clip(
             np.round(block[:, 0] * self.std), self.low - self.mean, self.high - self.mean
         ).astype(np.int64)
         half = self.resolution // 2
         return ((timestamps + half) // self.resolution * self.resolution).view("datetime64[ns]")
+
+    def _last_like(self, block: np.ndarray) -> np.ndarray:
+        """Return the last timestamps of training at the hour and the weekday of the cycles."""
+        waves = block * self.cycle_std + self.cycle_mean
+        start, since = self.high // DAY * DAY, np.zeros(len(block), dtype=np.int64)
+        for i, period in enumerate(self.periods):
+            angle = np.arctan2(waves[:, 2 * i], waves[:, 2 * i + 1]) % (2 * np.pi)
+            unit = self.resolution if period == DAY else DAY
+            steps = period // unit
+            phase = np.round(angle / (2 * np.pi) * steps).astype(np.int64) % steps * unit
+            if period == WEEK:
+                phase = (phase - (start + 3 * DAY)) % WEEK
+            since += phase
+        span = self.periods[-1]
+        stamps = start + since
+        return (stamps - (stamps > self.high) * span).view("datetime64[ns]")
 
 
 def _waves(timestamps: np.ndarray, periods: tuple[int, ...]) -> np.ndarray:

@@ -1,17 +1,24 @@
 """Read the cells of one column, whatever their dtype, into one plain type per kind of column."""
 
+import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from anomdiff.encoding.date_texts import infer_date_format, iso_format, nanoseconds, parse_dates
+from anomdiff.encoding.number_texts import infer_spelling, parse_numbers
+
 __all__ = [
+    "PLAIN",
+    "Spelling",
     "distinct_texts",
-    "infer_date_format",
     "infer_kind",
+    "infer_spelling_of",
     "read_cells",
     "require_distinct_names",
     "shown",
@@ -21,9 +28,14 @@ __all__ = [
 
 # Compared in lower case. Lower-case "none" stays a value: surveys write it for "zero of them".
 MISSING_MARKERS = frozenset({"", ".", "?", "-", "na", "n/a", "nan", "null", "<na>"})
-ISO_DATE = r"\d{4}([-/])\d{1,2}\1\d{1,2}(?:[T ].*)?$"
+EXAMPLE = pd.Timestamp(2024, 1, 31, 12)
 BOOLEAN_TEXTS = {"true": "1", "false": "0"}
-BOUNDS_US = (pd.Timestamp.min.value // 1000 + 1, pd.Timestamp.max.value // 1000)
+# A column of texts is one of numbers or dates if so many of its cells are; where some are not, it
+# must have many values too: codes of which some are digits are categories.
+READABLE, MANY_VALUES = 0.95, 10
+# Of fewer cells none may be unreadable: a wrong cell cannot be told from a wrong column.
+FEW_CELLS = 10
+QUOTES = "'"
 PLAIN_KINDS = {
     "string": "text",
     "empty": "text",
@@ -65,33 +77,86 @@ def storage(cells: pd.Series) -> str:
     return PLAIN_KINDS[plain]
 
 
-def infer_kind(cells: pd.Series) -> str:
-    """Kind of a column: as stored, or what all its texts can be read as."""
+@dataclass(frozen=True)
+class Spelling:
+    """How the cells of one column are written as text.
+
+    Attributes
+    ----------
+    decimal : {".", ","}
+        Decimal mark of numbers.
+    unit : str
+        Letters that may follow a number, in lower case.
+    date_format : str
+        Of dates, as for ``strptime``; ``""`` for ISO 8601.
+    missing_values : tuple
+        Numbers and texts that stand for a missing cell.
+    """
+
+    decimal: str = "."
+    unit: str = ""
+    date_format: str = ""
+    missing_values: tuple = ()
+
+
+PLAIN = Spelling()
+
+
+def infer_kind(cells: pd.Series, spelling: Spelling = PLAIN) -> str:
+    """Kind of a column: as stored, or what nearly all its texts can be read as."""
     stored = storage(cells)
     if stored != "text":
         return stored
-    _, texts = distinct_texts(cells)
-    texts = texts[~pd.isna(texts)]
-    if len(texts) and not np.isnan(_parse_numbers(texts)).any():
+    texts, counts = _counted_texts(cells, spelling)
+    if not len(texts):
+        return "category"
+    numbers = ~np.isnan(parse_numbers(texts, spelling.decimal, spelling.unit))
+    if numbers.all():
         return "number"
-    if len(texts) and not np.isnat(_parse_dates(texts)).any():
-        return "datetime"
+    dates = ~np.isnat(parse_dates(texts, spelling.date_format))
+    for readable, kind in ((dates, "datetime"), (numbers, "number")):
+        nearly = counts[readable].sum() >= READABLE * counts.sum()
+        if readable.all() or (nearly and readable.sum() >= MANY_VALUES):
+            return kind
     return "category"
 
 
-def infer_date_format(cells: pd.Series) -> str:
-    """Pattern for ``strftime`` of dates that came as text, from the longest text."""
-    _, texts = distinct_texts(cells)
-    longest = max((text for text in texts if text is not None), key=len, default="")
-    day = "%Y/%m/%d" if "/" in longest else "%Y-%m-%d"
-    if ":" not in longest:
-        return day
-    fraction = ".%f" if "." in longest else ""
-    return f"{day}{'T' if 'T' in longest else ' '}%H:%M:%S{fraction}"
+def infer_spelling_of(
+    cells: pd.Series, missing_values: tuple = (), date_format: str | None = None
+) -> Spelling:
+    """Find how the numbers or dates of a column of texts are written."""
+    spelling = Spelling(missing_values=missing_values)
+    if storage(cells) not in ("text", "category"):
+        return spelling
+    texts, counts = _counted_texts(cells, spelling)
+    if not len(texts) or not np.isnan(parse_numbers(texts)).any():
+        return spelling
+    decimal, unit = infer_spelling(texts, counts)
+    if unit and len(np.unique(parse_numbers(texts, decimal, unit))) < MANY_VALUES:
+        unit = ""  # a few values like 5G are names
+    if date_format is None:
+        date_format = infer_date_format(texts, counts)
+        n_dates, n_iso = ((~np.isnat(parse_dates(texts, f))).sum() for f in (date_format, ""))
+        date_format = iso_format(texts) if n_iso == n_dates else date_format
+    return Spelling(decimal, unit, date_format, missing_values)
 
 
-def read_cells(cells: pd.Series, kind: str) -> np.ndarray:
+def read_cells(
+    cells: pd.Series, kind: str, spelling: Spelling = PLAIN, max_unreadable: float = 0.0
+) -> np.ndarray:
     """Read one column as cells of ``kind``, with missing markers as missing.
+
+    Parameters
+    ----------
+    cells : Series of shape (row,)
+        The column.
+    kind : str
+        ``"number"``, ``"boolean"``, ``"datetime"`` or ``"category"``.
+    spelling : Spelling, optional
+        How its texts are written.
+    max_unreadable : float, default=0.0
+        Share of the cells that may be unreadable, where there are at least 10; they count as
+        missing, and a warning tells how many they are.
 
     Returns
     -------
@@ -102,14 +167,21 @@ def read_cells(cells: pd.Series, kind: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a cell cannot be read, naming the column, the value and the row.
+        If more cells cannot be read, naming the column, the value and the row.
     """
     storage(cells)  # refuses what no kind can read
     readers = {"number": _numbers, "boolean": _booleans, "datetime": _datetimes}
-    if kind in readers:
-        return readers[kind](cells)
-    codes, texts = distinct_texts(cells)
-    return texts[codes]
+    if kind not in readers:
+        codes, texts = distinct_texts(cells)
+        return _without(texts, spelling.missing_values)[codes]
+    plain, wanted = readers[kind](cells, spelling)
+    missing = pd.isna(plain)
+    if missing.any() and (unreadable := missing & ~_is_missing(cells, spelling)).any():
+        _forgive(unreadable, cells, wanted, max_unreadable)
+    numbers = [value for value in spelling.missing_values if not isinstance(value, str)]
+    if numbers and kind == "number":
+        plain = np.where(np.isin(plain, numbers), np.nan, plain)
+    return plain
 
 
 def distinct_texts(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -135,80 +207,86 @@ def _text(value) -> str | None:
     return None if text == "None" or text.lower() in MISSING_MARKERS else text
 
 
-def _numbers(cells: pd.Series) -> np.ndarray:
-    if storage(cells) in ("number", "boolean"):
-        typed = cells.astype("boolean") if storage(cells) == "boolean" else cells
-        if typed.dtype != object:
-            return _finite(typed.to_numpy(dtype=np.float64, na_value=np.nan), cells)
-    codes, texts = distinct_texts(cells)
-    parsed = _parse_numbers(texts)
-    _require(~np.isnan(parsed), codes, texts, cells, "numbers")
-    return _finite(parsed[codes], cells)
-
-
-def _booleans(cells: pd.Series) -> np.ndarray:
-    if storage(cells) in ("number", "boolean"):
-        values, codes = _numbers(cells), np.arange(len(cells))
-        texts = values
+def _numbers(cells: pd.Series, spelling: Spelling) -> tuple[np.ndarray, str]:
+    stored = storage(cells)
+    typed = cells.astype("boolean") if stored == "boolean" else cells
+    if stored in ("number", "boolean") and typed.dtype != object:
+        values = typed.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
         codes, texts = distinct_texts(cells)
-        values = _parse_numbers(pd.Series(texts, dtype=object).str.lower().replace(BOOLEAN_TEXTS))
-    _require(np.isin(values, [0, 1]), codes, texts, cells, "true or false")
-    return values[codes]
+        values = parse_numbers(texts, spelling.decimal, spelling.unit)[codes]
+        if spelling.decimal == ",":  # among texts, numbers have a point
+            plain = np.array([isinstance(value, int | float) for value in cells], dtype=bool)
+            values[plain] = cells[plain].astype(float)
+    if (values == np.inf).any() or (values == -np.inf).any():
+        values = np.where(np.isinf(values), np.nan, values)
+    return values, "numbers"
 
 
-def _datetimes(cells: pd.Series) -> np.ndarray:
+def _booleans(cells: pd.Series, spelling: Spelling) -> tuple[np.ndarray, str]:
+    if storage(cells) in ("number", "boolean"):
+        values = _numbers(cells, spelling)[0]
+    else:
+        codes, texts = distinct_texts(cells)
+        lower = pd.Series(texts, dtype=object).str.lower().replace(BOOLEAN_TEXTS)
+        values = parse_numbers(lower.to_numpy())[codes]
+    return np.where(np.isin(values, [0, 1]), values, np.nan), "true or false"
+
+
+def _datetimes(cells: pd.Series, spelling: Spelling) -> tuple[np.ndarray, str]:
+    wanted = f"dates like {EXAMPLE.strftime(spelling.date_format or '%Y-%m-%d %H:%M:%S')}"
     if storage(cells) == "datetime":
-        return _nanoseconds(pd.to_datetime(cells, utc=True))
+        return nanoseconds(pd.to_datetime(cells, utc=True)), wanted
     codes, texts = distinct_texts(cells)
-    parsed = _parse_dates(texts)
-    _require(~np.isnat(parsed), codes, texts, cells, "dates like 2024-01-31 12:00:00")
-    return parsed[codes]
+    return parse_dates(texts, spelling.date_format)[codes], wanted
 
 
-def _parse_numbers(texts) -> np.ndarray:
-    return np.asarray(pd.to_numeric(np.asarray(texts, dtype=object), errors="coerce"), dtype=float)
+def _counted_texts(cells: pd.Series, spelling: Spelling) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct texts of a column but the missing ones, and how many cells have each."""
+    codes, texts = distinct_texts(cells)
+    counts = np.bincount(codes + (codes < 0) * len(texts), minlength=len(texts))
+    present = ~pd.isna(_without(texts, spelling.missing_values))
+    return texts[present], counts[present]
 
 
-def _parse_dates(texts: np.ndarray) -> np.ndarray:
-    """ISO dates, NaT for the rest; the pattern keeps bare numbers such as 201410 out."""
-    series = pd.Series(texts, dtype=object)
-    iso = series.str.match(ISO_DATE).eq(True)
-    return _nanoseconds(
-        pd.to_datetime(series.where(iso, None), format="ISO8601", utc=True, errors="coerce")
+def _without(texts: np.ndarray, missing_values: tuple) -> np.ndarray:
+    """Texts, None for those that stand for a missing cell."""
+    if not missing_values:
+        return texts
+    names = [str(value) for value in missing_values]
+    kept = texts.copy()
+    kept[np.isin(texts.astype(str), names)] = None
+    return kept
+
+
+def _is_missing(cells: pd.Series, spelling: Spelling) -> np.ndarray:
+    """Whether each cell is missing as it is written, bool of shape (row,)."""
+    missing = cells.isna().to_numpy()
+    if storage(cells) in ("text", "category"):
+        codes, texts = distinct_texts(cells)
+        return missing | pd.isna(_without(texts, spelling.missing_values))[codes]
+    return missing
+
+
+def _forgive(unreadable: np.ndarray, cells: pd.Series, wanted: str, most: float) -> None:
+    """Warn of unreadable cells, or raise for the first if they are too many."""
+    n, at = int(unreadable.sum()), unreadable.argmax()
+    name, value, row = shown(cells.name), shown(cells.iloc[at]), shown(cells.index[at])
+    if "inf" in value.lower() and wanted == "numbers":
+        wanted, value = "finite numbers", f"{value.strip(QUOTES)} (infinity)"
+    if n > (math.ceil(most * len(cells)) if len(cells) >= FEW_CELLS else 0):
+        further = f", and {n - 1} more of {len(cells)} cells cannot be read" if n > 1 else ""
+        raise ValueError(
+            f"need {wanted} in column {name}; got {value} in row {row}{further}: name what stands "
+            "for missing in missing_values, or another kind in kinds."
+        )
+    examples = ", ".join(map(shown, pd.unique(cells[unreadable].astype(object))[:3]))
+    warnings.warn(
+        f"{n} of {len(cells)} cells of column {name} are no {wanted.split(' like')[0]} and count "
+        f"as missing, such as {examples}, first in row {row}.",
+        UserWarning,
+        stacklevel=4,
     )
-
-
-def _nanoseconds(timestamps: pd.Series) -> np.ndarray:
-    """Naive UTC datetime64[ns]; timestamps outside its range (9999-12-31) move to its ends."""
-    timestamps = pd.DatetimeIndex(timestamps).tz_convert("UTC").tz_localize(None)
-    if timestamps.unit == "ns":
-        return timestamps.to_numpy()
-    micros = timestamps.as_unit("us").asi8
-    clipped = np.clip(micros, *BOUNDS_US) * 1000
-    return np.where(timestamps.isna(), np.datetime64("NaT", "ns"), clipped.view("datetime64[ns]"))
-
-
-def _finite(values: np.ndarray, cells: pd.Series) -> np.ndarray:
-    infinite = np.isinf(values)
-    if infinite.any():
-        at = infinite.argmax()
-        raise ValueError(
-            f"need finite numbers in column {shown(cells.name)}; "
-            f"got {values[at]} (infinity) in row {shown(cells.index[at])}."
-        )
-    return values
-
-
-def _require(readable, codes, texts, cells, wanted: str) -> None:
-    """Raise for the first row whose text is present but not readable."""
-    bad = (~readable & ~pd.isna(texts))[codes]
-    if bad.any():
-        at = bad.argmax()
-        raise ValueError(
-            f"need {wanted} in column {shown(cells.name)}; "
-            f"got {shown(cells.iloc[at])} in row {shown(cells.index[at])}."
-        )
 
 
 def require_distinct_names(columns: pd.Index) -> None:

@@ -1,44 +1,19 @@
 """What the columns of a table are: inferred once from training rows, checked ever after."""
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.parsing import (
-    infer_date_format,
-    infer_kind,
-    read_cells,
-    require_distinct_names,
-    storage,
-    warn_of_further,
-)
+from anomdiff.encoding.columns import Column, advancing_column, infer_column, warn_of_columns
+from anomdiff.encoding.parsing import read_cells, require_distinct_names, warn_of_further
+from anomdiff.encoding.row_order import RowOrder, find_order
 
 __all__ = ["Column", "Schema", "plain_frame"]
 
 KINDS = ("number", "category", "boolean", "datetime", "ignored")
-MIN_IDENTIFIER_ROWS = 50
-MAX_DISTINCT_SHARE = 0.95
-# Integers that never repeat although chance would have repeated that many of them were numbered.
-MIN_EXPECTED_REPEATS = 10
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the training frame."""
-
-    name: Any  # its label: any JSON scalar, or a tuple of them
-    kind: str  # how it is read, one of KINDS
-    dtype: str  # name of its pandas dtype, which decoding gives back
-    nullable: bool  # whether a cell was missing in the training rows
-    reason: str = ""  # why it is ignored
-    numeric_text: bool = False  # whether its numbers came as text
-    date_format: str = ""  # how its dates were written, for ``strftime``, if they came as text
-    categories: tuple | None = None  # those of a pandas categorical, in their order
-    ordered: bool = False  # whether that categorical is ordered
 
 
 @dataclass(frozen=True)
@@ -56,6 +31,7 @@ class Schema:
     """
 
     columns: tuple[Column, ...]
+    max_unreadable: float = 0.0  # share of a column's cells that may be unreadable
 
     @property
     def used(self) -> tuple[Column, ...]:
@@ -63,15 +39,31 @@ class Schema:
         return tuple(column for column in self.columns if column.kind != "ignored")
 
     @classmethod
-    def infer(cls, frame: pd.DataFrame, *, kinds: Mapping[Any, str] | None = None) -> "Schema":
+    def infer(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        kinds: Mapping[Any, str] | None = None,
+        missing_values: Sequence | Mapping[Any, Sequence] = (),
+        date_format: str | None = None,
+        max_unreadable: float = 0.05,
+    ) -> "Schema":
         """Infer what each column of a frame of training rows is.
 
         Parameters
         ----------
         frame : DataFrame
-            Training rows.
+            Training rows, in the order of time if they have one.
         kinds : mapping from column to kind, optional
-            Columns to read as these kinds, also if they look like identifiers.
+            Columns to read as these kinds, also if they look like identifiers or advance with
+            the rows.
+        missing_values : sequence, or mapping from column to sequence, default=()
+            Numbers and texts that stand for a missing cell, in all columns or in some.
+        date_format : str, optional
+            How dates are written that came as text, as for ``strptime``.
+        max_unreadable : float, default=0.05
+            Share of a column's cells that may be unreadable, in training and later; they count
+            as missing.
 
         Returns
         -------
@@ -83,27 +75,52 @@ class Schema:
         ------
         ValueError
             If the frame is empty, repeats a column name, holds cells that cannot be read or has
-            no usable column, or if ``kinds`` names an unknown column or kind.
+            no usable column, or if ``kinds`` or ``missing_values`` names an unknown column.
         """
+        return cls.infer_with_order(
+            frame,
+            kinds=kinds,
+            missing_values=missing_values,
+            date_format=date_format,
+            max_unreadable=max_unreadable,
+        )[0]
+
+    @classmethod
+    def infer_with_order(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        kinds: Mapping[Any, str] | None = None,
+        missing_values: Sequence | Mapping[Any, Sequence] = (),
+        date_format: str | None = None,
+        max_unreadable: float = 0.05,
+    ) -> tuple["Schema", RowOrder]:
+        """Do what ``infer`` does, and return the order of the rows in time beside it."""
         _require_frame(frame)
         kinds = dict(kinds or {})
         _require_kinds(kinds, frame)
-        columns = tuple(
-            _infer_column(frame[name].rename(name), kinds.get(name))
+        absent = _missing_values(missing_values, frame)
+        read = {
+            name: infer_column(
+                frame[name].rename(name),
+                kinds.get(name),
+                absent.get(name, ()),
+                date_format,
+                max_unreadable,
+            )
             for name in frame.columns.tolist()
+        }
+        order = find_order({name: cells for name, (_, cells) in read.items() if cells is not None})
+        columns = tuple(
+            advancing_column(column, cells, order, column.name in kinds)
+            for column, cells in read.values()
         )
-        for column in columns:
-            if column.reason and column.name not in kinds:
-                warnings.warn(_ignored_sentence(column), UserWarning, stacklevel=2)
-        constant = [c.name for c in columns if c.kind != "ignored" and _is_constant(frame[c.name])]
-        if constant and len(frame) > 1:
-            sentence = f"columns {constant} hold one value; any other will count as unseen."
-            warnings.warn(sentence, UserWarning, stacklevel=2)
+        warn_of_columns(columns, read, order, kinds)
         if all(column.kind == "ignored" for column in columns):
             raise ValueError(
                 f"need at least one usable column; all of {list(frame.columns)} are ignored."
             )
-        return cls(columns)
+        return cls(columns, max_unreadable), order
 
     def check(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Read the used columns, in any order, into plain dtypes, or say what is wrong with them.
@@ -127,16 +144,18 @@ class Schema:
                 f"the frame has no column {missing}; its columns are {list(frame.columns)}."
             )
         warn_of_further(frame, [column.name for column in self.columns])
-        return _read(frame, used, place)
+        return _read(frame, used, place, self.max_unreadable)
 
     def to_dict(self) -> dict:
         """Return the schema as JSON values."""
-        return {"columns": [asdict(column) for column in self.columns]}
+        columns = [asdict(column) for column in self.columns]
+        return {"columns": columns, "max_unreadable": self.max_unreadable}
 
     @classmethod
     def from_dict(cls, state: Mapping) -> "Schema":
         """Rebuild a schema from `to_dict`, before or after a trip through JSON."""
-        return cls(tuple(Column(**_with_tuples(column)) for column in state["columns"]))
+        columns = tuple(Column(**_with_tuples(column)) for column in state["columns"])
+        return cls(columns, state.get("max_unreadable", 0.0))
 
 
 def plain_frame(columns: Mapping[Any, Any], index: pd.Index | None = None) -> pd.DataFrame:
@@ -147,82 +166,33 @@ def plain_frame(columns: Mapping[Any, Any], index: pd.Index | None = None) -> pd
     return frame
 
 
-def _read(frame: pd.DataFrame, used: tuple[Column, ...], place: Mapping[Any, int]) -> pd.DataFrame:
+def _read(
+    frame: pd.DataFrame, used: tuple[Column, ...], place: Mapping[Any, int], max_unreadable: float
+) -> pd.DataFrame:
     """Read columns: plain numbers together, because one by one they cost a server milliseconds."""
     dtypes = frame.dtypes.to_numpy()
-    numbers = [c.name for c in used if c.kind == "number" and dtypes[place[c.name]] == np.float64]
+    numbers = [
+        column.name
+        for column in used
+        if column.kind == "number"
+        and dtypes[place[column.name]] == np.float64
+        and not column.missing_values
+    ]
     block = frame.iloc[:, [place[name] for name in numbers]].to_numpy(dtype=np.float64)
-    if np.isinf(block).any():  # reading one by one says in which column
+    if np.isinf(block).any():  # they are reported when read one by one
         numbers, block = [], block[:, :0]
     checked = pd.DataFrame(block, index=frame.index, columns=pd.Index(numbers))
     if len(numbers) == len(used):
         return checked
     alone = [column for column in used if column.name not in set(numbers)]
-    others = {column.name: read_cells(frame[column.name], column.kind) for column in alone}
+    others = {
+        column.name: read_cells(frame[column.name], column.kind, column.spelling, max_unreadable)
+        for column in alone
+    }
     joined = pd.concat([checked, plain_frame(others, frame.index)], axis=1)
     order = {name: i for i, name in enumerate([*numbers, *others])}
     names = [column.name for column in used]
     return joined.iloc[:, [order[name] for name in names]].set_axis(pd.Index(names), axis=1)
-
-
-def _infer_column(cells: pd.Series, wanted: str | None) -> Column:
-    categorical = isinstance(cells.dtype, pd.CategoricalDtype)
-    stored: dict[str, Any] = {
-        "dtype": str(cells.dtype),
-        "categories": _json_categories(cells) if categorical else None,
-        "ordered": bool(categorical and cells.cat.ordered),
-    }
-    if wanted == "ignored":
-        return Column(cells.name, "ignored", nullable=True, reason="as set by kinds", **stored)
-    kind = wanted or infer_kind(cells)
-    plain = read_cells(cells, kind)
-    missing = pd.isna(plain)
-    is_text = storage(cells) == "text"
-    reason = _reason_to_ignore(plain[~missing], cells, None if wanted else kind)
-    return Column(
-        cells.name,
-        "ignored" if reason else kind,
-        nullable=bool(missing.any()),
-        reason=reason,
-        numeric_text=is_text and kind in ("number", "boolean"),
-        date_format=infer_date_format(cells) if is_text and kind == "datetime" else "",
-        **stored,
-    )
-
-
-def _reason_to_ignore(present: np.ndarray, cells: pd.Series, kind: str | None) -> str:
-    if len(present) == 0:
-        return "all its cells are missing"
-    if len(present) < MIN_IDENTIFIER_ROWS:
-        return ""
-    if kind == "category":
-        distinct = pd.Series(present, dtype=object).nunique()
-        if distinct > MAX_DISTINCT_SHARE * len(present):
-            return f"{distinct} of its {len(present)} texts are distinct, like names of rows"
-    whole = kind == "number" and not pd.api.types.is_float_dtype(cells.dtype)
-    if whole and _are_numbered(present):
-        return f"its {len(present)} integers are all distinct, like row numbers"
-    return ""
-
-
-def _are_numbered(values: np.ndarray) -> bool:
-    """Whether integers are distinct where random ones, n of a range r, repeat n^2 / 2r times."""
-    n, width = len(values), values.max() - values.min() + 1
-    expected_repeats = n * (n - 1) / 2 / width
-    if expected_repeats <= MIN_EXPECTED_REPEATS or (values % 1).any():
-        return False
-    return len(pd.unique(values)) == n
-
-
-def _ignored_sentence(column: Column) -> str:
-    sentence = f"column {column.name!r} is ignored: {column.reason}"
-    advice = f"; name its kind in kinds={{{column.name!r}: ...}} to keep it"
-    return f"{sentence}{advice if 'distinct' in column.reason else ''}."
-
-
-def _json_categories(cells: pd.Series) -> tuple:
-    plain = (str, bool, int, float)
-    return tuple(c if isinstance(c, plain) else str(c) for c in cells.cat.categories.tolist())
 
 
 def _with_tuples(state: Mapping) -> dict:
@@ -249,6 +219,19 @@ def _require_kinds(kinds: Mapping, frame: pd.DataFrame) -> None:
             raise ValueError(f"need a kind of {list(KINDS)} for column {name!r}; got {kind!r}.")
 
 
-def _is_constant(cells: pd.Series) -> bool:
-    """Whether all cells are there and the same."""
-    return bool(cells.notna().all() and (cells == cells.iloc[0]).all())
+def _missing_values(given: Sequence | Mapping, frame: pd.DataFrame) -> dict[Any, tuple]:
+    """What stands for a missing cell, by column."""
+    if not isinstance(given, Mapping):
+        return dict.fromkeys(frame.columns.tolist(), _values(given))
+    for name in given:
+        if name not in frame.columns:
+            raise ValueError(
+                f"missing_values names column {name!r}; the columns are {list(frame.columns)}."
+            )
+    return {name: _values(values) for name, values in given.items()}
+
+
+def _values(given: Any) -> tuple:
+    """Return one value or several as a tuple of plain numbers and texts."""
+    several = [given] if isinstance(given, str) or np.isscalar(given) else list(given)
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in several)

@@ -77,10 +77,15 @@ class TableEncoder:
         for column in schema.used:
             missing = frame[column.name].isna().to_numpy()
             present = frame[column.name].to_numpy()[~missing]
-            options = {"max_categories": self.max_categories} if column.kind == "category" else {}
-            codec = CODECS[column.kind].fit(present, **options)
+            codec = CODECS[column.kind].fit(present, **self._options(column))
             columns.append((column, codec, _flag(missing) if column.nullable else None))
         return self._set(schema, columns)
+
+    def _options(self, column: Column) -> dict[str, Any]:
+        """What the codec of a column has to know beside its cells."""
+        if column.kind == "category":
+            return {"max_categories": self.max_categories, "novelty": column.novelty}
+        return {"advances": column.advances} if column.kind == "datetime" else {}
 
     def encode(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Encode checked rows.

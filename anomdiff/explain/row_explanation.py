@@ -39,7 +39,6 @@ N_NEAR = 19
 EXPLAINED_AT_ONCE, CELLS_AT_ONCE = 256, 2**24
 # Digits kept of decoded numbers: what was equal before encoding has to be equal again.
 DIGITS = 12
-RANGED = ("number", "datetime")
 
 
 class Cells(NamedTuple):
@@ -140,7 +139,7 @@ def _by_network(model, rows: Cells, low: Cells, high: Cells) -> Cells:
     seen = rows.values[:, view], rows.observed[:, view], parts[:, view]
     expected = rows.values.clone()
     expected[:, view] = expected_parts(model.denoiser, *seen, ATTRIBUTION_SIGMA)
-    ranged = torch.tensor([column.kind in RANGED for column in model.schema.used])
+    ranged = torch.tensor([column.is_ranged for column in model.schema.used])
     leads = parts.int().argmax(1)[ranged]
     expected[:, leads] = expected[:, leads].clamp(low.values[:, leads], high.values[:, leads])
     return as_cells(model, expected)
@@ -151,7 +150,7 @@ def _laid_out(model, shown, cells, contributions, drops, top) -> pd.DataFrame:
     n_rows, n_columns = drops.shape
     expected, low, high = cells
     for column in model.schema.used:
-        if column.kind not in RANGED:
+        if not column.is_ranged:
             low[column.name], high[column.name] = None, None
     labels = np.array([*model.columns, None], dtype=object)[:-1]  # one each, even if all are pairs
     lines = pd.DataFrame(

@@ -15,6 +15,7 @@ __all__ = ["check_parameters"]
 RANGES: dict[str, tuple[Any, float, float | None, bool]] = {
     "alpha": (Real, 0, 1, False),
     "validation_fraction": (Real, 0, 1, False),
+    "max_unreadable": (Real, 0, 1, True),
     "max_validation": (Integral, 1, None, True),
     "max_iter": (Integral, 1, None, True),
     "batch_size": (Integral, 1, None, True),
@@ -55,6 +56,8 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         "window_lengths": _check_window_lengths,
         "covariates": _check_covariates,
         "kinds": _check_kinds,
+        "missing_values": _check_missing_values,
+        "date_format": _check_date_format,
         "device": _check_device,
         "progress": _check_progress,
         "checkpoint": _check_checkpoint,
@@ -113,6 +116,23 @@ def _check_kinds(parameters: Mapping[str, Any]) -> None:
     kinds = parameters["kinds"]
     if kinds is not None and not isinstance(kinds, Mapping):
         raise TypeError(f"kinds must be a dict of column to kind, or None; got {kinds!r}.")
+
+
+def _check_missing_values(parameters: Mapping[str, Any]) -> None:
+    given = parameters["missing_values"]
+    listed = list(given.values()) if isinstance(given, Mapping) else [given]
+    several = [value for each in listed for value in ([each] if np.isscalar(each) else each or ())]
+    if not all(isinstance(value, str | Real) for value in several):
+        raise TypeError(
+            "missing_values must be numbers and texts, or a dict of column to these; "
+            f"got {given!r}."
+        )
+
+
+def _check_date_format(parameters: Mapping[str, Any]) -> None:
+    date_format = parameters["date_format"]
+    if date_format is not None and "%" not in str(date_format):
+        raise ValueError(f"date_format must be like '%d/%m/%Y', or None; got {date_format!r}.")
 
 
 def _check_device(parameters: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The fitted model of a table: frozen, from a frame of rows to their scores."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -27,6 +27,9 @@ from anomdiff.scoring.ensemble import Ensemble
 from anomdiff.scoring.reconstruction_component import ReconstructionComponent
 
 __all__ = ["TabularModel"]
+
+# Share of the rows, in the order of time, that an earlier model learns to score the others.
+EARLIER = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +79,30 @@ class TabularModel:
         *,
         on_step: StepHook | None = None,
         screening: bool = False,
+        drifting: np.ndarray | None = None,
     ) -> "TabularModel":
         """Learn normal rows; ``parameters`` are those of ``TabularDetector``.
 
-        For ``screening``, these very rows are to be scored: all of them exclude themselves, and
-        the least central ones are not learned from.
+        ``drifting`` has the row numbers in the order of time, if the last rows differ from those
+        before: how far later rows are from earlier ones is then part of what is normal. A model of
+        the first four fifths scores the last fifth, and these scores calibrate. For ``screening``,
+        these very rows are to be scored: all of them exclude themselves, and the least central
+        ones are not learned from.
+
+        References
+        ----------
+        Calibration on later rows than those of training, "rolling origin": Tashman (2000),
+        "Out-of-sample tests of forecasting accuracy".
         """
-        return cls(**fit_table(frame, schema, parameters, on_step=on_step, screening=screening))
+        fitted = fit_table(frame, schema, parameters, on_step=on_step, screening=screening)
+        model = cls(**fitted)
+        if drifting is None:
+            return model
+        first, last = np.split(drifting, [int(EARLIER * len(drifting))])
+        quiet = {**parameters, "checkpoint": None}
+        earlier = cls.fit(frame.iloc[np.sort(first)], schema, quiet)
+        scores = earlier.score_rows(frame.iloc[last])
+        return replace(model, calibration_scores=np.sort(scores), n_validation_rows=len(last))
 
     @classmethod
     def screen(

@@ -93,11 +93,13 @@ def test_intervals_hold_nine_of_ten_normal_values(fitted):
     assert share > 0.9 - 3 * np.sqrt(0.09 / len(numbers))
 
 
-def test_only_numbers_and_datetimes_have_an_interval(fitted):
+def test_only_numbers_have_an_interval_and_timestamps_of_which_the_day_counts(fitted):
     explained = fitted.explain(mixed_table(3, seed=2)).set_index("column")
+    assert explained.loc[["kind", "gift", "sold"], ["low", "high"]].isna().all(axis=None)
+    assert explained.loc[["size"], ["low", "high"]].notna().all(axis=None)
 
-    assert explained.loc[["kind", "gift"], ["low", "high"]].isna().all(axis=None)
-    assert explained.loc[["size", "sold"], ["low", "high"]].notna().all(axis=None)
+    kept = TabularDetector(**TINY, kinds={"sold": "datetime"}).fit(mixed_table(300, seed=0))
+    explained = kept.explain(mixed_table(3, seed=2)).set_index("column")
     assert (explained.loc["sold", "low"] <= explained.loc["sold", "high"]).all()
 
 

@@ -53,7 +53,7 @@ def test_few_rows_are_copied_until_there_are_enough_and_copies_depend_on_the_see
 def test_mixed_rows_have_cells_of_their_columns_about_half_of_them_from_other_rows():
     frame = pd.DataFrame({"one": np.arange(200.0), "two": np.arange(200.0) + 1000})
 
-    checked, copies = corrupted("mixed", frame)
+    checked, copies = corrupted("mixed", frame.sample(frac=1, random_state=0))
 
     for name in checked:
         assert set(copies[name]) <= set(checked[name])

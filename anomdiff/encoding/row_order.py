@@ -1,0 +1,196 @@
+"""The order of training rows in time, and the columns that advance with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import ks_2samp
+
+__all__ = ["RowOrder", "find_order"]
+
+# The last rows are compared with those before, and those in the middle with those before them.
+LAST, MIDDLE, FIRST = 0.8, 0.6, 0.4
+# A column advances if so many of the later cells are beyond all earlier ones, or texts never seen.
+ADVANCING_SHARE = 0.5
+MIN_ROWS = 50
+# Texts that keep coming must be so many in each fifth where nothing else tells an order, unless
+# they have digits.
+MIN_NEW_TEXTS = 20
+# A sorted column whose last fifth spans so many times what its middle does was sorted on purpose.
+UNEVEN = 3.0
+# Dates without a time of day over so many days are those of birth or purchase, not of the row.
+DAY = 86_400_000_000_000
+LONG_SPAN = 3650 * DAY
+# Two parts disagree if their distribution functions are so far apart, and chance is unlikely.
+MIN_DISTANCE, LEVEL, UNORDERED_LEVEL = 0.05, 1e-3, 1e-8
+
+
+@dataclass(frozen=True)
+class RowOrder:
+    """What is known about the order of rows in time.
+
+    Attributes
+    ----------
+    places : ndarray of shape (row,) or None
+        Row numbers, the earliest first; None where nothing tells an order.
+    advancing : frozenset
+        Columns whose later cells are beyond the earlier ones.
+    novelty : dict from column to float
+        Share of the last fifth's texts that are new, by column.
+    disagreeing : tuple
+        Columns whose distribution in the last fifth is not that of the rows before.
+    """
+
+    places: np.ndarray | None = None
+    advancing: frozenset = frozenset()
+    novelty: dict = field(default_factory=dict)
+    disagreeing: tuple = ()
+
+
+def find_order(columns: Mapping[Any, np.ndarray]) -> RowOrder:
+    """Find the order of rows and the columns that advance with it.
+
+    The order is that of the file if some column of numbers or dates advances through it, else
+    that of the first column of dates; without either it is that of the file if a column has
+    clearly drifted and no column is sorted.
+
+    Parameters
+    ----------
+    columns : mapping from name to array of shape (row,)
+        Read cells: float64 for numbers, datetime64 for dates, object for texts.
+
+    Returns
+    -------
+    order : RowOrder
+    """
+    n = len(next(iter(columns.values()), ()))
+    numeric = {name: _as_floats(cells) for name, cells in columns.items() if cells.dtype != object}
+    texts = {name: pd.factorize(cells)[0] for name, cells in columns.items() if name not in numeric}
+    dates = [name for name, cells in columns.items() if cells.dtype.kind == "M"]
+    if n < MIN_ROWS:
+        return RowOrder()
+    in_file = np.arange(n)
+    advancing = {name for name, cells in numeric.items() if _advances(cells, name in dates)}
+    places = in_file if advancing else None
+    if places is None:
+        events = [name for name in dates if not _is_attribute(numeric[name])]
+        if events:
+            places = np.argsort(numeric[events[0]], kind="stable")
+            moved = [name for name, c in numeric.items() if _advances(c[places], name in dates)]
+            advancing = {events[0], *moved}
+    novelty = {name: _new_share(codes, places) for name, codes in texts.items()}
+    known = places is not None
+    advancing |= {
+        name
+        for name, share in novelty.items()
+        if share > ADVANCING_SHARE and (known or _are_numbered(columns[name], texts[name]))
+    }
+    if places is None and not _is_sorted(numeric, novelty):
+        drifted = _disagreeing(numeric, in_file, UNORDERED_LEVEL)
+        places = in_file if drifted else None
+    stay = {name: cells for name, cells in numeric.items() if name not in advancing}
+    disagreeing = () if places is None else _disagreeing(stay, places, LEVEL)
+    if places is None:
+        novelty = {}
+    return RowOrder(places, frozenset(advancing), novelty, disagreeing)
+
+
+def _as_floats(cells: np.ndarray) -> np.ndarray:
+    """Numbers, and dates in nanoseconds; NaN where missing."""
+    if cells.dtype.kind != "M":
+        return cells.astype(float)
+    stamps = cells.astype("datetime64[ns]")
+    return np.where(np.isnat(stamps), np.nan, stamps.view(np.int64).astype(float))
+
+
+def _advances(cells: np.ndarray, is_date: bool) -> bool:
+    """Whether cells, in their order, are beyond all earlier ones, at the end and in the middle."""
+    present = cells[~np.isnan(cells)]
+    n = len(present)
+    if n < MIN_ROWS:
+        return False
+    last, middle, first = (int(share * n) for share in (LAST, MIDDLE, FIRST))
+    rises = [
+        _beyond(sign * present[start:end], sign * present[:start]) > ADVANCING_SHARE
+        for sign in (1, -1)
+        for start, end in ((last, n), (first, middle))
+    ]
+    if not ((rises[0] and rises[1]) or (rises[2] and rises[3])):
+        return False
+    return is_date or not _sorted_on_purpose(present)
+
+
+def _beyond(later: np.ndarray, earlier: np.ndarray) -> float:
+    return float((later > earlier.max()).mean())
+
+
+def _sorted_on_purpose(cells: np.ndarray) -> bool:
+    """Whether rows were sorted by what spreads unevenly, as amounts do and numbering does not."""
+    steps = np.diff(cells)
+    if (steps < 0).any() and (steps > 0).any():
+        return False
+    spans = [abs(part[-1] - part[0]) for part in np.array_split(cells, 5)]
+    return max(spans[0], spans[-1]) > UNEVEN * np.median(spans)
+
+
+def _is_attribute(stamps: np.ndarray) -> bool:
+    """Whether dates are more likely something about a row than when it came to be."""
+    present = stamps[~np.isnan(stamps)]
+    if not len(present):
+        return True
+    return bool(np.ptp(present) > LONG_SPAN and not (present % DAY).any())
+
+
+def _new_share(codes: np.ndarray, places: np.ndarray | None) -> float:
+    """Share of the last fifth's texts that are new; codes are -1 where missing."""
+    codes = codes if places is None else codes[places]
+    codes = codes[codes >= 0]
+    cut = int(LAST * len(codes))
+    return float((~np.isin(codes[cut:], codes[:cut])).mean()) if len(codes) >= MIN_ROWS else 0.0
+
+
+def _are_numbered(cells: np.ndarray, codes: np.ndarray) -> bool:
+    """Whether texts keep coming, many or with digits: a file may be sorted by a category."""
+    present = codes[codes >= 0]
+    first = pd.Series(np.arange(len(present))).groupby(present).min().to_numpy()
+    brought = np.bincount(first * 5 // len(present), minlength=5)[1:].min()
+    texts = pd.Series(cells[codes >= 0][np.sort(first)], dtype=object)
+    with_digits = (
+        texts.str.contains(r"\d").all() and (np.diff(present) != 0).sum() == len(first) - 1
+    )
+    return bool(brought >= (1 if with_digits else MIN_NEW_TEXTS))
+
+
+def _is_sorted(numeric: Mapping[Any, np.ndarray], novelty: Mapping[Any, float]) -> bool:
+    """Whether the file is sorted by some column, or grouped by some text."""
+    for cells in numeric.values():
+        steps = np.diff(cells[~np.isnan(cells)])
+        if steps.any() and ((steps >= 0).all() or (steps <= 0).all()):
+            return True
+    return any(share > ADVANCING_SHARE for share in novelty.values())
+
+
+def _disagreeing(numeric: Mapping[Any, np.ndarray], places: np.ndarray, level: float) -> tuple:
+    """Columns whose distribution moves with the rows."""
+    found = []
+    for name, cells in numeric.items():
+        ordered = cells[places]
+        ordered = ordered[~np.isnan(ordered)]
+        if len(ordered) >= MIN_ROWS and _drifts(ordered, level / len(numeric)):
+            found.append(name)
+    return tuple(found)
+
+
+def _drifts(cells: np.ndarray, level: float) -> bool:
+    """Whether the last fifth differs from the cells before, and the fourth fifth too.
+
+    Where only the last rows are unlike all others they may be anomalies.
+    """
+    n, last, middle = len(cells), int(LAST * len(cells)), int(MIDDLE * len(cells))
+    for start, end in ((last, n), (middle, last)):
+        test = ks_2samp(cells[:start], cells[start:end], method="asymp")
+        if test.statistic <= MIN_DISTANCE or test.pvalue >= level:
+            return False
+    return True
