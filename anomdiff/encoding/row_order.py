@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ks_2samp
+from scipy.stats import chi2_contingency, ks_2samp
 
 __all__ = ["RowOrder", "find_order"]
 
@@ -17,12 +17,14 @@ ADVANCING_SHARE = 0.5
 MIN_ROWS = 50
 # Texts that keep coming must be so many in each fifth where nothing else tells an order, unless
 # they have digits.
-MIN_NEW_TEXTS = 20
+MIN_NEW_TEXTS = 10
 # A sorted column whose last fifth spans so many times what its middle does was sorted on purpose.
 UNEVEN = 3.0
 # Dates without a time of day over so many days are those of birth or purchase, not of the row.
 DAY = 86_400_000_000_000
 LONG_SPAN = 3650 * DAY
+# Categories compared one by one; all others count together.
+N_FREQUENT = 10
 # Two parts disagree if their distribution functions are so far apart, and chance is unlikely.
 MIN_DISTANCE, LEVEL, UNORDERED_LEVEL = 0.05, 1e-3, 1e-8
 
@@ -90,7 +92,7 @@ def find_order(columns: Mapping[Any, np.ndarray]) -> RowOrder:
     if places is None and not _is_sorted(numeric, novelty):
         drifted = _disagreeing(numeric, in_file, UNORDERED_LEVEL)
         places = in_file if drifted else None
-    stay = {name: cells for name, cells in numeric.items() if name not in advancing}
+    stay = {name: c for name, c in (numeric | texts).items() if name not in advancing}
     disagreeing = () if places is None else _disagreeing(stay, places, LEVEL)
     if places is None:
         novelty = {}
@@ -172,13 +174,13 @@ def _is_sorted(numeric: Mapping[Any, np.ndarray], novelty: Mapping[Any, float]) 
     return any(share > ADVANCING_SHARE for share in novelty.values())
 
 
-def _disagreeing(numeric: Mapping[Any, np.ndarray], places: np.ndarray, level: float) -> tuple:
-    """Columns whose distribution moves with the rows."""
+def _disagreeing(columns: Mapping[Any, np.ndarray], places: np.ndarray, level: float) -> tuple:
+    """Columns whose distribution moves with the rows; texts as codes, -1 where missing."""
     found = []
-    for name, cells in numeric.items():
+    for name, cells in columns.items():
         ordered = cells[places]
-        ordered = ordered[~np.isnan(ordered)]
-        if len(ordered) >= MIN_ROWS and _drifts(ordered, level / len(numeric)):
+        ordered = ordered[ordered >= 0 if cells.dtype.kind == "i" else ~np.isnan(ordered)]
+        if len(ordered) >= MIN_ROWS and _drifts(ordered, level / len(columns)):
             found.append(name)
     return tuple(found)
 
@@ -189,8 +191,29 @@ def _drifts(cells: np.ndarray, level: float) -> bool:
     Where only the last rows are unlike all others they may be anomalies.
     """
     n, last, middle = len(cells), int(LAST * len(cells)), int(MIDDLE * len(cells))
+    compare = _compared_codes if cells.dtype.kind == "i" else _compared_numbers
     for start, end in ((last, n), (middle, last)):
-        test = ks_2samp(cells[:start], cells[start:end], method="asymp")
-        if test.statistic <= MIN_DISTANCE or test.pvalue >= level:
+        distance, p_value = compare(cells[:start], cells[start:end])
+        if distance <= MIN_DISTANCE or p_value >= level:
             return False
     return True
+
+
+def _compared_numbers(earlier: np.ndarray, later: np.ndarray) -> tuple[float, float]:
+    """Kolmogorov-Smirnov distance and p-value."""
+    test = ks_2samp(earlier, later, method="asymp")
+    return float(test.statistic), float(test.pvalue)
+
+
+def _compared_codes(earlier: np.ndarray, later: np.ndarray) -> tuple[float, float]:
+    """Total variation distance of the frequent values, and the p-value of a chi-square test."""
+    values, counts = np.unique(np.append(earlier, later), return_counts=True)
+    frequent = values[np.argsort(-counts, kind="stable")[:N_FREQUENT]]
+    table = np.array([[(part == value).sum() for value in frequent] for part in (earlier, later)])
+    others = [[len(part)] for part in (earlier, later)] - table.sum(1, keepdims=True)
+    table = np.hstack([table, others])
+    table = table[:, table.sum(0) > 0]
+    shares = table / table.sum(1, keepdims=True)
+    if table.shape[1] < 2:
+        return 0.0, 1.0
+    return float(np.abs(shares[0] - shares[1]).sum() / 2), float(chi2_contingency(table).pvalue)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from anomdiff.encoding.table import TableEncoder
 
-__all__ = ["category_codes", "encode"]
+__all__ = ["category_codes", "encode", "missing_columns"]
 
 
 def encode(encoder: TableEncoder, frame: pd.DataFrame) -> tuple[Tensor, Tensor]:
@@ -18,3 +18,12 @@ def encode(encoder: TableEncoder, frame: pd.DataFrame) -> tuple[Tensor, Tensor]:
 def category_codes(encoder: TableEncoder, values: Tensor, observed: Tensor) -> Tensor:
     """Categories of encoded rows, (row, column)."""
     return torch.from_numpy(encoder.category_codes(values.numpy(), observed.numpy()))
+
+
+def missing_columns(observed: Tensor, columns: Tensor) -> Tensor:
+    """Which columns encoded rows lack, bool of shape (row, column).
+
+    ``columns`` has the coords of each column, bool of shape (column, coord); the first one of
+    a column tells.
+    """
+    return ~observed[:, columns.int().argmax(1)]

@@ -25,6 +25,7 @@ from anomdiff.reference.reference_set import ReferenceSet
 from anomdiff.scoring.calibration import MIN_SPREAD, ScoreCalibration
 from anomdiff.scoring.cooccurrence import Cooccurrence
 from anomdiff.scoring.ensemble import Ensemble
+from anomdiff.scoring.missing_cells import MissingCells
 from anomdiff.scoring.reconstruction_component import ReconstructionComponent, by_noise
 from anomdiff.scoring.separation import separation_weights
 from anomdiff.thresholds.conformal import needed_rows
@@ -88,13 +89,19 @@ def fit_table(
         frame.iloc[typical],
         frame.iloc[fitted],
     )
+    scores = calibration.score(components)
+    missing_cells = MissingCells.fit(
+        rows.missing_columns(fitted), rows.missing_columns(typical), scores[calibrating]
+    )
+    scores = missing_cells.adjusted(scores, rows.missing_columns(held_out))
     return {
         "schema": schema,
         "encoder": encoder,
         "reference": reference,
         "ensemble": ensemble,
         "calibration": calibration,
-        "calibration_scores": np.sort(calibration.score(components).numpy()),
+        "missing_cells": missing_cells,
+        "calibration_scores": np.sort(scores.numpy()),
         "history": history,
         "seed": seed,
         "n_training_rows": len(training),

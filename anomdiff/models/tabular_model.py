@@ -14,7 +14,7 @@ from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.networks import ResidualMLP
 from anomdiff.encoding.schema import Schema
 from anomdiff.encoding.table import TableEncoder
-from anomdiff.models.encoded_rows import encode
+from anomdiff.models.encoded_rows import encode, missing_columns
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.row_components import SCORED_AT_ONCE, row_components
 from anomdiff.models.tabular_fit import fit_table
@@ -24,6 +24,7 @@ from anomdiff.reference.subset_search import Subsets
 from anomdiff.scoring.calibration import ScoreCalibration
 from anomdiff.scoring.cooccurrence import Cooccurrence
 from anomdiff.scoring.ensemble import Ensemble
+from anomdiff.scoring.missing_cells import MissingCells
 from anomdiff.scoring.reconstruction_component import ReconstructionComponent
 
 __all__ = ["TabularModel"]
@@ -48,6 +49,8 @@ class TabularModel:
         Components of the score: denoiser, search of the reference rows, categories.
     calibration : ScoreCalibration
         From components to scores.
+    missing_cells : MissingCells or None
+        What missing cells add to scores; None in models of older formats.
     calibration_scores : ndarray of shape (n_validation_rows,)
         Scores of held-out rows, ascending.
     history : DataFrame
@@ -63,6 +66,7 @@ class TabularModel:
     reference: ReferenceSet
     ensemble: Ensemble
     calibration: ScoreCalibration
+    missing_cells: MissingCells | None
     calibration_scores: np.ndarray
     history: pd.DataFrame
     seed: int
@@ -129,7 +133,10 @@ class TabularModel:
 
     def score(self, values: Tensor, observed: Tensor) -> Tensor:
         """Score encoded rows, however many; larger is more anomalous."""
-        return self.calibration.score(self.components(values, observed))
+        scores = self.calibration.score(self.components(values, observed))
+        if self.missing_cells is None:
+            return scores
+        return self.missing_cells.adjusted(scores, missing_columns(observed, self.column_masks))
 
     def score_rows(self, frame: pd.DataFrame) -> np.ndarray:
         """Score a checked frame, encoded and scored block by block."""
@@ -209,6 +216,7 @@ class TabularModel:
             "subsets": [vars(each.subsets) for each in ensemble.subset_searches],
             "cooccurrence": None if related is None else vars(related),
             "calibration": self.calibration.to_dict(),
+            "missing_cells": None if self.missing_cells is None else self.missing_cells.to_dict(),
             "calibration_scores": torch.from_numpy(self.calibration_scores),
             "history": self.history.to_dict("list"),
             "seed": self.seed,
@@ -221,6 +229,7 @@ class TabularModel:
         """Rebuild a model from `to_dict`."""
         encoder = TableEncoder.from_dict(state["encoder"])
         reference, related = ReferenceSet(**state["reference"]), state["cooccurrence"]
+        missing = state.get("missing_cells")
         ensemble = Ensemble.build(
             restore_denoiser(lambda: ResidualMLP(**state["network"]), state["weights"]),
             state["network_view"],
@@ -237,6 +246,7 @@ class TabularModel:
             reference=reference,
             ensemble=ensemble,
             calibration=ScoreCalibration.from_dict(state["calibration"]),
+            missing_cells=None if missing is None else MissingCells.from_dict(missing),
             calibration_scores=state["calibration_scores"].numpy(),
             history=pd.DataFrame(state["history"]),
             seed=state["seed"],

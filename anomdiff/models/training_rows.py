@@ -6,7 +6,7 @@ import torch
 
 from anomdiff.diffusion.noise import seeded
 from anomdiff.encoding.table import TableEncoder
-from anomdiff.models.encoded_rows import category_codes, encode
+from anomdiff.models.encoded_rows import category_codes, encode, missing_columns
 from anomdiff.reference.reference_set import ReferenceSet
 from anomdiff.reference.subset_search import Subsets, parts, subspaces
 from anomdiff.reference.trimming import central_rows
@@ -45,6 +45,10 @@ class TrainingRows:
         self.views = torch.from_numpy(encoder.views())
         self.distance_weights = torch.from_numpy(encoder.rarity())
         self.columns = torch.from_numpy(encoder.column_masks())
+
+    def missing_columns(self, rows: np.ndarray) -> torch.Tensor:
+        """Which columns some rows lack, bool of shape (row, column)."""
+        return missing_columns(self.observed[rows], self.columns)
 
     def central(self, trim_fraction: float) -> np.ndarray:
         """Tell the rows to learn from, bool of shape (row,): all but the least central ones."""

@@ -1,0 +1,116 @@
+"""Which columns advance with the rows, and what order rows have."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anomdiff.encoding.row_order import find_order
+from benchmarks.tables.later_rows import ADVANCING, DRIFTING, stationary
+
+N = 1500
+
+
+def cells(frame):
+    return {name: frame[name].to_numpy() for name in frame}
+
+
+def ordered(column, n=N):
+    frame = stationary(n, seed=3).astype({"kind": object})
+    made = ADVANCING[column](frame)
+    made = made.to_numpy() if isinstance(made, pd.Index) else np.asarray(made)
+    if made.dtype.kind in "UT":
+        made = made.astype(object)
+    return {**cells(frame), "when": made}
+
+
+NUMBERS = [
+    name for name in ADVANCING if not name.startswith(("date ", "month", "invoice", "session"))
+]
+
+
+@pytest.mark.parametrize("column", NUMBERS)
+def test_numbers_and_timestamps_that_advance_are_found_and_nothing_else(column):
+    assert find_order(ordered(column)).advancing == {"when"}
+
+
+@pytest.mark.parametrize("column", ["month as text", "invoice number", "session id, 20 rows each"])
+def test_texts_that_keep_being_new_are_found(column):
+    assert find_order(ordered(column, 4 * N)).advancing == {"when"}
+
+
+@pytest.mark.parametrize("column", NUMBERS)
+def test_shuffled_rows_have_no_order_but_that_of_their_dates(column):
+    columns = ordered(column)
+    places = np.random.default_rng(0).permutation(N)
+    shuffled = {name: found[places] for name, found in columns.items()}
+
+    order = find_order(shuffled)
+
+    if column == "timestamp":
+        assert order.advancing == {"when"}
+        np.testing.assert_array_equal(order.places, np.argsort(places))
+    else:
+        assert not order.advancing
+        assert order.places is None
+
+
+def test_an_id_is_seen_to_advance_with_the_dates_of_shuffled_rows():
+    places = np.random.default_rng(0).permutation(N)
+    frame = stationary(N).assign(when=pd.date_range("2025", periods=N, freq="h"), id=np.arange(N))
+
+    order = find_order(cells(frame.iloc[places].astype({"kind": object})))
+
+    assert order.advancing == {"when", "id"}
+
+
+@pytest.mark.parametrize("sort_by", ["x", "amount", "kind"])
+def test_a_file_sorted_by_what_it_tells_of_rows_has_no_order_in_time(sort_by):
+    frame = stationary(N, seed=1).sort_values(sort_by, kind="stable").astype({"kind": object})
+
+    order = find_order(cells(frame))
+
+    assert not order.advancing
+    assert order.places is None
+
+
+def test_dates_of_birth_are_no_order():
+    rng = np.random.default_rng(0)
+    born = np.datetime64("1940-01-01") + rng.integers(0, 60 * 365, N)
+    frame = {**cells(stationary(N).astype({"kind": object})), "born": born.astype("datetime64[ns]")}
+
+    assert not find_order(frame).advancing
+    assert find_order({**frame, "id": np.arange(N)}).advancing == {"id"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_without_order_hardly_ever_disagree(seed):
+    order = find_order(cells(stationary(N, seed=seed).astype({"kind": object})))
+
+    assert order == find_order({}) or (not order.advancing and not order.disagreeing)
+
+
+@pytest.mark.parametrize("table", DRIFTING)
+def test_columns_that_drift_are_told(table):
+    frame = DRIFTING[table](0)
+    order = find_order(cells(frame.astype({"kind": object}) if "kind" in frame else frame))
+
+    assert order.places is not None
+    assert order.disagreeing
+    assert set(order.disagreeing) <= {"x", "amount", "y", "kind"}
+
+
+def test_rows_that_are_odd_only_at_the_end_are_no_drift():
+    frame = stationary(N).astype({"kind": object})
+    frame.loc[N * 9 // 10 :, ["x", "amount", "y"]] += 30
+
+    order = find_order(cells(frame.assign(id=np.arange(N))))
+
+    assert not order.disagreeing
+
+
+def test_missing_cells_are_left_out_and_few_rows_tell_nothing():
+    number = np.arange(N, dtype=float)
+    number[::3] = np.nan
+
+    assert find_order({"n": number}).advancing == {"n"}
+    assert not find_order({"n": number[:40]}).advancing
