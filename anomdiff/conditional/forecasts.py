@@ -11,6 +11,7 @@ import pandas as pd
 from anomdiff.conditional.draws import generator_of
 from anomdiff.conditional.forecaster import Forecaster
 from anomdiff.conditional.window_imputer import interpolated
+from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.models.window_model import WindowModel
@@ -71,7 +72,7 @@ def quantile_frame(
     for forecast in forecasts:
         _, n_steps, n_channels = forecast.paths.shape
         labels = _labels(model.layout, forecast, np.arange(n_steps).repeat(n_channels))
-        labels["channel"] = np.array(model.names * n_steps, dtype=object)
+        labels["channel"] = label_array(model.names * n_steps)
         labels["mean"] = forecast.paths.mean(0).ravel()
         rows = np.quantile(forecast.paths, wanted, axis=0).reshape(len(wanted), -1)
         parts.append(pd.DataFrame(labels | dict(zip(heads, rows, strict=True))))

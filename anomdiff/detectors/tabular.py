@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import validate_data
 
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.row_answers import RowAnswers
@@ -178,18 +177,12 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         return self.model_.n_validation_rows
 
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, Schema]:
-        frame = X if isinstance(X, pd.DataFrame) else self._from_array(X, reset=True, dtype=None)
+        frame = self._framed(X, reset=True)
         schema = Schema.infer(frame, kinds=self.kinds)
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=True, skip_check_array=True)
         return schema.check(frame), schema
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
-        if not isinstance(X, pd.DataFrame):
-            X = self._from_array(X, reset=False, dtype=None)
-        elif not by_name:
-            validate_data(self, X, reset=False, skip_check_array=True)
-        return self.schema_.check(X)
+        return self.schema_.check(self._framed(X, by_name=by_name))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

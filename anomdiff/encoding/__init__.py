@@ -1,6 +1,8 @@
 """Frames to arrays and back: the only room that knows what a column is.
 
 schema.py              what each column is; checks every later frame against it
+frames.py              tables of other libraries as pandas frames
+json_values.py         labels, cells and parameters as JSON values, and back
 parsing.py             reads the cells of one column into one plain type per kind
 casting.py             writes them back in the dtype the column came in
 codecs.py              one codec per kind of column: plain cells to coords and back

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from anomdiff.encoding.json_values import as_label, require_labels, to_json
 from anomdiff.encoding.parsing import (
     read_cells,
     require_distinct_names,
@@ -49,6 +50,7 @@ class PanelLayout:
     @classmethod
     def infer(cls, frame: pd.DataFrame, series: Any = None, time: Any = None) -> "PanelLayout":
         """Take every column but those of series and time as a channel."""
+        require_labels(frame.columns)
         for role, name in (("series", series), ("time", time)):
             if isinstance(name, list):
                 raise ValueError(f"need one column of {role}; got {name}: join them into one.")
@@ -93,12 +95,13 @@ class PanelLayout:
 
     def to_dict(self) -> dict:
         """Return the layout as JSON values."""
-        return vars(self) | {"channels": list(self.channels)}
+        return {name: to_json(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, state: dict) -> "PanelLayout":
         """Rebuild a layout from `to_dict`."""
-        return cls(state["series"], state["time"], tuple(state["channels"]), state["step"])
+        labels = {name: as_label(state[name]) for name in ("series", "time", "channels")}
+        return cls(**labels, step=state["step"])
 
     def _require(self, frame: pd.DataFrame) -> None:
         if not len(frame):

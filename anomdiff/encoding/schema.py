@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from anomdiff.encoding.json_values import as_label, require_labels, to_json
 from anomdiff.encoding.parsing import (
     infer_date_format,
     infer_kind,
@@ -86,6 +87,7 @@ class Schema:
             no usable column, or if ``kinds`` names an unknown column or kind.
         """
         _require_frame(frame)
+        require_labels(frame.columns)
         kinds = dict(kinds or {})
         _require_kinds(kinds, frame)
         columns = tuple(
@@ -131,12 +133,12 @@ class Schema:
 
     def to_dict(self) -> dict:
         """Return the schema as JSON values."""
-        return {"columns": [asdict(column) for column in self.columns]}
+        return {"columns": [_stored(column) for column in self.columns]}
 
     @classmethod
     def from_dict(cls, state: Mapping) -> "Schema":
         """Rebuild a schema from `to_dict`, before or after a trip through JSON."""
-        return cls(tuple(Column(**_with_tuples(column)) for column in state["columns"]))
+        return cls(tuple(Column(**_with_labels(column)) for column in state["columns"]))
 
 
 def plain_frame(columns: Mapping[Any, Any], index: pd.Index | None = None) -> pd.DataFrame:
@@ -225,8 +227,14 @@ def _json_categories(cells: pd.Series) -> tuple:
     return tuple(c if isinstance(c, plain) else str(c) for c in cells.cat.categories.tolist())
 
 
-def _with_tuples(state: Mapping) -> dict:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in state.items()}
+def _stored(column: Column) -> dict:
+    """Fields of a column as JSON values."""
+    return {key: to_json(value) for key, value in vars(column).items()}
+
+
+def _with_labels(state: Mapping) -> dict:
+    """Fields of a column from JSON values."""
+    return {key: as_label(value) for key, value in state.items()}
 
 
 def _require_frame(frame: pd.DataFrame) -> None:
