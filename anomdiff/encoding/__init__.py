@@ -4,7 +4,9 @@ schema.py              what each column is; checks every later frame against it
 frames.py              tables of other libraries as pandas frames
 json_values.py         labels, cells and parameters as JSON values, and back
 parsing.py             reads the cells of one column into one plain type per kind
+written.py             how single cells are written as text
 casting.py             writes them back in the dtype the column came in
+cell_types.py          dates, times, periods, durations, decimals in columns of objects
 codecs.py              one codec per kind of column: plain cells to coords and back
 quantile_transform.py  z-scores and normal scores of many number columns at once
 table.py               TableEncoder: the codecs of all columns side by side

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from anomdiff.encoding.written import apart, written
+
 __all__ = [
     "distinct_texts",
     "infer_date_format",
@@ -22,6 +24,7 @@ __all__ = [
 # Compared in lower case. Lower-case "none" stays a value: surveys write it for "zero of them".
 MISSING_MARKERS = frozenset({"", ".", "?", "-", "na", "n/a", "nan", "null", "<na>"})
 ISO_DATE = r"\d{4}([-/])\d{1,2}\1\d{1,2}(?:[T ].*)?$"
+SHORT_FLOATS = (np.float16, np.float32)
 BOOLEAN_TEXTS = {"true": "1", "false": "0"}
 BOUNDS_US = (pd.Timestamp.min.value // 1000 + 1, pd.Timestamp.max.value // 1000)
 PLAIN_KINDS = {
@@ -37,13 +40,19 @@ PLAIN_KINDS = {
     "datetime": "datetime",
     "datetime64": "datetime",
     "date": "datetime",
+    # Read by way of text: durations and times of day as seconds, periods as their first moment.
+    "timedelta": "text",
+    "timedelta64": "text",
+    "time": "text",
+    "period": "text",
+    "interval": "text",
 }
 
 
 def storage(cells: pd.Series) -> str:
     """Say how the cells are stored: number, boolean, datetime, category or text.
 
-    Anything else is refused: complex numbers, durations, intervals, lists.
+    Anything else is refused: complex numbers, bytes, lists.
     """
     dtype = cells.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -61,7 +70,7 @@ def storage(cells: pd.Series) -> str:
     arrow = isinstance(dtype, pd.ArrowDtype)  # dictionaries and decimals show what they hold
     plain = types.infer_dtype(cells.astype(object) if arrow else cells, skipna=True)
     if plain not in PLAIN_KINDS:
-        raise _unreadable(cells, plain)
+        raise _unreadable(cells, f"{plain}: convert it to one of these")
     return PLAIN_KINDS[plain]
 
 
@@ -114,13 +123,19 @@ def read_cells(cells: pd.Series, kind: str) -> np.ndarray:
 
 def distinct_texts(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Codes of the rows, and the stripped text (None where missing) of each code, -1 included."""
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        codes, distinct = pd.factorize(cells.cat.codes.where(cells.notna()))
+        distinct = cells.cat.categories[distinct.astype(int)]
+        return codes, np.array([*map(_text, distinct), None], dtype=object)
     try:
-        codes, distinct = pd.factorize(cells)
-    except TypeError:
+        codes, distinct = pd.factorize(apart(cells))
+    except (TypeError, NotImplementedError):  # lists, and those of Arrow
         example = cells[cells.notna()].iloc[0]
-        raise _unreadable(cells, f"{type(example).__name__} {example!r}") from None
-    texts = [_text(value) for value in np.asarray(distinct, dtype=object)]
-    return codes, np.array([*texts, None], dtype=object)  # code -1 picks the last
+        found = f"{type(example).__name__} {example!r}: convert it to one of these"
+        raise _unreadable(cells, found) from None
+    if getattr(distinct.dtype, "numpy_dtype", distinct.dtype) in SHORT_FLOATS:
+        distinct = np.asarray(distinct, dtype=np.float32)  # as object they would be float64
+    return codes, np.array([*map(_text, distinct), None], dtype=object)  # code -1 picks the last
 
 
 def _unreadable(cells: pd.Series, found: str) -> ValueError:
@@ -129,9 +144,7 @@ def _unreadable(cells: pd.Series, found: str) -> ValueError:
 
 
 def _text(value) -> str | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # 12.0 is the category 12: integers turn float beside missing cells
-    text = str(value).strip()
+    text = written(value).strip()
     return None if text == "None" or text.lower() in MISSING_MARKERS else text
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 
+from anomdiff.encoding.cell_types import dtype_of, held_type, held_values
 from anomdiff.encoding.json_values import as_label, require_labels, to_json
 from anomdiff.encoding.parsing import (
     infer_date_format,
@@ -17,6 +19,7 @@ from anomdiff.encoding.parsing import (
     storage,
     warn_of_further,
 )
+from anomdiff.encoding.written import number_texts
 
 __all__ = ["Column", "Schema", "plain_frame"]
 
@@ -40,6 +43,8 @@ class Column:
     date_format: str = ""  # how its dates were written, for ``strftime``, if they came as text
     categories: tuple | None = None  # those of a pandas categorical, in their order
     ordered: bool = False  # whether that categorical is ordered
+    held: str = ""  # what its cells or categories are, where the dtype does not say it
+    values: tuple | None = None  # distinct cells of other types that are read as categories
 
 
 @dataclass(frozen=True)
@@ -160,19 +165,27 @@ def _read(frame: pd.DataFrame, used: tuple[Column, ...], place: Mapping[Any, int
     if len(numbers) == len(used):
         return checked
     alone = [column for column in used if column.name not in set(numbers)]
-    others = {column.name: read_cells(frame[column.name], column.kind) for column in alone}
+    others = {column.name: _read_as(frame[column.name], column) for column in alone}
     joined = pd.concat([checked, plain_frame(others, frame.index)], axis=1)
     order = {name: i for i, name in enumerate([*numbers, *others])}
     names = [column.name for column in used]
     return joined.iloc[:, [order[name] for name in names]].set_axis(pd.Index(names), axis=1)
 
 
+def _read_as(cells: pd.Series, column: Column) -> np.ndarray:
+    """Read one column; texts for numbers that are categories are compared as numbers are."""
+    plain = read_cells(cells, column.kind)
+    numbers = column.kind == "category" and types.is_numeric_dtype(dtype_of(column.dtype))
+    return number_texts(plain) if numbers and storage(cells) == "text" else plain
+
+
 def _infer_column(cells: pd.Series, wanted: str | None) -> Column:
     categorical = isinstance(cells.dtype, pd.CategoricalDtype)
     stored: dict[str, Any] = {
         "dtype": str(cells.dtype),
-        "categories": _json_categories(cells) if categorical else None,
+        "categories": tuple(cells.cat.categories.tolist()) if categorical else None,
         "ordered": bool(categorical and cells.cat.ordered),
+        "held": held_type(cells),
     }
     if wanted == "ignored":
         return Column(cells.name, "ignored", nullable=True, reason="as set by kinds", **stored)
@@ -180,6 +193,7 @@ def _infer_column(cells: pd.Series, wanted: str | None) -> Column:
     plain = read_cells(cells, kind)
     missing = pd.isna(plain)
     is_text = storage(cells) == "text"
+    stored["values"] = held_values(cells) if kind == "category" else None
     reason = _reason_to_ignore(plain[~missing], cells, None if wanted else kind)
     return Column(
         cells.name,
@@ -220,11 +234,6 @@ def _ignored_sentence(column: Column) -> str:
     sentence = f"column {column.name!r} is ignored: {column.reason}"
     advice = f"; name its kind in kinds={{{column.name!r}: ...}} to keep it"
     return f"{sentence}{advice if 'distinct' in column.reason else ''}."
-
-
-def _json_categories(cells: pd.Series) -> tuple:
-    plain = (str, bool, int, float)
-    return tuple(c if isinstance(c, plain) else str(c) for c in cells.cat.categories.tolist())
 
 
 def _stored(column: Column) -> dict:
