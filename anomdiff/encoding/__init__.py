@@ -1,17 +1,14 @@
 """Frames to arrays and back: the only room that knows what a column is.
 
-schema.py              what each column is; checks every later frame against it
-frames.py              tables of other libraries as pandas frames
-json_values.py         labels, cells and parameters as JSON values, and back
-parsing.py             reads the cells of one column into one plain type per kind
-written.py             how single cells are written as text
-casting.py             writes them back in the dtype the column came in
-cell_types.py          dates, times, periods, durations, decimals in columns of objects
-codecs.py              one codec per kind of column: plain cells to coords and back
-quantile_transform.py  z-scores and normal scores of many number columns at once
-table.py               TableEncoder: the codecs of all columns side by side
-panel.py, segment.py   frames of series to segments without a gap in time
-channel_scaler.py      scales of the channels of each series, and which are scored
+schema.py, parsing.py     what each column is; its cells as one plain type per kind
+written.py, cell_types.py how cells are written as text; types that plain ones stand for
+casting.py                writes plain cells back in the dtype the column came in
+codecs.py                 one codec per kind of column: plain cells to coords and back
+quantile_transform.py     z-scores and normal scores of many number columns at once
+table.py                  TableEncoder: the codecs of all columns side by side
+panel.py, segment.py, times.py  frames of series to segments without a gap in time
+channel_scaler.py         scales of the channels of each series, and which are scored
+frames.py, json_values.py tables of other libraries as frames; labels as JSON values
 
 In: DataFrames of any dtypes. Out: ``values`` of about unit variance and ``observed``. May import
 numpy, pandas and scipy, never torch.
