@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.series_answers import SeriesAnswers
 from anomdiff.detectors.stream import PanelStream
-from anomdiff.encoding.frames import as_pandas
 from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.explain.alarm_segments import alarm_segments
@@ -189,7 +188,6 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
             If a column is missing or unreadable, or a time is not after those before.
         """
         self._require_fitted()
-        rows = as_pandas(rows)
         numbered = not isinstance(rows, pd.DataFrame | pd.Series)
         return self._final(*self.stream_.push(self._check(rows, by_name=True), numbered))
 

@@ -1,5 +1,6 @@
 """Tables of other libraries (Polars, Arrow, DuckDB, ...) as pandas frames, in one place."""
 
+import warnings
 from typing import Any
 
 import pandas as pd
@@ -39,7 +40,7 @@ def as_pandas(X: Any) -> Any:
         return X
     if isinstance(X, type) or not hasattr(X, "__arrow_c_stream__"):
         if hasattr(X, "__dataframe__"):
-            return pd.api.interchange.from_dataframe(X)
+            return _interchanged(X)
         if type(X).__name__ == "LazyFrame":
             raise TypeError("need rows, not a query; got a LazyFrame: call its collect().")
         return X
@@ -48,3 +49,10 @@ def as_pandas(X: Any) -> Any:
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError):
         column = X if isinstance(X, pa.ChunkedArray) else pa.chunked_array(X)
     return pd.Series(column.to_pandas(), name=getattr(X, "name", None))
+
+
+def _interchanged(X: Any) -> pd.DataFrame:
+    """Frame of the interchange protocol, which pandas means to drop in favour of Arrow's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return pd.api.interchange.from_dataframe(X)
