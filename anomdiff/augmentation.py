@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from anomdiff.detectors.tabular import TabularDetector
+from anomdiff.encoding.frames import as_pandas
 
 __all__ = ["augment"]
 
@@ -49,7 +50,7 @@ def augment(
     ValueError
         If lengths differ, or a label to be added to has fewer than 4 rows.
     """
-    X = pd.DataFrame(X)
+    X = pd.DataFrame(as_pandas(X))
     labels = pd.Series(np.asarray(y), name=getattr(y, "name", None))
     if len(labels) != len(X):
         raise ValueError(f"need one label per row; got {len(labels)} labels for {len(X)} rows.")

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -18,6 +16,7 @@ from anomdiff import storage_format_1, storage_format_2
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
+from anomdiff.encoding.json_values import to_json
 
 __all__ = ["load", "save"]
 
@@ -111,13 +110,9 @@ def _without_tensors(value: Any, name: str, tensors: dict[str, torch.Tensor]) ->
     prefix = f"{name}." if name else ""
     if isinstance(value, dict):
         return {k: _without_tensors(each, f"{prefix}{k}", tensors) for k, each in value.items()}
-    if isinstance(value, np.ndarray | pd.Index):
-        value = value.tolist()
-    if isinstance(value, list | tuple | range | set | frozenset):
+    if isinstance(value, list | tuple):
         return [_without_tensors(each, f"{prefix}{i}", tensors) for i, each in enumerate(value)]
-    if isinstance(value, os.PathLike | torch.device):
-        return str(value)
-    return value.item() if isinstance(value, np.generic) else value
+    return to_json(value)
 
 
 def _with_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

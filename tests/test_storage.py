@@ -1,4 +1,8 @@
+import datetime
 import json
+import uuid
+from decimal import Decimal
+from enum import Enum
 
 import numpy as np
 import pandas as pd
@@ -74,18 +78,101 @@ def test_parameters_that_are_no_json_values_survive(tmp_path):
 
     assert loaded.kinds == {0: "category"}
     assert (loaded.width, loaded.random_state) == (8, 3)
-    assert loaded.checkpoint == str(tmp_path / "run")
+    assert loaded.checkpoint == tmp_path / "run"
     np.testing.assert_array_equal(loaded.score_samples(rows), detector.score_samples(rows))
 
 
-@pytest.mark.parametrize("lengths", [np.array([8, 16]), range(8, 17, 8), pd.Index([8, 16])])
+@pytest.mark.parametrize(
+    "lengths", [np.array([8, 16]), range(8, 17, 8), pd.Index([8, 16]), [8, 16], (8, np.int32(16))]
+)
 def test_lists_of_any_kind_survive(tmp_path, lengths):
     wave = np.sin(np.arange(200) / 5)[:, None]
     detector = TimeSeriesDetector(**TINY_SERIES | {"window_lengths": lengths}).fit(wave)
 
     loaded = anomdiff.load(anomdiff.save(detector, tmp_path))
 
-    assert loaded.window_lengths == (8, 16)
+    assert list(loaded.window_lengths) == list(lengths)
+    if isinstance(lengths, list | tuple | range):
+        assert loaded.window_lengths == lengths
+
+
+LABELS = {
+    "dates": [datetime.date(2026, 1, 1), datetime.date(2026, 1, 2)],
+    "timestamps": list(pd.date_range("2026-01-01", periods=2, tz="Europe/Oslo")),
+    "datetimes": [datetime.datetime(2026, 1, 1, 5), datetime.datetime(2026, 1, 2, 5)],
+    "uuids": [uuid.UUID(int=1), uuid.UUID(int=2)],
+    "integers of NumPy": [np.int64(1), np.int64(2)],
+    "floats": [1.0, 2.5],
+    "flags": [False, True],
+    "months": list(pd.period_range("2026-01", periods=2, freq="M")),
+    "durations": list(pd.timedelta_range("1h", periods=2, freq="h")),
+    "intervals": list(pd.interval_range(0, 2)),
+    "pairs": [("pay", 1), ("pay", datetime.date(2026, 1, 2))],
+    "decimals": [Decimal("1.10"), Decimal("2")],
+}
+
+
+def equal_scores(one, other, frame):
+    pd.testing.assert_frame_equal(
+        one.score_frame(frame), other.score_frame(frame), check_exact=True
+    )
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_series_keep_their_labels_and_scales(tmp_path, labels):
+    load = np.random.default_rng(0).normal(size=120) * np.repeat([1, 9], 60)
+    ids = pd.Series([labels[0]] * 60 + [labels[1]] * 60, dtype=object)
+    frame = pd.DataFrame({"id": ids, "load": load})
+    detector = TimeSeriesDetector(series="id", **TINY_SERIES).fit(frame)
+
+    loaded = anomdiff.load(anomdiff.save(detector, tmp_path))
+
+    equal_scores(loaded, detector, frame)
+    assert list(loaded.model_.scaler.scales) == [None, *labels]
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_columns_keep_their_labels(tmp_path, labels):
+    values = np.random.default_rng(0).normal(size=(120, 2))
+    frame = pd.DataFrame(values, columns=pd.Index(labels))
+    table = TabularDetector(**TINY, alpha=0.05, kinds={labels[0]: "number"}).fit(frame)
+    series = TimeSeriesDetector(**TINY_SERIES, covariates=labels[1:]).fit(frame)
+
+    for detector in (table, series):
+        loaded = anomdiff.load(anomdiff.save(detector, tmp_path))
+
+        equal_scores(loaded, detector, frame)
+        assert loaded.columns_in_ == labels
+        assert loaded.get_params() == detector.get_params()
+
+
+class Colour(Enum):
+    RED = 1
+
+
+@pytest.mark.parametrize("label", [Colour.RED, 1j, None, np.nan, pd.NaT, frozenset({Colour.RED})])
+def test_labels_that_cannot_be_stored_are_refused_before_training(label):
+    values = np.random.default_rng(0).normal(size=(120, 2))
+    columns = pd.Index([label, 1], dtype=object)
+
+    for detector in (TabularDetector(**TINY), TimeSeriesDetector(**TINY_SERIES)):
+        with pytest.raises(ValueError, match="need a (name|column label)"):
+            detector.fit(pd.DataFrame(values, columns=columns))
+
+
+def test_series_whose_labels_cannot_be_stored_are_refused_before_training():
+    ids = pd.Series([Colour.RED] * 60, dtype=object)
+    frame = pd.DataFrame({"id": ids, "load": np.arange(60.0)})
+
+    with pytest.raises(ValueError, match="need a label of a series that can be stored"):
+        TimeSeriesDetector(series="id", **TINY_SERIES).fit(frame)
+
+
+def test_parameters_that_cannot_be_stored_are_refused_before_training():
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(120, 2)), columns=["a", "b"])
+
+    with pytest.raises(ValueError, match="need a parameter covariates that can be stored"):
+        TimeSeriesDetector(**TINY_SERIES, covariates=(name for name in ["a"])).fit(frame)
 
 
 def test_saving_twice_writes_the_same_bytes(tiny, tmp_path):

@@ -1,6 +1,6 @@
 """Forecasts of series: paths of what may follow, and frames of their quantiles and risks."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -11,14 +11,17 @@ import pandas as pd
 from anomdiff.conditional.draws import generator_of
 from anomdiff.conditional.forecaster import Forecaster
 from anomdiff.conditional.window_imputer import interpolated
+from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
+from anomdiff.encoding.times import later_times
 from anomdiff.models.window_model import WindowModel
 
 __all__ = [
     "QUANTILES",
     "ForecastPaths",
     "forecast_paths",
+    "free_name",
     "path_frame",
     "quantile_frame",
     "quantile_name",
@@ -66,13 +69,14 @@ def quantile_frame(
     wanted = np.asarray(quantiles, dtype=float)
     if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
         raise ValueError(f"quantiles must lie between 0 and 1; got {quantiles!r}.")
-    heads = [quantile_name(q) for q in wanted]
+    keys = _keys(model.layout)
+    heads = [free_name(quantile_name(q), keys.values()) for q in wanted]
     parts = []
     for forecast in forecasts:
         _, n_steps, n_channels = forecast.paths.shape
-        labels = _labels(model.layout, forecast, np.arange(n_steps).repeat(n_channels))
-        labels["channel"] = np.array(model.names * n_steps, dtype=object)
-        labels["mean"] = forecast.paths.mean(0).ravel()
+        labels = _labels(forecast, np.arange(n_steps).repeat(n_channels), keys)
+        labels[free_name("channel", keys.values())] = label_array(model.names * n_steps)
+        labels[free_name("mean", keys.values())] = forecast.paths.mean(0).ravel()
         rows = np.quantile(forecast.paths, wanted, axis=0).reshape(len(wanted), -1)
         parts.append(pd.DataFrame(labels | dict(zip(heads, rows, strict=True))))
     return pd.concat(parts, ignore_index=True)
@@ -80,11 +84,12 @@ def quantile_frame(
 
 def path_frame(model: WindowModel, forecasts: Iterable[ForecastPaths]) -> pd.DataFrame:
     """Every draw, one row per series, draw and step; see ``TimeSeriesDetector.forecast_paths``."""
-    parts = []
+    parts, keys = [], _keys(model.layout)
+    taken = [*keys.values(), *model.names]
     for forecast in forecasts:
         n_draws, n_steps, _ = forecast.paths.shape
-        labels = _labels(model.layout, forecast, np.tile(np.arange(n_steps), n_draws))
-        labels["draw"] = np.arange(n_draws).repeat(n_steps)
+        labels = _labels(forecast, np.tile(np.arange(n_steps), n_draws), keys, model.names)
+        labels[free_name("draw", taken)] = np.arange(n_draws).repeat(n_steps)
         channels = zip(model.names, forecast.paths.reshape(n_draws * n_steps, -1).T, strict=True)
         parts.append(pd.DataFrame(labels | dict(channels)))
     return pd.concat(parts, ignore_index=True)
@@ -95,13 +100,21 @@ def risk_frame(
 ) -> pd.DataFrame:
     """Probability that an event has happened by each step; see ``TimeSeriesDetector.risk``."""
     bounds = _bounds(model.names, event)
-    parts = []
+    parts, keys = [], _keys(model.layout)
     for forecast in forecasts:
         outside = (forecast.paths < bounds[0]) | (forecast.paths > bounds[1])
         happened = np.logical_or.accumulate(outside.any(2), axis=1)
-        labels = _labels(model.layout, forecast, np.arange(happened.shape[1]))
-        parts.append(pd.DataFrame(labels | {"probability": happened.mean(0)}))
+        labels = _labels(forecast, np.arange(happened.shape[1]), keys)
+        labels[free_name("probability", keys.values())] = happened.mean(0)
+        parts.append(pd.DataFrame(labels))
     return pd.concat(parts, ignore_index=True)
+
+
+def free_name(name: str, taken: Collection) -> str:
+    """Name of a column of an answer: the input's columns keep theirs, it gets underscores."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def quantile_name(q: float) -> str:
@@ -122,12 +135,24 @@ def _forecaster(model: WindowModel, segment: Segment, horizon: int) -> Forecaste
     return model.derived(key, lambda: Forecaster.fit(windows.double(), bank.starts, block))
 
 
-def _labels(layout: PanelLayout, forecast: ForecastPaths, steps: np.ndarray) -> dict:
+def _keys(layout: PanelLayout) -> dict[str, Any]:
+    """Columns of series and time, those that there are."""
+    roles = {"series": layout.series, "time": layout.time}
+    return {role: name for role, name in roles.items() if name is not None}
+
+
+def _labels(
+    forecast: ForecastPaths, steps: np.ndarray, keys: Mapping[str, Any], channels: Sequence = ()
+) -> dict:
     """Columns that name the series, the time and the step, counted from 1."""
-    labels = {} if layout.series is None else {layout.series: forecast.series}
+    taken, labels = [*keys.values(), *channels], {}
+    if "series" in keys:
+        labels[keys["series"]] = pd.Series(
+            label_array([forecast.series] * len(steps))
+        ).infer_objects()
     if forecast.times is not None:
-        labels["time" if layout.time is None else layout.time] = forecast.times[steps]
-    return labels | {"step": steps + 1}
+        labels[keys.get("time", free_name("time", taken))] = forecast.times[steps]
+    return labels | {free_name("step", taken): steps + 1}
 
 
 def _times(
@@ -139,11 +164,8 @@ def _times(
         return None
     step = float(np.median(np.diff(own))) if len(own) > 1 else layout.step or 1.0
     cells = frame.index if layout.time is None else pd.Index(frame[layout.time])
-    last, later = cells[segment.rows[-1]], np.arange(1, horizon + 1) * step
-    if pd.api.types.is_numeric_dtype(cells) and pd.api.types.is_number(last):
-        whole = own.dtype == np.int64 and step.is_integer()
-        return pd.Index(last + (later.astype(np.int64) if whole else later))
-    return pd.Timestamp(last) + pd.to_timedelta(later, unit="ns")
+    whole = own.dtype == np.int64 and step.is_integer()
+    return later_times(cells[segment.rows], step, horizon, whole=whole)
 
 
 def _bounds(names: list, event: Mapping) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from anomdiff.conditional.draws import check_count, generator_of
 from anomdiff.conditional.row_imputer import RowImputer
@@ -17,23 +16,22 @@ __all__ = ["impute_rows", "impute_steps"]
 
 def impute_rows(
     model: TabularModel,
-    X: ArrayLike,
+    X: pd.DataFrame,
     checked: pd.DataFrame,
     n_draws: int | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Fill the missing cells of ``X``, whose checked frame is given; see ``impute``."""
     check_count("n_draws", n_draws)
-    frame = X if isinstance(X, pd.DataFrame) else checked
     imputer = RowImputer.of(model)
     reference, (values, given) = imputer.reference, imputer.reference.encode(checked)
     if n_draws is None:
         cells = reference.decode(imputer.means(values, given))
-        return fill_missing(frame, checked.isna(), cells)
+        return fill_missing(X, checked.isna(), cells)
     generator = generator_of(random_state)
     drawn = imputer.draws(values, given, n_draws, generator)
     cells = [reference.cells(events, generator) for events in drawn]
-    return _one_below_the_other([fill_missing(frame, checked.isna(), each) for each in cells])
+    return _one_below_the_other([fill_missing(X, checked.isna(), each) for each in cells])
 
 
 def impute_steps(

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from anomdiff.conditional import constants as tuned
 from anomdiff.conditional.draws import generator_of, quantile_map
+from anomdiff.conditional.forecasts import free_name
 from anomdiff.diffusion.noise import seeded
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.models.window_model import WindowModel
@@ -140,11 +141,11 @@ def _panel(model: WindowModel, values: np.ndarray) -> pd.DataFrame:
     layout, (n, length, _) = model.layout, values.shape
     taken = set(layout.channels)
     free = (name for name in ("series", "sample", "window") if name not in taken)
-    series = next(free) if layout.series is None else layout.series
+    series = next(free, free_name("series", taken)) if layout.series is None else layout.series
     cells = dict(zip(model.names, values.reshape(n * length, -1).T, strict=True))
     steps = np.tile(np.arange(length), n)
     if layout.time is None:
-        times = {"step": steps} if "step" not in taken else {}
+        times = {free_name("step", taken): steps}
     else:
         times = {layout.time: _times(steps, layout)}
     nothing = np.full(n * length, np.nan)
@@ -156,6 +157,8 @@ def _times(steps: np.ndarray, layout: PanelLayout):
     """Numbers of steps as times that lie as far apart as those of training."""
     step = layout.step or 1
     times = steps * step
+    if layout.durations:
+        return pd.to_timedelta(times.astype(np.int64), unit="ns")
     if layout.has_dates:
         return pd.to_datetime(times.astype(np.int64))
     return times.astype(np.int64) if float(step).is_integer() else times

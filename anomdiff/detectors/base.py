@@ -13,6 +13,9 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from anomdiff.detectors.recalibration import Recalibration
+from anomdiff.encoding.frames import as_pandas
+from anomdiff.encoding.json_values import from_json, require_labels, to_json
+from anomdiff.encoding.parsing import require_distinct_names
 from anomdiff.models.parameters import check_parameters
 from anomdiff.models.training_run import StepHook
 from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, largest_ties
@@ -234,10 +237,9 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
         parameters = self.get_params(deep=False)
         if not isinstance(parameters["random_state"], Integral | None):
             parameters["random_state"] = self.model_.seed
-        if isinstance(parameters.get("kinds"), Mapping):  # JSON would make names text
-            parameters["kinds"] = [list(pair) for pair in parameters["kinds"].items()]
+        parameters["device"] = str(parameters["device"])  # it may be a torch.device
         return {
-            "parameters": parameters,
+            "parameters": {name: to_json(value) for name, value in parameters.items()},
             "n_features_in": self.n_features_in_,
             "feature_names_in": getattr(self, "feature_names_in_", np.array([])).tolist(),
             # A tensor, because JSON has no infinity: no row is flagged.
@@ -249,10 +251,10 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild a fitted detector from `to_dict`."""
-        given = dict(state["parameters"])
-        if isinstance(given.get("kinds"), list):
-            given["kinds"] = {name: kind for name, kind in given["kinds"]}
-        detector = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+        given = {name: from_json(value) for name, value in state["parameters"].items()}
+        if isinstance(given.get("kinds"), tuple):  # pairs, as models were stored before
+            given["kinds"] = dict(given["kinds"])
+        detector = cls(**given)
         detector.n_features_in_ = state["n_features_in"]
         if state["feature_names_in"]:
             detector.feature_names_in_ = np.array(state["feature_names_in"], dtype=object)
@@ -271,6 +273,20 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
         """Turn the input into a clean frame, or say in one sentence what is wrong."""
 
     # -- inside --------------------------------------------------------------------------
+
+    def _framed(self, X: ArrayLike, *, reset: bool = False, by_name: bool = False) -> pd.DataFrame:
+        """Rows as a frame with the cells as they came, whatever they came in."""
+        X = as_pandas(X)
+        if isinstance(X, pd.Series) and self.unit == "step":
+            X = X.to_frame(X.name if X.name is not None else "value")
+        if not isinstance(X, pd.DataFrame):
+            return self._from_array(X, reset=reset, dtype=float if self.unit == "step" else None)
+        if reset:
+            require_distinct_names(X.columns)
+            require_labels(X.columns)
+        if not by_name:
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        return X
 
     def _from_array(self, X: ArrayLike, *, reset: bool, dtype: Any) -> pd.DataFrame:
         """Name the columns of an array."""

@@ -22,7 +22,7 @@ class RowAnswers:
 
     model_: TabularModel
     threshold_: float
-    _check: Callable[..., pd.DataFrame]
+    _framed: Callable[..., pd.DataFrame]
     _require_fitted: Callable[[], None]
 
     def explain(self, X: ArrayLike, *, top: int | None = None) -> pd.DataFrame:
@@ -55,7 +55,7 @@ class RowAnswers:
             If the data cannot be used, or ``top`` is below 1.
         """
         check_is_fitted(self)
-        return explain_rows(self.model_, X, self._check(X, by_name=True), top)
+        return explain_rows(self.model_, *self._asked(X), top)
 
     def repair(
         self, X: ArrayLike, *, max_columns: int | None = None, immutable: Sequence = ()
@@ -101,8 +101,8 @@ class RowAnswers:
         (2020), "Good Counterfactuals and Where to Find Them".
         """
         self._require_fitted()
-        frame = self._check(X, by_name=True)
-        return repair_rows(self.model_, self.threshold_, X, frame, max_columns, immutable)
+        frames = self._asked(X)
+        return repair_rows(self.model_, self.threshold_, *frames, max_columns, immutable)
 
     def impute(
         self,
@@ -141,8 +141,7 @@ class RowAnswers:
         Multiple imputation: Rubin (1987), "Multiple Imputation for Nonresponse in Surveys".
         """
         check_is_fitted(self)
-        frame = self._check(X, by_name=True)
-        return impute_rows(self.model_, X, frame, n_draws, random_state)
+        return impute_rows(self.model_, *self._asked(X), n_draws, random_state)
 
     def sample(
         self,
@@ -180,3 +179,8 @@ class RowAnswers:
         """
         check_is_fitted(self)
         return sample_rows(self.model_, n, conditions, random_state)
+
+    def _asked(self, X: ArrayLike) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Rows as they came, and checked."""
+        frame = self._framed(X, by_name=True)
+        return frame, self.model_.schema.check(frame)

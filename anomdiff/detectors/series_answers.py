@@ -238,7 +238,7 @@ class SeriesAnswers:
         """
         self._require_fitted()
         frame = self._check(X, by_name=True)
-        return repair_steps(self.model_, self.threshold_, X, frame, max_channels, immutable)
+        return repair_steps(self.model_, self.threshold_, frame, max_channels, immutable)
 
     def sample(
         self,

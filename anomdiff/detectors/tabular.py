@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import validate_data
 
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.row_answers import RowAnswers
@@ -194,7 +193,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         return self.model_.n_validation_rows
 
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, Schema, dict]:
-        frame = X if isinstance(X, pd.DataFrame) else self._from_array(X, reset=True, dtype=None)
+        frame = self._framed(X, reset=True)
         schema, order = Schema.infer_with_order(
             frame,
             kinds=self.kinds,
@@ -202,8 +201,6 @@ class TabularDetector(RowAnswers, DiffusionDetector):
             date_format=self.date_format,
             max_unreadable=self.max_unreadable,
         )
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=True, skip_check_array=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unreadable cells, told already
             return (
@@ -213,11 +210,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
             )
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
-        if not isinstance(X, pd.DataFrame):
-            X = self._from_array(X, reset=False, dtype=None)
-        elif not by_name:
-            validate_data(self, X, reset=False, skip_check_array=True)
-        return self.schema_.check(X)
+        return self.schema_.check(self._framed(X, by_name=by_name))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.series_answers import SeriesAnswers
 from anomdiff.detectors.stream import PanelStream
+from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.explain.alarm_segments import alarm_segments
 from anomdiff.models.window_model import WindowModel
@@ -244,20 +245,11 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     # -- hooks ---------------------------------------------------------------------------
 
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, PanelLayout, dict]:
-        frame = self._framed(X, reset=True, by_name=False)
+        frame = self._framed(X, reset=True)
         return frame, PanelLayout.infer(frame, self.series, self.time), {}
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
-        return self._framed(X, reset=False, by_name=by_name)
-
-    def _framed(self, X: ArrayLike, *, reset: bool, by_name: bool) -> pd.DataFrame:
-        if isinstance(X, pd.Series):
-            X = X.to_frame(X.name if X.name is not None else "value")
-        if not isinstance(X, pd.DataFrame):
-            return self._from_array(X, reset=reset, dtype=float)
-        if not by_name:
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        return X
+        return self._framed(X, by_name=by_name)
 
     stream_: PanelStream
 
@@ -268,7 +260,7 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     def _final(self, labels: pd.DataFrame, scores: np.ndarray, channels: list) -> pd.DataFrame:
         """Scored frame of steps of a stream."""
         p_values = conformal_p_values(self.calibration_scores_, scores)
-        extra = {"channel": np.array(channels, dtype=object), **self.layout_.labels(labels)}
+        extra = {"channel": label_array(channels), **self.layout_.labels(labels)}
         return self._scored(labels, scores, p_values, scores > self.threshold_, extra)
 
     def __sklearn_tags__(self):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from anomdiff.encoding.cell_types import dtype_of, is_dictionary, restored
 from anomdiff.encoding.parsing import distinct_texts
 from anomdiff.encoding.schema import Column
 
@@ -19,15 +20,19 @@ def restore_cells(plain: np.ndarray, column: Column) -> pd.Series:
     text again, without the original padding. A dtype that pandas cannot build from its name
     (sparse, decimal) becomes the plain one.
     """
-    dtype = _dtype(column.dtype)
+    dtype = dtype_of(column.dtype)
     if column.kind == "boolean":
         plain = np.where(np.isnan(plain), np.nan, plain > 0.5)
     if column.categories is not None:
         return _categorical(_texts(plain, column.date_format), column)
-    if column.numeric_text or types.is_string_dtype(dtype):
+    if column.values is not None:
+        return _one_of(plain, column.values, dtype)
+    if column.held and column.kind in ("number", "datetime"):
+        return restored(plain, column.held, dtype)
+    if column.numeric_text or types.is_string_dtype(dtype) or is_dictionary(dtype):
         # pandas calls object a string dtype: numbers and booleans in it are not text
         if column.numeric_text or column.kind in ("category", "datetime"):
-            return pd.Series(_texts(plain, column.date_format), dtype=dtype)
+            return pd.Series(_texts(plain, column.date_format, column.decimal), dtype=dtype)
     if column.kind == "category":
         plain = _from_texts(plain, dtype)
     if plain.dtype.kind == "M":
@@ -81,20 +86,10 @@ def _widened(dtype, new: pd.Series):
     """Return a dtype, or the categories that also hold the new cells."""
     if not isinstance(dtype, pd.CategoricalDtype):
         return dtype
-    unknown = pd.Index(new.dropna().unique()).difference(dtype.categories)
-    return pd.CategoricalDtype(dtype.categories.append(unknown), dtype.ordered)
-
-
-def _dtype(name: str):
-    if name in ("string[pyarrow]", "large_string[pyarrow]"):  # pandas reads the first as its own
-        import pyarrow
-
-        return pd.ArrowDtype(getattr(pyarrow, name.removesuffix("[pyarrow]"))())
-    try:
-        dtype = types.pandas_dtype(name)
-    except (TypeError, ValueError, NotImplementedError):
-        return np.dtype(object)
-    return np.dtype(object) if dtype.kind == "U" and isinstance(dtype, np.dtype) else dtype
+    unknown = [cell for cell in new.dropna().unique() if cell not in dtype.categories]
+    if not unknown:
+        return dtype
+    return pd.CategoricalDtype([*dtype.categories, *unknown], dtype.ordered)
 
 
 def _cast(cells: pd.Series, dtype) -> pd.Series:
@@ -110,12 +105,12 @@ def _round_within(plain: np.ndarray, limits: np.iinfo) -> np.ndarray:
     return np.clip(np.round(plain), limits.min, high)
 
 
-def _texts(plain: np.ndarray, date_format: str = "") -> np.ndarray:
+def _texts(plain: np.ndarray, date_format: str = "", decimal: str = ".") -> np.ndarray:
     """Cells as text, None where missing."""
     texts = np.full(len(plain), None, dtype=object)
     present = ~pd.isna(plain)
     if plain.dtype.kind == "f":
-        texts[present] = [f"{value:.12g}" for value in plain[present]]
+        texts[present] = [f"{value:.12g}".replace(".", decimal) for value in plain[present]]
     elif plain.dtype.kind == "M":
         pattern = date_format or "%Y-%m-%d %H:%M:%S"
         texts[present] = pd.DatetimeIndex(plain[present]).strftime(pattern)
@@ -125,11 +120,26 @@ def _texts(plain: np.ndarray, date_format: str = "") -> np.ndarray:
 
 
 def _categorical(texts: np.ndarray, column: Column) -> pd.Series:
-    categories = pd.Index(column.categories)
-    codes, names = distinct_texts(pd.Series(categories))
-    at = {name: i for i, name in enumerate(names[codes]) if name is not None}
-    found = [at.get(text, -1) for text in texts]
+    held = dtype_of(column.held) if column.held else None
+    categories = pd.Index(column.categories, dtype=held)
+    found = _places(texts, pd.Series(categories))
     return pd.Series(pd.Categorical.from_codes(found, categories, ordered=column.ordered))
+
+
+def _one_of(texts: np.ndarray, values: tuple, dtype) -> pd.Series:
+    """Those of the values that the texts stand for, None for others."""
+    known = pd.Series([*values], dtype=object)
+    found = np.array(_places(texts, known))
+    cells = pd.Series(known.reindex(found).to_numpy(), dtype=object)
+    return _cast(cells, dtype)
+
+
+def _places(texts: np.ndarray, values: pd.Series) -> list[int]:
+    """Place of the value that each text stands for, -1 where none does."""
+    codes, names = distinct_texts(values)
+    places = reversed([*enumerate(names[codes])])  # the first of several counts
+    at = {name: place for place, name in places if name is not None}
+    return [at.get(text, -1) for text in texts]
 
 
 def _from_texts(texts: np.ndarray, dtype) -> np.ndarray:

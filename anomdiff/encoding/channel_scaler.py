@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from anomdiff.encoding.json_values import as_label, require_storable, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 
@@ -66,6 +67,8 @@ class ChannelScaler:
         for part in segments:
             if part.series is not None:
                 groups.setdefault(part.series, []).append(part.values)
+        for label in groups:
+            require_storable("label of a series", label)
         pooled = np.nanmean(values, 0), np.nanstd(values, 0)
         scales = {label: _scale(np.concatenate(parts), *pooled) for label, parts in groups.items()}
         return cls(layout, tuple(targets.tolist()), scales)
@@ -96,14 +99,17 @@ class ChannelScaler:
             "layout": self.layout.to_dict(),
             "targets": list(self.targets),
             "scales": [
-                [label, mean.tolist(), std.tolist()] for label, (mean, std) in self.scales.items()
+                [to_json(label), mean.tolist(), std.tolist()]
+                for label, (mean, std) in self.scales.items()
             ],
         }
 
     @classmethod
     def from_dict(cls, state: Mapping) -> "ChannelScaler":
         """Rebuild an encoder from `to_dict`, before or after a trip through JSON."""
-        scales = {label: (np.array(mean), np.array(std)) for label, mean, std in state["scales"]}
+        scales = {
+            as_label(label): (np.array(mean), np.array(std)) for label, mean, std in state["scales"]
+        }
         return cls(PanelLayout.from_dict(state["layout"]), tuple(state["targets"]), scales)
 
 

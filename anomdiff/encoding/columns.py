@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from anomdiff.encoding.cell_types import held_type, held_values
 from anomdiff.encoding.parsing import (
     Spelling,
     infer_kind,
@@ -50,6 +51,8 @@ class Column:
     advances: bool = False  # whether it is a timestamp that later rows are beyond
     categories: tuple | None = None  # those of a pandas categorical, in their order
     ordered: bool = False  # whether that categorical is ordered
+    held: str = ""  # what its cells or categories are, where the dtype does not say it
+    values: tuple | None = None  # distinct cells of other types that are read as categories
 
     @property
     def is_ranged(self) -> bool:
@@ -83,8 +86,9 @@ def infer_column(
     categorical = isinstance(cells.dtype, pd.CategoricalDtype)
     stored: dict[str, Any] = {
         "dtype": str(cells.dtype),
-        "categories": _json_categories(cells) if categorical else None,
+        "categories": tuple(cells.cat.categories.tolist()) if categorical else None,
         "ordered": bool(categorical and cells.cat.ordered),
+        "held": held_type(cells),
     }
     if wanted == "ignored":
         column = Column(cells.name, "ignored", nullable=True, reason="as set by kinds", **stored)
@@ -95,6 +99,7 @@ def infer_column(
     missing = pd.isna(plain)
     is_text = storage(cells) == "text"
     spelled = spelling if is_text or categorical else Spelling(missing_values=missing_values)
+    stored["values"] = held_values(cells) if kind == "category" else None
     reason = _reason_to_ignore(plain[~missing], cells, None if wanted else kind)
     column = Column(
         cells.name,
@@ -211,11 +216,6 @@ def _ignored_sentence(column: Column) -> str:
     sentence = f"column {column.name!r} is ignored: {column.reason}"
     advice = f"; name its kind in kinds={{{column.name!r}: ...}} to keep it"
     return f"{sentence}{advice if 'distinct' in column.reason else ''}."
-
-
-def _json_categories(cells: pd.Series) -> tuple:
-    plain = (str, bool, int, float)
-    return tuple(c if isinstance(c, plain) else str(c) for c in cells.cat.categories.tolist())
 
 
 def _is_constant(cells: np.ndarray | None) -> bool:

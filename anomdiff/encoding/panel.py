@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from anomdiff.encoding.json_values import as_label, require_labels, to_json
 from anomdiff.encoding.parsing import (
     read_cells,
     require_distinct_names,
@@ -15,9 +16,12 @@ from anomdiff.encoding.parsing import (
     warn_of_further,
 )
 from anomdiff.encoding.segment import Segment
+from anomdiff.encoding.times import TIMES, clock, is_duration, require_no_levels
 
 __all__ = ["PanelLayout"]
 
+# Columns of a scored frame, beside which those of series and time stand.
+SCORED = ("anomaly_score", "p_value", "is_anomaly", "channel")
 # Where time jumps by more than this many usual steps, a new segment begins.
 GAP = 3.0
 # Dates are nanoseconds; steps of numbered times are seldom as large.
@@ -40,26 +44,36 @@ class PanelLayout:
     time: Any  # None where the index has the times, or the order of rows
     channels: tuple  # columns that were measured
     step: float | None = None  # usual difference of times in training; None where in order only
+    durations: bool = False  # whether times are durations, read in nanoseconds
 
     @property
     def has_dates(self) -> bool:
         """Whether times are dates, as far as the usual step tells."""
-        return self.step is not None and self.step >= MILLISECOND
+        return self.step is not None and self.step >= MILLISECOND and not self.durations
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, series: Any = None, time: Any = None) -> "PanelLayout":
         """Take every column but those of series and time as a channel."""
+        require_labels(frame.columns)
         for role, name in (("series", series), ("time", time)):
             if isinstance(name, list):
                 raise ValueError(f"need one column of {role}; got {name}: join them into one.")
-            if name is not None and name not in frame.columns:
+            if name is not None and name not in frame.columns.tolist():
                 raise ValueError(f"need the column {name!r} of {role}; got {list(frame.columns)}.")
+            if name in SCORED:
+                raise ValueError(
+                    f"need a column of {role} whose name is no column of scores; got {name!r}: "
+                    "rename it."
+                )
+        if time is None:
+            require_no_levels(frame.index)
         channels = tuple(name for name in frame.columns.tolist() if name not in (series, time))
         if not channels:
             raise ValueError(f"need at least one channel; got only {list(frame.columns)}.")
         layout = cls(series, time, channels)
         layout._require(frame)
-        return dataclasses.replace(layout, step=layout._usual_step(frame))
+        durations = layout._durations(frame)
+        return dataclasses.replace(layout, step=layout._usual_step(frame), durations=durations)
 
     def read(self, frame: pd.DataFrame) -> list[Segment[np.ndarray]]:
         """Cut a frame, series mixed and rows in any order, into segments in the order of time.
@@ -93,12 +107,13 @@ class PanelLayout:
 
     def to_dict(self) -> dict:
         """Return the layout as JSON values."""
-        return vars(self) | {"channels": list(self.channels)}
+        return {name: to_json(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, state: dict) -> "PanelLayout":
         """Rebuild a layout from `to_dict`."""
-        return cls(state["series"], state["time"], tuple(state["channels"]), state["step"])
+        labels = {name: as_label(state[name]) for name in ("series", "time", "channels")}
+        return cls(**labels, step=state["step"], durations=state.get("durations", False))
 
     def _require(self, frame: pd.DataFrame) -> None:
         if not len(frame):
@@ -121,11 +136,8 @@ class PanelLayout:
 
     def times(self, frame: pd.DataFrame) -> np.ndarray | None:
         """Read the times as numbers, None where rows are only in order."""
-        if self.time is not None:
-            cells = frame[self.time]
-        elif isinstance(frame.index, pd.DatetimeIndex):
-            cells = pd.Series(frame.index, name="index")
-        else:
+        cells = self._clock(frame)
+        if cells is None:
             return None
         numeric = storage(cells) == "number"
         times = read_cells(cells, "number" if numeric else "datetime")
@@ -133,6 +145,18 @@ class PanelLayout:
         # Nanoseconds since 1970 have more digits than a float.
         whole = not numeric or pd.api.types.is_integer_dtype(cells)
         return (cells.to_numpy() if numeric else times).astype("int64") if whole else times
+
+    def _clock(self, frame: pd.DataFrame) -> pd.Series | None:
+        """Cells of the times as timestamps or numbers, durations in nanoseconds."""
+        if self.time is not None:
+            return clock(frame[self.time])
+        if isinstance(frame.index, TIMES):
+            return clock(pd.Series(frame.index, name="index"))
+        return None
+
+    def _durations(self, frame: pd.DataFrame) -> bool:
+        cells = pd.Series(frame.index) if self.time is None else frame[self.time]
+        return is_duration(cells)
 
     def _require_distinct(self, times: np.ndarray, rows: pd.Index, label) -> None:
         again = np.diff(times) == 0

@@ -12,6 +12,7 @@ from pandas.api import types
 
 from anomdiff.encoding.date_texts import infer_date_format, iso_format, nanoseconds, parse_dates
 from anomdiff.encoding.number_texts import infer_spelling, parse_numbers
+from anomdiff.encoding.written import apart, written
 
 __all__ = [
     "PLAIN",
@@ -29,6 +30,7 @@ __all__ = [
 # Compared in lower case. Lower-case "none" stays a value: surveys write it for "zero of them".
 MISSING_MARKERS = frozenset({"", ".", "?", "-", "na", "n/a", "nan", "null", "<na>"})
 EXAMPLE = pd.Timestamp(2024, 1, 31, 12)
+SHORT_FLOATS = (np.float16, np.float32)
 BOOLEAN_TEXTS = {"true": "1", "false": "0"}
 # A column of texts is one of numbers or dates if so many of its cells are; where some are not, it
 # must have many values too: codes of which some are digits are categories.
@@ -49,13 +51,19 @@ PLAIN_KINDS = {
     "datetime": "datetime",
     "datetime64": "datetime",
     "date": "datetime",
+    # Read by way of text: durations and times of day as seconds, periods as their first moment.
+    "timedelta": "text",
+    "timedelta64": "text",
+    "time": "text",
+    "period": "text",
+    "interval": "text",
 }
 
 
 def storage(cells: pd.Series) -> str:
     """Say how the cells are stored: number, boolean, datetime, category or text.
 
-    Anything else is refused: complex numbers, durations, intervals, lists.
+    Anything else is refused: complex numbers, bytes, lists.
     """
     dtype = cells.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -73,7 +81,7 @@ def storage(cells: pd.Series) -> str:
     arrow = isinstance(dtype, pd.ArrowDtype)  # dictionaries and decimals show what they hold
     plain = types.infer_dtype(cells.astype(object) if arrow else cells, skipna=True)
     if plain not in PLAIN_KINDS:
-        raise _unreadable(cells, plain)
+        raise _unreadable(cells, f"{plain}: convert it to one of these")
     return PLAIN_KINDS[plain]
 
 
@@ -186,13 +194,19 @@ def read_cells(
 
 def distinct_texts(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Codes of the rows, and the stripped text (None where missing) of each code, -1 included."""
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        codes, distinct = pd.factorize(cells.cat.codes.where(cells.notna()))
+        distinct = cells.cat.categories[distinct.astype(int)]
+        return codes, np.array([*map(_text, distinct), None], dtype=object)
     try:
-        codes, distinct = pd.factorize(cells)
-    except TypeError:
+        codes, distinct = pd.factorize(apart(cells))
+    except (TypeError, NotImplementedError):  # lists, and those of Arrow
         example = cells[cells.notna()].iloc[0]
-        raise _unreadable(cells, f"{type(example).__name__} {example!r}") from None
-    texts = [_text(value) for value in np.asarray(distinct, dtype=object)]
-    return codes, np.array([*texts, None], dtype=object)  # code -1 picks the last
+        found = f"{type(example).__name__} {example!r}: convert it to one of these"
+        raise _unreadable(cells, found) from None
+    if getattr(distinct.dtype, "numpy_dtype", distinct.dtype) in SHORT_FLOATS:
+        distinct = np.asarray(distinct, dtype=np.float32)  # as object they would be float64
+    return codes, np.array([*map(_text, distinct), None], dtype=object)  # code -1 picks the last
 
 
 def _unreadable(cells: pd.Series, found: str) -> ValueError:
@@ -201,9 +215,7 @@ def _unreadable(cells: pd.Series, found: str) -> ValueError:
 
 
 def _text(value) -> str | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # 12.0 is the category 12: integers turn float beside missing cells
-    text = str(value).strip()
+    text = written(value).strip()
     return None if text == "None" or text.lower() in MISSING_MARKERS else text
 
 

@@ -23,6 +23,8 @@ UNEVEN = 3.0
 # Dates without a time of day over so many days are those of birth or purchase, not of the row.
 DAY = 86_400_000_000_000
 LONG_SPAN = 3650 * DAY
+# Few dates that come again and again are like categories: later ones count as the last of them.
+ROWS_PER_DATE = 10
 # Categories compared one by one; all others count together.
 N_FREQUENT = 10
 # Two parts disagree if their distribution functions are so far apart, and chance is unlikely.
@@ -140,7 +142,7 @@ def _sorted_on_purpose(cells: np.ndarray) -> bool:
 def _is_attribute(stamps: np.ndarray) -> bool:
     """Whether dates are more likely something about a row than when it came to be."""
     present = stamps[~np.isnan(stamps)]
-    if not len(present):
+    if not len(present) or len(np.unique(present)) * ROWS_PER_DATE <= len(present):
         return True
     return bool(np.ptp(present) > LONG_SPAN and not (present % DAY).any())
 
@@ -157,6 +159,8 @@ def _are_numbered(cells: np.ndarray, codes: np.ndarray) -> bool:
     """Whether texts keep coming, many or with digits: a file may be sorted by a category."""
     present = codes[codes >= 0]
     first = pd.Series(np.arange(len(present))).groupby(present).min().to_numpy()
+    if 2 * len(first) > len(present):  # hardly any comes twice, in whatever order
+        return False
     brought = np.bincount(first * 5 // len(present), minlength=5)[1:].min()
     texts = pd.Series(cells[codes >= 0][np.sort(first)], dtype=object)
     with_digits = (

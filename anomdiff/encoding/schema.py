@@ -1,15 +1,24 @@
 """What the columns of a table are: inferred once from training rows, checked ever after."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 
+from anomdiff.encoding.cell_types import dtype_of
 from anomdiff.encoding.columns import Column, advancing_column, infer_column, warn_of_columns
-from anomdiff.encoding.parsing import read_cells, require_distinct_names, warn_of_further
+from anomdiff.encoding.json_values import as_label, require_labels, to_json
+from anomdiff.encoding.parsing import (
+    read_cells,
+    require_distinct_names,
+    storage,
+    warn_of_further,
+)
 from anomdiff.encoding.row_order import RowOrder, find_order
+from anomdiff.encoding.written import number_texts
 
 __all__ = ["Column", "Schema", "plain_frame"]
 
@@ -97,6 +106,7 @@ class Schema:
     ) -> tuple["Schema", RowOrder]:
         """Do what ``infer`` does, and return the order of the rows in time beside it."""
         _require_frame(frame)
+        require_labels(frame.columns)
         kinds = dict(kinds or {})
         _require_kinds(kinds, frame)
         absent = _missing_values(missing_values, frame)
@@ -148,13 +158,13 @@ class Schema:
 
     def to_dict(self) -> dict:
         """Return the schema as JSON values."""
-        columns = [asdict(column) for column in self.columns]
+        columns = [_stored(column) for column in self.columns]
         return {"columns": columns, "max_unreadable": self.max_unreadable}
 
     @classmethod
     def from_dict(cls, state: Mapping) -> "Schema":
         """Rebuild a schema from `to_dict`, before or after a trip through JSON."""
-        columns = tuple(Column(**_with_tuples(column)) for column in state["columns"])
+        columns = tuple(Column(**_with_labels(column)) for column in state["columns"])
         return cls(columns, state.get("max_unreadable", 0.0))
 
 
@@ -185,18 +195,28 @@ def _read(
     if len(numbers) == len(used):
         return checked
     alone = [column for column in used if column.name not in set(numbers)]
-    others = {
-        column.name: read_cells(frame[column.name], column.kind, column.spelling, max_unreadable)
-        for column in alone
-    }
+    others = {column.name: _read_as(frame[column.name], column, max_unreadable) for column in alone}
     joined = pd.concat([checked, plain_frame(others, frame.index)], axis=1)
     order = {name: i for i, name in enumerate([*numbers, *others])}
     names = [column.name for column in used]
     return joined.iloc[:, [order[name] for name in names]].set_axis(pd.Index(names), axis=1)
 
 
-def _with_tuples(state: Mapping) -> dict:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in state.items()}
+def _read_as(cells: pd.Series, column: Column, max_unreadable: float) -> np.ndarray:
+    """Read one column; texts for numbers that are categories are compared as numbers are."""
+    plain = read_cells(cells, column.kind, column.spelling, max_unreadable)
+    numbers = column.kind == "category" and types.is_numeric_dtype(dtype_of(column.dtype))
+    return number_texts(plain) if numbers and storage(cells) == "text" else plain
+
+
+def _stored(column: Column) -> dict:
+    """Fields of a column as JSON values."""
+    return {key: to_json(value) for key, value in vars(column).items()}
+
+
+def _with_labels(state: Mapping) -> dict:
+    """Fields of a column from JSON values."""
+    return {key: as_label(value) for key, value in state.items()}
 
 
 def _require_frame(frame: pd.DataFrame) -> None:

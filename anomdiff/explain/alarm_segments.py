@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterator
 import numpy as np
 import pandas as pd
 
+from anomdiff.encoding.times import TIMES
 from anomdiff.explain.localisation import runs
 
 __all__ = ["alarm_segments"]
@@ -34,9 +35,9 @@ def _segments(part: pd.DataFrame, time: Hashable | None, join: int) -> Iterator[
     """Segments of one series, in the order of its time."""
     times = part.index if time is None else part[time]
     order = np.arange(len(part))
-    if time is not None or isinstance(part.index, pd.DatetimeIndex):
+    if time is not None or isinstance(part.index, TIMES):
         order = np.argsort(times.to_numpy(), kind="stable")
-    part, times = part.iloc[order], np.asarray(times)[order]
+    part, times = part.iloc[order], times.to_numpy()[order]
     for start, stop in runs(part["is_anomaly"].to_numpy(dtype=bool), join):
         yield _segment(part.iloc[start:stop], times[start:stop])
 

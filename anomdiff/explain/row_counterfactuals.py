@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from anomdiff.diffusion.noise import seeded
@@ -60,7 +59,7 @@ class RowState(NamedTuple):
 def repair_rows(
     model: TabularModel,
     threshold: float,
-    X: pd.DataFrame | ArrayLike,
+    X: pd.DataFrame,
     frame: pd.DataFrame,
     max_columns: int | None,
     immutable: str | Iterable[Hashable],
@@ -72,7 +71,7 @@ def repair_rows(
     names = [column.name for column in model.schema.columns]
     mutable = mutable_columns("column", names, model.columns, max_columns, immutable)
     n_rounds = min(max_columns or len(mutable), int(mutable.sum()))
-    repaired = (X if isinstance(X, pd.DataFrame) else frame).copy()
+    repaired = X.copy()
     anomalies = np.flatnonzero(model.score_rows(frame) > threshold)
     n = rows_at_once(model)
     for rows in (anomalies[start : start + n] for start in range(0, len(anomalies), n)):

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from anomdiff.conditional.draws import check_count
+from anomdiff.encoding.json_values import label_array
 from anomdiff.explain.attribution import (
     ATTRIBUTION_SIGMA,
     expected_parts,
@@ -53,17 +53,16 @@ class Cells(NamedTuple):
 
 
 def explain_rows(
-    model: TabularModel, X: pd.DataFrame | ArrayLike, frame: pd.DataFrame, top: int | None
+    model: TabularModel, X: pd.DataFrame, frame: pd.DataFrame, top: int | None
 ) -> pd.DataFrame:
     """Contributions of the columns to each row's score; see ``TabularDetector.explain``.
 
     ``frame`` holds the rows of ``X``, checked; shown are the cells of ``X``.
     """
     check_count("top", top)
-    shown = X if isinstance(X, pd.DataFrame) else frame
     n = rows_at_once(model)
     blocks = (slice(start, start + n) for start in range(0, len(frame), n))
-    explained = [_explain_block(model, shown.iloc[b], frame.iloc[b], top) for b in blocks]
+    explained = [_explain_block(model, X.iloc[b], frame.iloc[b], top) for b in blocks]
     return pd.concat(explained, ignore_index=True)
 
 
@@ -152,11 +151,10 @@ def _laid_out(model, shown, cells, contributions, drops, top) -> pd.DataFrame:
     for column in model.schema.used:
         if not column.is_ranged:
             low[column.name], high[column.name] = None, None
-    labels = np.array([*model.columns, None], dtype=object)[:-1]  # one each, even if all are pairs
     lines = pd.DataFrame(
         {
             "row": np.repeat(shown.index.to_numpy(), n_columns),
-            "column": np.tile(labels, n_rows),
+            "column": np.tile(label_array(model.columns), n_rows),
             "value": _row_by_row(shown[model.columns]),
             "expected": _row_by_row(expected),
             "low": _row_by_row(low),

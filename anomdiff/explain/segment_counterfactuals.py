@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from anomdiff.conditional.intervals import ConditionalIntervals
@@ -62,18 +61,17 @@ class ChannelCells(NamedTuple):
 def repair_steps(
     model: WindowModel,
     threshold: float,
-    X: pd.DataFrame | ArrayLike,
     frame: pd.DataFrame,
     max_channels: int | None,
     immutable: str | Iterable[Hashable],
 ) -> pd.DataFrame:
     """Series with as few cells changed as make them normal; see ``TimeSeriesDetector.repair``.
 
-    ``frame`` holds the series of ``X``, checked; the cells that stay are those of ``X``.
+    ``frame`` is checked; the cells that stay are its own.
     """
     channels = list(model.layout.channels)
     mutable = mutable_columns("channel", channels, model.names, max_channels, immutable)
-    repaired = (X if isinstance(X, pd.DataFrame) else frame).copy()
+    repaired = frame.copy()
     whole, n_flagged = [holds_whole_numbers(frame[name].dtype) for name in model.names], 0
     for segment in model.encode(frame):
         flagged = (model.score(segment)[0] > threshold).numpy()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from anomdiff.conditional.draws import check_count
 from anomdiff.conditional.intervals import ConditionalIntervals, Expected
+from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.segment import Segment
 from anomdiff.explain.attribution import shares_of_score
 from anomdiff.explain.localisation import anomalous_cells, nearest_run, runs
@@ -136,7 +137,7 @@ def _laid_out(model, frame, rows: np.ndarray, found: Explanation, top) -> pd.Dat
     return pd.DataFrame(
         {
             "row": frame.index.take(lines).to_numpy(),
-            "column": np.array(model.names, dtype=object)[channels].ravel(),
+            "column": label_array(model.names)[channels].ravel(),
             "start": labels.take(found.first[cells].ravel()),
             "end": labels.take(found.last[cells].ravel()),
             "value": frame[model.names].to_numpy()[cells].ravel(),

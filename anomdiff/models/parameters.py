@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from anomdiff.encoding.json_values import require_storable
+
 __all__ = ["check_parameters"]
 
 # name: (type, lowest, highest, ends included); None is no bound.
@@ -33,6 +35,9 @@ RANGES: dict[str, tuple[Any, float, float | None, bool]] = {
     "trim_fraction": (Real, 0, 0.5, True),
     "max_categories": (Integral, 1, None, True),
 }
+
+# A source of randomness is stored as the seed that it gave; a torch.device as its name.
+NOT_STORED = {"random_state", "device"}
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:
@@ -64,6 +69,8 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     }
     for name in (name for name in checks if name in parameters):
         checks[name](parameters)
+    for name in parameters.keys() - NOT_STORED:
+        require_storable(f"parameter {name}", parameters[name])
 
 
 def _check_range(name: str, value: Any) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.networks import WindowMLP
 from anomdiff.encoding.channel_scaler import ChannelScaler
+from anomdiff.encoding.json_values import label_array, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.models.parallel import map_blocks
@@ -112,7 +113,7 @@ class WindowModel:
         return cls(
             scaler=scaler,
             denoiser=denoiser,
-            sigma=parameters["sigma"],
+            sigma=float(parameters["sigma"]),
             banks=banks,
             regression=regression,
             calibration=calibration,
@@ -169,8 +170,7 @@ class WindowModel:
         for segment, (score, contributions) in zip(segments, scored, strict=True):
             scores[segment.rows] = score.numpy()
             channels[segment.rows] = contributions.argmax(1).numpy()
-        names = np.array(self.names, dtype=object)
-        return scores, {"channel": names[channels], **self.layout.labels(frame)}
+        return scores, {"channel": label_array(self.names)[channels], **self.layout.labels(frame)}
 
     def window_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of the score: banks of windows and levels, the regression, the network.
@@ -207,8 +207,8 @@ class WindowModel:
         """Return the layout, which channels are scored, and the window lengths, as JSON values."""
         return {
             **self.layout.to_dict(),
-            "scored": self.names,
-            "covariates": [name for name in self.layout.channels if name not in self.names],
+            "scored": to_json(tuple(self.names)),
+            "covariates": to_json(tuple(n for n in self.layout.channels if n not in self.names)),
             "window_lengths": list(self.window_lengths),
             "network_length": self.network_length,
         }

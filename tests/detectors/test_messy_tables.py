@@ -92,6 +92,26 @@ def test_rows_of_a_messy_table_score_alone_as_among_others_and_after_storage(spe
     np.testing.assert_allclose(alone, together, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("spelling", ["points for thousands", "month names and spaces"])
+def test_answers_about_a_messy_table_are_spelled_as_it_is(spelling):
+    frame = SPELLINGS[spelling](clean())
+    detector = fitted(frame[:N_TRAIN])
+    few = frame[N_TRAIN : N_TRAIN + 8]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = detector.sample(20)
+        filled = detector.impute(few.assign(amount=None))
+        explained = detector.explain(few)
+
+    assert drawn["amount"].str.fullmatch(r"\d+(,\d+)?").all()
+    for made in (drawn, filled):
+        assert detector.score_frame(made)["anomaly_score"].notna().all()
+        again = detector.schema_.check(made)["amount"]
+        assert again.between(*clean()["amount"].agg(["min", "max"])).all()
+    assert np.isfinite(explained["contribution"]).all()
+
+
 @pytest.mark.parametrize("bad", ["ERR", "#DIV/0!", "\\N", "--", "n.a.", "1;5"])
 def test_one_unreadable_cell_is_a_missing_cell_and_told(bad):
     frame = clean()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.encoding.frames import as_pandas
 from anomdiff.integrations.mlflow import runs
 from anomdiff.integrations.mlflow.callbacks import LossCurve
 from anomdiff.integrations.mlflow.flavor import log_model
@@ -103,6 +104,7 @@ def _warn_only(what: str) -> Iterator[None]:
 
 def _as_frame(X: object) -> pd.DataFrame:
     """Rows as the detectors name their columns where they come without names."""
+    X = as_pandas(X)
     if isinstance(X, pd.DataFrame):
         return X
     if isinstance(X, pd.Series):

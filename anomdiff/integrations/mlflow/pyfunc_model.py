@@ -7,9 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
+from mlflow.types.schema import DataType
 
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.integrations.mlflow.signature import TOP_COLUMNS, input_columns
+from anomdiff.integrations.mlflow.signature import (
+    TOP_COLUMNS,
+    InputColumn,
+    input_columns,
+    label_text,
+)
 from anomdiff.thresholds.checks import check_share
 
 __all__ = ["PredictParams", "PyfuncModel"]
@@ -61,6 +67,8 @@ class PyfuncModel:
         self.columns = [column.name for column in columns]
         self.optional = [column.name for column in columns if column.optional]
         self.renamed = {str(n): n for n in self.columns if not isinstance(n, str)}
+        self.series = None if detector.unit == "row" else detector.model_.layout.series
+        self.labels = _labels_by_text(detector, columns)
 
     def predict(
         self, model_input: pd.DataFrame | np.ndarray, params: Mapping[str, Any] | None = None
@@ -80,11 +88,20 @@ class PyfuncModel:
         if isinstance(model_input, np.ndarray):
             return pd.DataFrame(model_input, columns=self.columns)
         rows = model_input.rename(columns=self.renamed) if self.renamed else model_input
+        if self.labels and self.series in rows.columns:
+            rows = rows.copy()
+            rows[self.series] = rows[self.series].astype(object).map(self._label)
         absent = [name for name in self.optional if name not in rows.columns]
         return rows.reindex(columns=[*rows, *absent]) if absent else rows
 
+    def _label(self, text: Any) -> Any:
+        """Label of a series that a text stands for; one that training did not show stays."""
+        return self.labels.get(text, text)
+
     def _predict(self, rows: pd.DataFrame, params: PredictParams) -> pd.DataFrame:
         scored = self.detector.score_frame(rows)
+        if self.labels:
+            scored[self.series] = scored[self.series].map(label_text)
         if self.renamed:
             scored = scored.rename(columns=str)
         if params.alpha is not None:
@@ -112,6 +129,14 @@ class PyfuncModel:
         if self.detector.unit == "step":  # a step is scored by the steps around it
             return self.detector.explain(rows, top=top, rows=flagged)
         return self.detector.explain(rows.iloc[flagged], top=top)
+
+
+def _labels_by_text(detector: DiffusionDetector, columns: list[InputColumn]) -> dict[str, Any]:
+    """Labels of series that are no text, where a request has them as text; else nothing."""
+    if not any(each.kind == "label" and each.type == DataType.string for each in columns):
+        return {}
+    labels = [label for label in detector.model_.scaler.scales if label is not None]
+    return {label_text(label): label for label in labels if not isinstance(label, str)}
 
 
 def _json_value(cell: Any) -> Any:

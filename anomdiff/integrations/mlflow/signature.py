@@ -1,5 +1,6 @@
 """What a request and an answer look like to MLflow, worked out from what a detector has learnt."""
 
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,10 +10,18 @@ from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schem
 
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.encoding.parsing import read_cells, storage
+from anomdiff.encoding.times import clock
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.window_model import WindowModel
 
-__all__ = ["TOP_COLUMNS", "InputColumn", "as_input", "infer_signature", "input_columns"]
+__all__ = [
+    "TOP_COLUMNS",
+    "InputColumn",
+    "as_input",
+    "infer_signature",
+    "input_columns",
+    "label_text",
+]
 
 STYLES = ("columns", "tensor")
 TOP_COLUMNS = 3
@@ -126,11 +135,11 @@ def _columns_of_panel(model: WindowModel, example: pd.DataFrame | None) -> list[
     layout, labels = model.layout, []
     if layout.series is not None:
         known = [label for label in model.scaler.scales if label is not None]
-        whole = all(isinstance(label, int) for label in known)
-        read_as = ("number", DataType.long) if whole else ("category", DataType.string)
-        labels.append(InputColumn(layout.series, *read_as, returned=True))
+        labels.append(InputColumn(layout.series, "label", _type_of_labels(known), returned=True))
     if layout.time is not None:
-        dates = layout.has_dates if example is None else storage(example[layout.time]) != "number"
+        dates = layout.has_dates
+        if example is not None and not layout.durations:
+            dates = storage(clock(example[layout.time])) != "number"
         kind = "datetime" if dates else "number"
         labels.append(InputColumn(layout.time, kind, DATA_TYPES[kind], returned=True))
     return labels + [
@@ -139,15 +148,38 @@ def _columns_of_panel(model: WindowModel, example: pd.DataFrame | None) -> list[
     ]
 
 
+def label_text(label: Any) -> str:
+    """Label of a series as a request has it where MLflow knows no type for it."""
+    return label if isinstance(label, str) else str(label)
+
+
+def _type_of_labels(known: list) -> DataType:
+    """Whole numbers, or numbers, where all labels of series are such; else text."""
+    numbers = [label for label in known if isinstance(label, Real) and not isinstance(label, bool)]
+    if len(numbers) < len(known):
+        return DataType.string
+    whole = all(isinstance(label, Integral) for label in known)
+    return DataType.long if whole else DataType.double
+
+
 def _typed(cells: pd.Series, column: InputColumn) -> np.ndarray:
     """Cells of a column in the type of the signature."""
-    plain = read_cells(cells, column.kind)
-    if column.type == DataType.long:
-        return plain.astype(np.int64)
+    if column.kind == "label":
+        return _typed_labels(cells, column.type)
+    plain = read_cells(clock(cells) if column.returned else cells, column.kind)
     # A flag that is missing here but never was in training cannot be a bool; MLflow then refuses.
     if column.type == DataType.boolean and not np.isnan(plain).any():
         return plain.astype(bool)
     return plain
+
+
+def _typed_labels(cells: pd.Series, type_: DataType) -> np.ndarray:
+    """Labels of series as whole numbers, numbers or text."""
+    if type_ == DataType.string:
+        texts = [None if pd.isna(label) else label_text(label) for label in cells.tolist()]
+        return np.array([*texts, None], dtype=object)[:-1]
+    numbers = read_cells(cells, "number")
+    return numbers.astype(np.int64) if type_ == DataType.long else numbers
 
 
 def _tensor(columns: list[ColSpec]) -> Schema:
