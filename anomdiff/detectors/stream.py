@@ -61,7 +61,8 @@ class PanelStream:
         labels = pd.DataFrame(self.layout.labels(frame), index=frame.index)
         self.nothing = labels.iloc[:0]
         final = [step for segment in segments for step in self._push_segment(segment, labels)]
-        self.recent += [max(s.times[-1] for s in segments)] if segments[0].times is not None else []
+        times = [segment.times[-1] for segment in segments if segment.times is not None]
+        self.recent += [max(times)] if times else []
         return self._laid_out(final + self._end_series())
 
     def finish(self) -> FinalSteps:
@@ -88,7 +89,8 @@ class PanelStream:
             final, stream = stream.finish(), None
         encoded = as_tensors(self.model.scaler.encode(segment))
         stream = stream or _SeriesStream(self.model, encoded)
-        self.streams.pop(segment.series, None)  # the series that has waited longest comes first
+        if segment.times is None:  # the series that has waited longest comes first
+            self.streams.pop(segment.series, None)
         self.streams[segment.series] = stream
         return final + stream.push(encoded, labels)
 

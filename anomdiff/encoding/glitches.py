@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ __all__ = ["glitches", "without_glitches"]
 # Share of a channel's cells, at either end, that may be glitches, and cells that this takes.
 MOST_GLITCHES, LEAST_CELLS = 0.005, 50
 # Distances from the other cells, in their range: of what comes once, and of what may come again.
-FAR, VERY_FAR = 3.0, 10.0
+FAR_OUT, VERY_FAR = 3.0, 10.0
 # Times that very far values come at most; one and the same value may come more often.
 FEW_TIMES = 3
 # Peaks that differ by less than this factor are alike: what comes again is normal.
@@ -29,14 +30,15 @@ def without_glitches(segments: Segments, channels: Sequence) -> list[Segment[np.
     One glitch would otherwise set the scale of its channel and, by the windows that hold it, what
     counts as normal, so that nothing else there is an anomaly.
     """
-    by_series: dict = {}
+    by_series: dict[Any, list[int]] = {}
+    left_out: dict[Any, list[float]] = {}
     for i, segment in enumerate(segments):
         by_series.setdefault(segment.series, []).append(i)
-    cleaned, left_out = list(segments), {}
+    cleaned = list(segments)
     for places in by_series.values():
         values = np.concatenate([segments[i].values for i in places])
         found = np.column_stack([glitches(cells) for cells in values.T])
-        for j in np.flatnonzero(found.any(0)):
+        for j in np.flatnonzero(found.any(0)).tolist():
             left_out.setdefault(channels[j], []).extend(values[found[:, j], j].tolist())
         ends = np.cumsum([len(segments[i]) for i in places])[:-1]
         for i, part in zip(places, np.split(found, ends), strict=True):
@@ -65,7 +67,7 @@ def glitches(cells: np.ndarray) -> np.ndarray:
     low, high = ordered[few], ordered[-1 - few]
     away = np.maximum(x - high, low - x)
     width = high - low
-    far = away > FAR * width
+    far = away > FAR_OUT * width
     if not far.any():
         return found
     if width == 0:

@@ -22,7 +22,7 @@ __all__ = ["PanelLayout"]
 GAP = 3.0
 # Steps that differ from those of training by more than this factor are other steps: windows of
 # them hold another length of time, or one row only. So many rows tell what their usual step is.
-OTHER_STEP, LEAST_ROWS = 1.5, 9
+OTHER_STEP, STEP_ROWS = 1.5, 9
 # Dates are nanoseconds; steps of numbered times are seldom as large.
 MILLISECOND = 1e6
 
@@ -98,7 +98,7 @@ class PanelLayout:
 
     def other_step(self, frame: pd.DataFrame) -> float | None:
         """Usual difference of times in a frame, where it is not that of training, else None."""
-        step = self._usual_step(frame) if self.step and len(frame) >= LEAST_ROWS else None
+        step = self._usual_step(frame) if self.step and len(frame) >= STEP_ROWS else None
         return step if step is not None and self.is_other_step(step) else None
 
     def labels(self, frame: pd.DataFrame) -> dict[Any, pd.Series]:
