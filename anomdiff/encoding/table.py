@@ -179,6 +179,22 @@ class TableEncoder:
         """Return the number of codes of each category column: its slots, and missing."""
         return [len(codec.shares) + 2 for _, codec, _, _ in self._varied]
 
+    def beyond(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Tell which cells of checked rows are new, or out of the range of training."""
+        found = {}
+        for column, codec, _, _ in self._parts:
+            cells = frame[column.name]
+            if column.kind == "category":
+                found[column.name] = (~cells.isin(codec.known) & cells.notna()).to_numpy()
+                continue
+            present, out = cells.notna().to_numpy(), np.zeros(len(cells), dtype=bool)
+            numbers = cells.to_numpy()[present]
+            if column.kind == "datetime":
+                numbers = numbers.astype("datetime64[ns]").view(np.int64)
+            out[present] = (numbers < codec.low) | (numbers > codec.high)
+            found[column.name] = out
+        return plain_frame(found)
+
     def to_dict(self) -> dict:
         """Return the fitted encoder as JSON values."""
         return {
