@@ -17,7 +17,7 @@ MOST_ALARMS = 0.5
 # As many alarms come by chance with this probability: a few rows may all be anomalies.
 BY_CHANCE = 0.001
 # Columns that are named, and the share of cells beyond training from which on they always are.
-NAMED, MANY_BEYOND = 3, 0.5
+NAMED_COLUMNS, MANY_BEYOND = 3, 0.5
 
 
 class AlarmCauses:
@@ -81,7 +81,7 @@ def is_senseless(settings: ScoreSettings, alarms: int, rows: int, alpha: float) 
 def sentence(rate: float, alpha: float, columns: dict[str, dict[str, float]]) -> str:
     """Say how many alarms there are, and which columns raise them."""
     beyond = [name for name, each in columns.items() if each.get("beyond", 0) >= MANY_BEYOND]
-    named = list(dict.fromkeys([*list(columns)[:NAMED], *beyond[:NAMED]]))
+    named = list(dict.fromkeys([*list(columns)[:NAMED_COLUMNS], *beyond[:NAMED_COLUMNS]]))
     told = []
     for name in named:
         each = columns[name]

@@ -59,7 +59,6 @@ def test_a_job_with_senseless_alarms_ends_with_its_own_code_and_names_the_column
         ("count", 10_000),
         ("kind", "never seen"),
         ("size", -7000.0),
-        ("sold", pd.Timestamp("2000-01-01")),
     ],
 )
 def test_the_column_that_raises_the_alarms_comes_first(table, tmp_path, column, cells, batch_size):
