@@ -23,6 +23,8 @@ __all__ = [
 ATTRIBUTION_SIGMA = 4.0
 # Distances held at once: rows x reference rows x parts; 128 MiB.
 DISTANCES_AT_ONCE = 2**24
+# Entries of copies that the network sees at once.
+ENTRIES_AT_ONCE = 2**20
 # Largest squared distance, in standard deviations, that a part adds: how far off a corrupted cell
 # is must not decide which rows are near.
 MAX_DISTANCE = 4.0**2
@@ -48,12 +50,15 @@ def expected_parts(
     mean given the other entries. Entries that are not observed are never given; entries of no
     part stay what they are.
     """
-    level = values.new_full((len(values),), sigma)
-    expected = values
-    for part in parts:
-        given = observed & ~part
-        denoised = denoiser(torch.where(given, values, 0.0), level, given)
-        expected = torch.where(part, denoised, expected)
+    expected = values.clone()
+    at_once = max(1, ENTRIES_AT_ONCE // values.numel())
+    for some in parts.split(at_once):
+        # All rows without the first part, then those without the second, and so on.
+        given = (observed & ~some[:, None]).flatten(0, 1)
+        x = torch.where(given, values.repeat(len(some), *[1] * (values.ndim - 1)), 0.0)
+        denoised = denoiser(x, values.new_full((len(x),), sigma), given)
+        for part, found in zip(some, denoised.unflatten(0, (len(some), -1)), strict=True):
+            expected[:, part] = found[:, part]
     return expected
 
 
