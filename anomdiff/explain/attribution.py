@@ -80,16 +80,21 @@ def nearest_without(
     k = min(k, len(reference))
     at_once = max(1, DISTANCES_AT_ONCE // (len(reference) * len(parts)))
     x = torch.where(observed, values, 0.0).clamp(-MAX_VALUE, MAX_VALUE)
-    blocks = []
+    blocks, coords = [], parts.nonzero()[:, 1].split(parts.sum(1).tolist())
+    columns = [reference.index_select(1, own) for own in coords]
     for block, seen in zip(x.split(at_once), observed.split(at_once), strict=True):
-        by_part = [_distances(block[:, p], reference[:, p], seen[:, p]) for p in parts]
-        nothing = torch.zeros_like(by_part[0])
-        total = sum(by_part, nothing)
+        by_part = torch.stack(
+            [
+                _distances(block[:, own], column, seen[:, own])
+                for own, column in zip(coords, columns, strict=True)
+            ]
+        )
+        total = by_part.sum(0)
         own = total.argmin(1, keepdim=True)
         copies = (total.gather(1, own) < SQUARED_COPY) & exclude_self[own]
         total.scatter_(1, own, torch.where(copies, torch.inf, total.gather(1, own)))
-        found = [(total - each).topk(k, largest=False).indices for each in [*by_part, nothing]]
-        blocks.append(torch.stack(found))
+        without = torch.cat([total - by_part, total[None]])
+        blocks.append(without.topk(k, largest=False).indices)
     return torch.cat(blocks, dim=1)
 
 

@@ -26,6 +26,8 @@ __all__ = ["ensemble_of_copies"]
 # Squared distances this small, relative to the squared lengths they come from, have lost their
 # digits, or are those of copies of reference rows, which may exclude themselves.
 CANCELLED = 1e-10
+# Share of the copies that are compared with the reference rows near their row only.
+SMALL_CHANGES = 0.95
 
 
 def ensemble_of_copies(
@@ -44,13 +46,18 @@ def ensemble_of_copies(
         The encoded row.
     """
     weighted, view = values * ensemble.distance_weights, ensemble.network_view
+    spans, sizes = torch.zeros_like(weighted), torch.zeros_like(weighted)
+    for search, coords in zip(ensemble.searches, ensemble.views, strict=True):
+        low, high = search.rows.aminmax(dim=0)
+        spans[coords], sizes[coords] = high - low, torch.maximum(-low, high)
     fast: dict[str, Any] = {
         "searches": [
             _CopySearch.of(search, weighted[view], observed[view])
             for search, view in zip(ensemble.searches, ensemble.views, strict=True)
         ],
         "subset_searches": [
-            _CopySubsets.of(search, weighted, observed) for search in ensemble.subset_searches
+            _CopySubsets.of(search, weighted, observed, spans, sizes)
+            for search in ensemble.subset_searches
         ],
     }
     if isinstance(getattr(ensemble.denoiser, "network", None), ResidualMLP):
@@ -82,6 +89,37 @@ class _Changes(NamedTuple):
         kept, number = coords[self.coords], coords.cumsum(0) - 1
         found = _Changes(*(each[kept] for each in self))
         return found._replace(coords=number[found.coords])
+
+    def bounds(self, spans: Tensor, sizes: Tensor) -> Tensor:
+        r"""How much nearer each change may bring one reference row than another, at most.
+
+        The change :math:`(x - r)^2 - (y - r)^2` of two reference rows, whose values are within
+        ``spans`` of each other and ``sizes`` of 0, differs by :math:`2 |x - y| |r - r'|` at most,
+        and where it is observed in one only by :math:`|r^2 - r'^2|` beside that.
+        """
+        return 2 * spans[self.coords] * (self.linear.abs() + self.seen.abs() * sizes[self.coords])
+
+    def least(self, reference: Tensor, squares: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
+        """Which copies have changed, and their least squared distance to the reference rows.
+
+        Reference rows that are further from the row than the nearest one by more than a change
+        can make up for are passed over.
+        """
+        total = bounds.new_zeros(int(self.copies[-1]) + 1 if len(self.copies) else 0)
+        total.index_add_(0, self.copies, bounds)
+        touched = self.copies.unique_consecutive()
+        if not len(touched):
+            return touched, squares[:0]
+        limit = total[touched].quantile(SMALL_CHANGES)
+        small = (total <= limit)[self.copies]
+        near = squares <= squares.min() + limit * (1 + 1e-9) + 1e-9
+        found = squares.new_empty(len(total))
+        for kept, some in ((small, near), (~small, torch.ones_like(near))):
+            if kept.any():
+                part = _Changes(*(each[kept] for each in self))
+                places, each = part.squares(reference[some], squares[some])
+                found[places] = each.amin(0)
+        return touched, found[touched]
 
     def squares(self, reference: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
         """Which copies have changed, and their squared distances, (reference, changed).
@@ -142,26 +180,32 @@ class _CopySubsets(SubsetSearch):
     observed: Tensor
     squares: Sequence[Tensor]  # squared distances of the row to the rows of each subset
     own: Tensor  # and what it finds itself
+    spans: Tensor  # of the reference rows in each coord, and how far from 0 they get
+    sizes: Tensor
 
     @classmethod
-    def of(cls, search: SubsetSearch, values: Tensor, observed: Tensor) -> "_CopySubsets":
+    def of(
+        cls, search: SubsetSearch, values: Tensor, observed: Tensor, spans: Tensor, sizes: Tensor
+    ) -> "_CopySubsets":
         row = torch.where(observed, values, 0.0)
         squares = [
             _squared_distances(each.rows, row[each.coords], observed[each.coords])
             for each in search.searched
         ]
         own = search.distances(values[None], observed[None])[0]
-        return cls(search.subsets, search.searched, row, observed, squares, own)
+        given = search.subsets, search.searched
+        return cls(*given, row, observed, squares, own, spans, sizes)
 
     @torch.inference_mode()
     def distances(self, values: Tensor, observed: Tensor) -> Float[Tensor, "row subset"]:
         changes = _Changes.find(values, observed, self.row, self.observed)
-        found = self.own.repeat(len(values), 1)
+        found, least_known = self.own.repeat(len(values), 1), _least(self.row, values)
         for i, subset in enumerate(self.searched):
-            touched, squares = changes.within(subset.coords).squares(subset.rows, self.squares[i])
-            least = squares.amin(0)
+            own = changes.within(subset.coords)
+            bounds = own.bounds(self.spans[subset.coords], self.sizes[subset.coords])
+            touched, least = own.least(subset.rows, self.squares[i], bounds)
             found[touched, i] = least.clamp(min=0).sqrt()
-            doubtful = touched[least <= _least(self.row, values[touched])]
+            doubtful = touched[least <= least_known[touched]]
             if len(doubtful):
                 alone = SubsetSearch(self.subsets, [subset])
                 found[doubtful, i] = alone.distances(values[doubtful], observed[doubtful])[:, 0]
@@ -169,7 +213,10 @@ class _CopySubsets(SubsetSearch):
 
 
 def _squared_distances(reference: Tensor, values: Tensor, observed: Tensor) -> Tensor:
-    return torch.where(observed, reference - values, 0.0).square().sum(1)
+    gaps = reference - values
+    if not observed.all():
+        gaps *= observed
+    return torch.linalg.vecdot(gaps, gaps)
 
 
 def _least(row: Tensor, copies: Tensor) -> Tensor:
