@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from anomdiff.encoding.segment import Segment
+from anomdiff.models.judged_steps import warn_of_other_step
 from anomdiff.models.window_model import WindowModel
 from anomdiff.reference.segments import as_tensors
 from anomdiff.reference.sliding_windows import WindowComponent
@@ -17,6 +18,14 @@ __all__ = ["PanelStream"]
 
 # Windows of a stream that a component scores together, where steps wait for longer windows anyway.
 AT_ONCE = 16
+# Series that are kept open however long ago their last step was; beyond them, those end that are
+# behind the others by so many of the longest windows. In streams without times nobody is behind:
+# there, of so many open series, the one ends whose last row came first.
+OPEN_SERIES, BEHIND, MOST_SERIES = 64, 4, 10_000
+# Pushes whose median time says how far the stream is: one clock that is wrong ends no series.
+RECENT = 15
+# Steps, in time, after which a stream is warned of if most are other steps than in training.
+ENOUGH_STEPS = 16
 
 # Labels, score and channel of a step whose score is final.
 Final = tuple[pd.DataFrame, float, object]
@@ -37,6 +46,8 @@ class PanelStream:
         self.model, self.layout = model, model.layout
         self.streams: dict[object, _SeriesStream] = {}
         self.n_rows = 0
+        self.recent: deque[float] = deque(maxlen=RECENT)  # times up to which pushes came
+        self.steps = _StepCheck(model)
         names = [name for name in (self.layout.series, self.layout.time) if name is not None]
         self.nothing = pd.DataFrame(columns=names)
 
@@ -49,9 +60,10 @@ class PanelStream:
         self.n_rows += len(frame)
         labels = pd.DataFrame(self.layout.labels(frame), index=frame.index)
         self.nothing = labels.iloc[:0]
-        return self._laid_out(
-            [step for segment in segments for step in self._push_segment(segment, labels)]
-        )
+        final = [step for segment in segments for step in self._push_segment(segment, labels)]
+        times = [segment.times[-1] for segment in segments if segment.times is not None]
+        self.recent += [max(times)] if times else []
+        return self._laid_out(final + self._end_series())
 
     def finish(self) -> FinalSteps:
         """Return all waiting steps: nothing more will come."""
@@ -72,18 +84,53 @@ class PanelStream:
     def _push_segment(self, segment: Segment[np.ndarray], labels: pd.DataFrame) -> list[Final]:
         """Take the next steps of a series; return the steps that have become final."""
         stream, final = self.streams.get(segment.series), list[Final]()
+        self.steps.count(segment, stream.time_to(segment) if stream else np.nan)
         if stream and self.layout.is_gap(stream.time_to(segment)):
             final, stream = stream.finish(), None
         encoded = as_tensors(self.model.scaler.encode(segment))
-        if not stream:
-            stream = self.streams[segment.series] = _SeriesStream(self.model, encoded)
+        stream = stream or _SeriesStream(self.model, encoded)
+        if segment.times is None:  # the series that has waited longest comes first
+            self.streams.pop(segment.series, None)
+        self.streams[segment.series] = stream
         return final + stream.push(encoded, labels)
+
+    def _end_series(self) -> list[Final]:
+        """End the series that nothing more will come of; return their waiting steps."""
+        if len(self.streams) <= OPEN_SERIES:
+            return []
+        if self.recent and self.layout.step:
+            late = np.median(self.recent) - BEHIND * (self.model.delay + 1) * self.layout.step
+            ended = [each for each, stream in self.streams.items() if stream.is_before(late)]
+        else:
+            ended = list(self.streams)[: -max(MOST_SERIES, 2 * len(self.model.scaler.scales))]
+        return [step for each in ended for step in self.streams.pop(each).finish()]
 
     def _laid_out(self, final: list[Final]) -> FinalSteps:
         rows = [labels for labels, _, _ in final] or [self.nothing]
         labels = pd.concat(rows) if len(rows) > 1 else rows[0]
         scores = np.array([score for _, score, _ in final])
         return labels, scores, [channel for _, _, channel in final]
+
+
+class _StepCheck:
+    """Warns once of a stream whose steps are not as far apart as in training."""
+
+    def __init__(self, model: WindowModel):
+        self.layout = model.layout
+        self.n_steps = self.n_other = 0
+        self.warned = False
+
+    def count(self, segment: Segment[np.ndarray], time_to: float) -> None:
+        """Count the steps to and in a segment."""
+        if segment.times is None or self.warned:
+            return
+        steps = np.append(np.diff(segment.times), time_to)
+        steps = steps[~np.isnan(steps)]
+        other = steps[self.layout.is_other_step(steps)]
+        self.n_steps, self.n_other = self.n_steps + len(steps), self.n_other + len(other)
+        if len(other) and self.n_steps >= ENOUGH_STEPS and 2 * self.n_other > self.n_steps:
+            self.warned = True
+            warn_of_other_step(self.layout, float(np.median(other)))
 
 
 class _SeriesStream:
@@ -98,7 +145,8 @@ class _SeriesStream:
             _ComponentStream(component, self.keep, turn, self.steps.values)
             for turn, component in enumerate(components)
         ]
-        self.waiting: deque[pd.DataFrame] = deque()  # labels of the steps without a final score
+        # Labels of the steps without a final score: those of a push, and the row there.
+        self.waiting: deque[tuple[pd.DataFrame, int]] = deque()
         self.time: float | None = None
 
     @property
@@ -112,11 +160,16 @@ class _SeriesStream:
             return np.nan
         return segment.times[0] - self.time
 
+    def is_before(self, time: float) -> bool:
+        """Tell whether the last step was before a time."""
+        return self.time is not None and self.time < time
+
     def push(self, segment: Segment[Tensor], labels: pd.DataFrame) -> list[Final]:
         """Take the next steps; return the steps that have become final."""
         first = self.n_steps - len(self.waiting)
         self.steps = _joined(self.steps, segment)
-        self.waiting.extend(labels.iloc[[row]] for row in segment.rows)
+        own = labels.iloc[segment.rows]
+        self.waiting.extend((own, row) for row in range(len(own)))
         self.time = None if segment.times is None else segment.times[-1]
         for component in self.components:
             if self.n_steps >= component.due:
@@ -138,7 +191,7 @@ class _SeriesStream:
         errors = [torch.stack([c.fold(first + i) for i in range(n)]) for c in self.components]
         scores, contributions = self.model.calibration.score(torch.stack(errors))
         channels = [self.model.names[i] for i in contributions.argmax(1).tolist()]
-        labels = [self.waiting.popleft() for _ in range(n)]
+        labels = [own.iloc[[row]] for own, row in (self.waiting.popleft() for _ in range(n))]
         return list(zip(labels, scores.tolist(), channels, strict=True))
 
 

@@ -169,7 +169,9 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         """Score a stream: rows as they arrive, of one or many series.
 
         A step's score is final, and the same as in a batch, once ``delay_`` more steps of its
-        series are there; only then it is returned. Memory and time per step are bounded.
+        series are there; only then it is returned. Memory and time per step are bounded: where
+        more than 64 series are open, those that are behind the others by four of the longest
+        windows have ended, and their last steps are returned too.
 
         Parameters
         ----------

@@ -9,6 +9,7 @@ quantile_transform.py  z-scores and normal scores of many number columns at once
 table.py               TableEncoder; frames.py: tables of other libraries; json_values.py: labels
 panel.py, segment.py, times.py  frames of series to segments without a gap in time
 channel_scaler.py      scales of the channels of each series, and which are scored
+glitches.py            cells of training series that are left out of training
 
 In: DataFrames of any dtypes. Out: ``values`` of about unit variance and ``observed``. May import
 numpy, pandas and scipy, never torch.

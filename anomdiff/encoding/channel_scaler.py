@@ -1,6 +1,7 @@
 """Segments of series to scaled channels, and which of the channels are scored."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ __all__ = ["ChannelScaler"]
 
 # Standard deviations from the mean at which a value is cut: one glitch must not dominate a window.
 MAX_DEVIATION = 50.0
+# Standard deviation of a channel that never moved, in units of its size or 1: any jump is far.
+CONSTANT_STD = 0.01
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,9 @@ class ChannelScaler:
     """Scales the channels of each series and tells targets from covariates.
 
     A channel that holds only 0 and 1 is a command or a state, not a measurement: a covariate,
-    and not scored, unless there is nothing else.
+    and not scored, unless there is nothing else. One that never moved is scored like any other,
+    because a jump is an anomaly; but channels that always were 0, or 1, are covariates where they
+    outnumber the channels that moved, and a warning says so.
 
     Parameters
     ----------
@@ -55,8 +60,7 @@ class ChannelScaler:
             if empty:
                 raise ValueError(f"need values in column {name!r}; it has none.")
         if covariates is None:
-            targets = ~(np.isnan(values) | (values == 0) | (values == 1)).all(0)
-            targets = targets if targets.any() else ~targets
+            targets = _targets(values, layout)
         else:
             if unknown := [name for name in covariates if name not in layout.channels]:
                 raise ValueError(f"need covariates among {list(layout.channels)}; got {unknown}.")
@@ -113,13 +117,31 @@ class ChannelScaler:
         return cls(PanelLayout.from_dict(state["layout"]), tuple(state["targets"]), scales)
 
 
+def _targets(values: np.ndarray, layout: PanelLayout) -> np.ndarray:
+    """Tell which channels are scored where none are declared as covariates."""
+    states = (np.isnan(values) | (values == 0) | (values == 1)).all(0)
+    if states.all():
+        return states
+    still = states & (np.nanmin(values, 0) == np.nanmax(values, 0))
+    if still.sum() <= (~states).sum():
+        return ~states | still
+    names = [name for name, each in zip(layout.channels, still, strict=True) if each]
+    warnings.warn(
+        f"channels {names} never moved in training and count as states, which are not scored; set "
+        "`covariates` to the channels that are states to have the others scored.",
+        stacklevel=2,
+    )
+    return ~states
+
+
 def _scale(
     values: np.ndarray, pooled_mean: np.ndarray, pooled_std: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation; of all series where this one is constant, 1 where all are."""
+    """Mean and standard deviation; of all series where this one is constant, small if all are."""
     empty = np.isnan(values).all(0)
     own = np.where(empty, 0.0, values)  # a channel that this series lacks scales as in the others
     mean = np.where(empty, pooled_mean, np.nanmean(own, 0))
     std = np.nanstd(own, 0)
     tiny = 1e-9 * np.maximum(np.abs(mean), 1e-300)
-    return mean, np.where(std > tiny, std, np.where(pooled_std > tiny, pooled_std, 1.0))
+    constant = CONSTANT_STD * np.maximum(np.abs(mean), 1.0)
+    return mean, np.where(std > tiny, std, np.where(pooled_std > tiny, pooled_std, constant))

@@ -24,6 +24,9 @@ __all__ = ["PanelLayout"]
 SCORED = ("anomaly_score", "p_value", "is_anomaly", "channel")
 # Where time jumps by more than this many usual steps, a new segment begins.
 GAP = 3.0
+# Steps that differ from those of training by more than this factor are other steps: windows of
+# them hold another length of time, or one row only. So many rows tell what their usual step is.
+OTHER_STEP, STEP_ROWS = 1.5, 9
 # Dates are nanoseconds; steps of numbered times are seldom as large.
 MILLISECOND = 1e6
 
@@ -100,6 +103,17 @@ class PanelLayout:
     def is_gap(self, differences: float | np.ndarray) -> bool | np.ndarray:
         """Tell whether times this far apart are no neighbours."""
         return differences > GAP * self.step if self.step else differences > np.inf
+
+    def is_other_step(self, differences: float | np.ndarray) -> bool | np.ndarray:
+        """Tell whether times this far apart are no step as of training, longer or shorter."""
+        if not self.step:
+            return differences > np.inf
+        return (differences > OTHER_STEP * self.step) | (differences < self.step / OTHER_STEP)
+
+    def other_step(self, frame: pd.DataFrame) -> float | None:
+        """Usual difference of times in a frame, where it is not that of training, else None."""
+        step = self._usual_step(frame) if self.step and len(frame) >= STEP_ROWS else None
+        return step if step is not None and self.is_other_step(step) else None
 
     def labels(self, frame: pd.DataFrame) -> dict[Any, pd.Series]:
         """Return the columns of series and time, where there are any."""

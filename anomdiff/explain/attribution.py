@@ -23,6 +23,8 @@ __all__ = [
 ATTRIBUTION_SIGMA = 4.0
 # Distances held at once: rows x reference rows x parts; 128 MiB.
 DISTANCES_AT_ONCE = 2**24
+# Entries of copies that the network sees at once.
+ENTRIES_AT_ONCE = 2**20
 # Largest squared distance, in standard deviations, that a part adds: how far off a corrupted cell
 # is must not decide which rows are near.
 MAX_DISTANCE = 4.0**2
@@ -48,12 +50,15 @@ def expected_parts(
     mean given the other entries. Entries that are not observed are never given; entries of no
     part stay what they are.
     """
-    level = values.new_full((len(values),), sigma)
-    expected = values
-    for part in parts:
-        given = observed & ~part
-        denoised = denoiser(torch.where(given, values, 0.0), level, given)
-        expected = torch.where(part, denoised, expected)
+    expected = values.clone()
+    at_once = max(1, ENTRIES_AT_ONCE // values.numel())
+    for some in parts.split(at_once):
+        # All rows without the first part, then those without the second, and so on.
+        given = (observed & ~some[:, None]).flatten(0, 1)
+        x = torch.where(given, values.repeat(len(some), *[1] * (values.ndim - 1)), 0.0)
+        denoised = denoiser(x, values.new_full((len(x),), sigma), given)
+        for part, found in zip(some, denoised.unflatten(0, (len(some), -1)), strict=True):
+            expected[:, part] = found[:, part]
     return expected
 
 
@@ -75,16 +80,21 @@ def nearest_without(
     k = min(k, len(reference))
     at_once = max(1, DISTANCES_AT_ONCE // (len(reference) * len(parts)))
     x = torch.where(observed, values, 0.0).clamp(-MAX_VALUE, MAX_VALUE)
-    blocks = []
+    blocks, coords = [], parts.nonzero()[:, 1].split(parts.sum(1).tolist())
+    columns = [reference.index_select(1, own) for own in coords]
     for block, seen in zip(x.split(at_once), observed.split(at_once), strict=True):
-        by_part = [_distances(block[:, p], reference[:, p], seen[:, p]) for p in parts]
-        nothing = torch.zeros_like(by_part[0])
-        total = sum(by_part, nothing)
+        by_part = torch.stack(
+            [
+                _distances(block[:, own], column, seen[:, own])
+                for own, column in zip(coords, columns, strict=True)
+            ]
+        )
+        total = by_part.sum(0)
         own = total.argmin(1, keepdim=True)
         copies = (total.gather(1, own) < SQUARED_COPY) & exclude_self[own]
         total.scatter_(1, own, torch.where(copies, torch.inf, total.gather(1, own)))
-        found = [(total - each).topk(k, largest=False).indices for each in [*by_part, nothing]]
-        blocks.append(torch.stack(found))
+        without = torch.cat([total - by_part, total[None]])
+        blocks.append(without.topk(k, largest=False).indices)
     return torch.cat(blocks, dim=1)
 
 

@@ -5,6 +5,8 @@ there: the nearest gives a value, the range of several an interval. The network 
 value. A column contributes as far as the better of the two lowers the score.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ from anomdiff.explain.attribution import (
     scores_with_one_replaced,
     shares_of_score,
 )
+from anomdiff.explain.near_copies import ensemble_of_copies
 from anomdiff.models.tabular_model import TabularModel
 
 __all__ = [
@@ -37,6 +40,8 @@ __all__ = [
 N_NEAR = 19
 # Rows, and cells of their copies, worked on at once: each row is copied once per column.
 EXPLAINED_AT_ONCE, CELLS_AT_ONCE = 256, 2**24
+# From so many columns on, the copies of a row are scored by what differs.
+MANY_COLUMNS = 64
 # Digits kept of decoded numbers: what was equal before encoding has to be equal again.
 DIGITS = 12
 
@@ -47,7 +52,7 @@ class Cells(NamedTuple):
     values: Tensor
     observed: Tensor
 
-    def take(self, rows: Tensor) -> "Cells":
+    def take(self, rows: Tensor | slice | int) -> "Cells":
         """Some of the rows, by number or mask."""
         return Cells(self.values[rows], self.observed[rows])
 
@@ -105,9 +110,11 @@ def as_cells(model: TabularModel, values: Tensor) -> Cells:
 def decoded(model: TabularModel, values: Tensor) -> pd.DataFrame:
     """Cells of encoded rows, without the rounding errors of decoding."""
     frame = model.encoder.decode(values.numpy())
-    for place, name in enumerate(frame.columns):
-        if frame[name].dtype == np.float64:
-            frame.isetitem(place, _rounded(frame[name]))
+    floats = np.flatnonzero([dtype == np.float64 for dtype in frame.dtypes])
+    if len(floats) == frame.shape[1]:
+        return pd.DataFrame(_rounded(frame.to_numpy()), columns=frame.columns)
+    for place, cells in zip(floats, _rounded(frame.iloc[:, floats].to_numpy()).T, strict=True):
+        frame.isetitem(place, cells)
     return frame
 
 
@@ -121,15 +128,41 @@ def _explain_block(model, shown, frame, top) -> pd.DataFrame:
     rows, parts = Cells(*model.encode(frame)), model.column_masks
     nearest, low, high = suggest(model, rows)
     options = nearest, _by_network(model, rows, low, high)
-    after = [scores_with_one_replaced(model.score, *rows, each, parts) for each in options]
-    best = torch.stack(after).min(0)
     scores = model.score(*rows)
+    if len(parts) < MANY_COLUMNS:
+        after = [scores_with_one_replaced(model.score, *rows, each, parts) for each in options]
+    else:
+        after = _one_by_one(model, rows, options, scores)
+    best = torch.stack(after).min(0)
     drops = scores[:, None] - best.values
     by_network = best.indices[:, parts.int().argmax(0)] == 1
     expected = torch.where(by_network, options[1].values, options[0].values)
     contributions = shares_of_score(scores, drops).numpy()
-    cells = [decoded(model, each) for each in (expected, low.values, high.values)]
+    shared = decoded(model, torch.cat([expected, low.values, high.values]))
+    cells = [shared[i * len(frame) : (i + 1) * len(frame)].copy() for i in range(len(options) + 1)]
     return _laid_out(model, shown, cells, contributions, drops.numpy(), top)
+
+
+def _one_by_one(model, rows: Cells, options: Sequence[Cells], scores: Tensor) -> list[Tensor]:
+    """Scores with one column replaced, where a row has so many that most of it stays the same.
+
+    What rounding makes of an unchanged row is taken off.
+    """
+    after = []
+    for i, score in enumerate(scores):
+        row = rows.take(slice(i, i + 1))
+        new = [each.take(slice(i, i + 1)) for each in options]
+        copies = [row, *(_with_one_replaced(model, row, each) for each in new)]
+        fast = replace(model, ensemble=ensemble_of_copies(model.ensemble, *row.take(0)))
+        found = fast.score(*map(torch.cat, zip(*copies, strict=True)))
+        after.append((found[1:] - found[0] + score).reshape(len(options), -1))
+    return list(torch.stack(after, dim=1))
+
+
+def _with_one_replaced(model, row: Cells, new: Cells) -> Cells:
+    """Copies of a row, each with one column of the new cells."""
+    parts = model.column_masks
+    return Cells(*(torch.where(parts, n, old) for n, old in zip(new, row, strict=True)))
 
 
 def _by_network(model, rows: Cells, low: Cells, high: Cells) -> Cells:
@@ -172,10 +205,13 @@ def _row_by_row(frame: pd.DataFrame) -> np.ndarray:
     return frame.astype(object).to_numpy().reshape(-1)
 
 
-def _rounded(cells: pd.Series) -> pd.Series:
-    """Round to DIGITS digits of the largest cell."""
-    size = cells.abs().max()
-    if not size > 0:
-        return cells
-    places = DIGITS - int(np.ceil(np.log10(size)))
-    return cells.round(min(places, 300))
+def _rounded(cells: np.ndarray) -> np.ndarray:
+    """Round each column to DIGITS digits of its largest cell."""
+    size = np.fmax.reduce(np.abs(cells), axis=0, initial=0.0)
+    rounded, sized = cells.copy(), (size > 0) & np.isfinite(size)
+    places = np.zeros(len(size), dtype=int)
+    places[sized] = np.minimum(DIGITS - np.ceil(np.log10(size[sized])), 300)
+    for number in np.unique(places[sized]).tolist():
+        alike = sized & (places == number)
+        rounded[:, alike] = np.round(cells[:, alike], number)
+    return rounded

@@ -5,6 +5,7 @@ challenger and champion), `monitor` (drift of a batch), `demo` (all of it on one
 What they share: `settings` (TOML, checked), `command_line` (options, errors in one sentence),
 `readers` (CSV and parquet), `writers` (complete files or none), `labels` (which rows are normal),
 `model_columns` (columns that a model reads), `scoring_input` (batches of a table to score),
-`series_groups` (batches that cut no series), `summary` (of a scored file), `baseline`
-(IsolationForest, for the demo). May import every room; only `anomdiff.cli` imports a job.
+`series_groups` (batches that cut no series), `summary` (of a scored file), `alarm_causes` (columns
+that raise too many alarms), `baseline` (IsolationForest, for the demo). May import every room;
+only `anomdiff.cli` imports a job.
 """

@@ -1,6 +1,12 @@
-"""Score a table with a registered model: batches in, a scored parquet file and a summary out."""
+"""Score a table with a registered model: batches in, a scored parquet file and a summary out.
 
+The exit code is 0, 4 if there are more alarms than make sense (the files are written), and 1 if
+the job failed.
+"""
+
+import sys
 import time
+import warnings
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +14,7 @@ from typing import Any
 
 import click
 
-from anomdiff.jobs import command_line
+from anomdiff.jobs import alarm_causes, command_line
 from anomdiff.jobs.model_columns import model_columns
 from anomdiff.jobs.readers import column_names
 from anomdiff.jobs.scoring_input import ScoringInput
@@ -17,6 +23,8 @@ from anomdiff.jobs.summary import ScoreSummary
 from anomdiff.jobs.writers import TableWriter, atomic_paths, json_values, write_json
 
 __all__ = ["main", "score", "summary_path"]
+
+EXIT_SENSELESS = 4
 
 
 def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
@@ -30,6 +38,9 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     columns of series and time are copied, `channel` is the one that contributes most, and the
     steps are written series by series. Memory holds the series of a batch, or a single longer one,
     and 9 bytes per row. A `detector` is used instead of the model that the settings name.
+
+    Where there are more alarms than make sense (`max_alarm_rate`, `max_alarm_factor`), a warning
+    names the columns that raise them; `alarm_causes` of the summary has their shares.
     """
     _check_output(settings)
     # Fails before a model is fetched if there is no table.
@@ -40,7 +51,7 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     source = ScoringInput(settings, names, model_columns(detector, names))
     started = time.perf_counter()
     with atomic_paths(settings.output, summary_path(settings.output)) as (scored, beside):
-        found = _write_scores(detector, source, scored)
+        found, causes = _write_scores(detector, source, scored)
         seconds = time.perf_counter() - started
         summary = json_values(
             {
@@ -51,12 +62,16 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
                 "alpha": detector.alpha,
                 "threshold": float(detector.threshold_),
                 **found.to_dict(),
+                **_senseless(settings, detector.alpha, found, causes),
                 "columns_not_used": [str(name) for name in source.unused],
                 "seconds": round(seconds, 3),
                 "rows_per_second": round(found.rows / seconds, 1),
             }
         )
         write_json(beside, summary)
+    if summary["alarms_make_no_sense"]:
+        rate, columns = summary["alarm_rate"], summary["alarm_causes"]
+        warnings.warn(alarm_causes.sentence(rate, detector.alpha, columns), stacklevel=2)
     return summary
 
 
@@ -65,9 +80,22 @@ def summary_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}.summary.json")
 
 
-def _write_scores(detector: Any, source: ScoringInput, path: Path) -> ScoreSummary:
+def _senseless(
+    settings: ScoreSettings, alpha: float, found: ScoreSummary, causes: alarm_causes.AlarmCauses
+) -> dict[str, Any]:
+    """Say whether there are more alarms than make sense, and what raises them."""
+    senseless = alarm_causes.is_senseless(settings, found.alarms, found.rows, alpha)
+    return {
+        "alarms_make_no_sense": senseless,
+        "alarm_causes": causes.columns() if senseless else {},
+    }
+
+
+def _write_scores(
+    detector: Any, source: ScoringInput, path: Path
+) -> tuple[ScoreSummary, alarm_causes.AlarmCauses]:
     """Score batch by batch into a file."""
-    found = ScoreSummary(source.columns.inputs)
+    found, causes = ScoreSummary(source.columns.inputs), alarm_causes.AlarmCauses(detector)
     with TableWriter(path, source.output_schema()) as writer, closing(source.batches()) as batches:
         for frame in batches:
             rows = source.columns.rows(frame)
@@ -75,7 +103,8 @@ def _write_scores(detector: Any, source: ScoringInput, path: Path) -> ScoreSumma
             results = {name: scored[name] for name in scored if name in source.results}
             writer.write(source.kept(frame).assign(row=frame.index, **results))
             found.add(scored, source.columns.count_missing(rows), source.labels(frame))
-    return found
+            causes.add(rows, scored)
+    return found, causes
 
 
 def _load(uri: str) -> tuple[Any, dict[str, Any]]:
@@ -115,3 +144,5 @@ def main(config: Path | None, **options: Any) -> None:
             f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
             f"{summary['rows_per_second']:,.0f} rows/s: {settings.output}"
         )
+    if summary["alarms_make_no_sense"]:
+        sys.exit(EXIT_SENSELESS)

@@ -131,6 +131,10 @@ class ScoreSettings(Settings):
     """Rows in memory at a time; of series, whole ones, even if one is longer."""
     keep: Columns = ()  # ("all",) for all columns
     """Column or columns to copy to the output; 'all' for all."""
+    max_alarm_rate: float = Field(default=0.1, ge=0, le=1)
+    """With more alarms than this share of the rows, and `max_alarm_factor`, the exit code is 4."""
+    max_alarm_factor: float = Field(default=20.0, gt=0)
+    """Alarms that make no sense, in times of alpha; half of the rows at most."""
 
 
 class PromoteSettings(Settings):

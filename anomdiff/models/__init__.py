@@ -6,7 +6,7 @@ row_components.py  components of encoded rows, block by block
 encoded_rows.py    rows of a table as tensors
 training_rows.py   what is learned besides the network: split, reference, subsets, categories
 window_model.py    WindowModel: the same for series
-segment_errors.py  errors of the components of a series' score on a segment
+segment_errors.py  errors of the components of its score; judged_steps.py: a warning of none
 training_run.py    training one denoiser: weights, checkpoint, progress bar, hooks
 parameters.py      ranges of the parameters, checked before anything is learned
 parallel.py        blocks of rows or segments side by side

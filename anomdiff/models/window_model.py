@@ -13,9 +13,11 @@ from torch import Tensor
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.networks import WindowMLP
 from anomdiff.encoding.channel_scaler import ChannelScaler
+from anomdiff.encoding.glitches import without_glitches
 from anomdiff.encoding.json_values import label_array, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
+from anomdiff.models.judged_steps import warn_of_unjudged
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors
 from anomdiff.models.training_run import StepHook, restore_denoiser, train_denoiser
@@ -96,7 +98,8 @@ class WindowModel:
         """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``."""
         rng = check_random_state(parameters["random_state"])
         seed = int(rng.randint(2**31 - 1))
-        read, covariates = layout.read(frame), parameters["covariates"]
+        read = without_glitches(layout.read(frame), layout.channels)
+        covariates = parameters["covariates"]
         scaler = ChannelScaler.fit(layout, read, None if covariates is None else tuple(covariates))
         segments = [as_tensors(scaler.encode(segment)) for segment in read]
         lengths = usable_lengths(segments, [int(w) for w in parameters["window_lengths"]])
@@ -162,14 +165,23 @@ class WindowModel:
         """Scores of the steps of a frame, and further columns beside them.
 
         These are the channel that contributes most, and those of series and time. The frame that
-        the model was fitted to is scored with ``exclude_self``.
+        the model was fitted to is scored with ``exclude_self``. A warning says so where most
+        steps are not judged, and score 0.
         """
+
+        def of_segment(segment: Segment[Tensor]) -> tuple[Tensor, Tensor, int]:
+            errors = self.components(segment, exclude_self=exclude_self)
+            score, contributions = self.calibration.score(errors)
+            return score, contributions.argmax(1), int(errors.isnan().all(2).all(0).sum())
+
         segments = spread_out(self.encode(frame), apart=max(self.window_lengths))
-        scored = map_blocks(lambda each: self.score(each, exclude_self=exclude_self), segments)
+        scored = map_blocks(of_segment, segments)
         scores, channels = np.zeros(len(frame)), np.zeros(len(frame), dtype=int)
-        for segment, (score, contributions) in zip(segments, scored, strict=True):
+        for segment, (score, channel, _) in zip(segments, scored, strict=True):
             scores[segment.rows] = score.numpy()
-            channels[segment.rows] = contributions.argmax(1).numpy()
+            channels[segment.rows] = channel.numpy()
+        n_unjudged = sum(n for _, _, n in scored)
+        warn_of_unjudged(self.layout, frame, n_unjudged, min(self.window_lengths))
         return scores, {"channel": label_array(self.names)[channels], **self.layout.labels(frame)}
 
     def window_components(self, known: bool = True) -> list[WindowComponent]:

@@ -1,7 +1,7 @@
 """Drift of a batch of rows against training: of columns, of scores and of the share of alarms.
 
 Columns are compared with a small profile of the training rows: JSON, without any of the rows, but
-with the most frequent categories.
+with the most frequent categories. A few odd rows are anomalies, not drift.
 """
 
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, ks_2samp
+from scipy.stats import binom, binomtest, ks_2samp
 
 from anomdiff.monitoring.stability import population_stability, psi_by_chance
+from anomdiff.monitoring.values import describe_values, digits, novelty
 
 __all__ = ["DriftLimits", "alarm_drift", "column_drift", "drift_alarms", "profile", "score_drift"]
 
 PROFILE_QUANTILES, N_BINS = 101, 10
-MAX_VALUES = 200  # most frequent categories that a profile names
 RARE = 0.05  # categories below this share are one bin
 
 
@@ -33,8 +33,11 @@ class DriftLimits:
     psi : float
         Population stability index of a column; 0.25 is the usual sign of a major shift.
     missing, unseen : float
-        Rise of the share of missing cells of a column, and share of its cells whose value is
+        Rise of the share of missing cells of a column, and of the share of cells whose value is
         not in training.
+    anomalies : float
+        Share of rows that may be odd: no more than that in other bins, and no more alarms than
+        that beside ``alpha``, is no drift.
     ks : float
         Kolmogorov-Smirnov distance of the scores from the held-out ones.
     alarm_factor : float
@@ -46,6 +49,7 @@ class DriftLimits:
     psi: float = 0.25
     missing: float = 0.1
     unseen: float = 0.05
+    anomalies: float = 0.1
     ks: float = 0.1
     alarm_factor: float = 2.0
     level: float = 0.001
@@ -58,13 +62,14 @@ def profile(frame: pd.DataFrame) -> dict[str, Any]:
     ----------
     frame : DataFrame
         Training rows. Numbers, flags and times are described by their quantiles, anything else
-        by the shares of its most frequent values.
+        by the shares of its most frequent values and hashes of others.
 
     Returns
     -------
     reference : dict
         JSON values: the number of ``rows`` and, by column, its ``kind``, its share of
-        ``missing`` cells, and ``quantiles`` or ``shares``.
+        ``missing`` cells, and ``quantiles`` or what ``describe_values`` finds, with ``digits``,
+        the range of the numbers that the digits of its texts are.
     """
     columns = {str(name): _describe(frame[name]) for name in frame}
     return {"rows": len(frame), "columns": columns}
@@ -85,10 +90,12 @@ def column_drift(reference: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFr
     -------
     drift : DataFrame
         One row per column: ``psi``, the population stability index; ``psi_by_chance``, which
-        99.9 % of batches without drift stay below; ``ks``, the Kolmogorov-Smirnov distance
-        (NaN for categories); the shares ``missing`` and ``missing_before``; ``unseen``, the share
-        of cells beyond the range or not among the values of training (NaN where these were too
-        many for the profile).
+        99.9 % of batches without drift stay below; ``moved``, the share of rows in other bins;
+        ``ks``, the Kolmogorov-Smirnov distance (NaN for categories); the shares ``missing`` and
+        ``missing_before``, of ``rows`` rows; ``unseen``, the share of cells beyond the range or
+        not among the values of training, found from ``judged`` cells (NaN from none), and
+        ``unseen_before``, that to be expected of more rows of training; ``beyond``, the share of
+        texts whose digits are a number beyond the range of training.
     """
     rows = {
         name: _compare(described, _column(frame, name), reference["rows"])
@@ -128,8 +135,8 @@ def drift_alarms(
     """One sentence for each figure of `column_drift`, `score_drift`, `alarm_drift` too far away."""
     limits = limits or DriftLimits()
     sentences, rate, alpha = [], alarms["alarm_rate"], alarms["alpha"]
-    fine = alpha / limits.alarm_factor <= rate <= alpha * limits.alarm_factor
-    if not fine and alarms["p_value"] < limits.level:
+    most = max(alpha * limits.alarm_factor, alpha + limits.anomalies)
+    if not alpha / limits.alarm_factor <= rate <= most and alarms["p_value"] < limits.level:
         sentences.append(f"alarm rate {rate:.2%} is far from alpha = {alpha:g}")
     if scores["ks"] > limits.ks and scores["p_value"] < limits.level:
         way = "risen" if scores["higher"] > 0 else "fallen"
@@ -140,17 +147,26 @@ def drift_alarms(
 
 
 def _column_alarms(row: pd.Series, limits: DriftLimits) -> list[str]:
-    rise = row["missing"] - row["missing_before"]
     found = []
-    if row["psi"] > max(limits.psi, row["psi_by_chance"]):
+    if row["psi"] > max(limits.psi, row["psi_by_chance"]) and row["moved"] > limits.anomalies:
         found.append(f"its distribution has moved, PSI {row['psi']:.2f}")
-    if rise > limits.missing:
+    if _exceeds(row["missing"], row["missing_before"] + limits.missing, row["rows"], limits):
         found.append(
             f"{row['missing']:.1%} of its cells are missing, not {row['missing_before']:.1%}"
         )
-    if row["unseen"] > limits.unseen:
-        found.append(f"{row['unseen']:.1%} of its cells are beyond what training showed")
+    if _exceeds(row["unseen"], row["unseen_before"] + limits.unseen, row["judged"], limits):
+        usual = f", not {row['unseen_before']:.1%}" if row["unseen_before"] >= 0.001 else ""
+        found.append(f"{row['unseen']:.1%} of its cells are beyond what training showed{usual}")
+    elif _exceeds(row["beyond"], limits.unseen, row["rows"], limits):
+        found.append(
+            f"the numbers in {row['beyond']:.1%} of its texts are beyond those of training"
+        )
     return found
+
+
+def _exceeds(share: float, limit: float, n: float, limits: DriftLimits) -> bool:
+    """Tell whether a share of ``n`` rows is above a limit, and by more than chance."""
+    return bool(share > limit and binom.sf(round(share * n) - 1, n, limit) < limits.level)
 
 
 def _describe(cells: pd.Series) -> dict[str, Any]:
@@ -161,23 +177,27 @@ def _describe(cells: pd.Series) -> dict[str, Any]:
     if numbers is not None and len(np.unique(numbers)) > N_BINS:
         quantiles = np.quantile(numbers, np.linspace(0, 1, PROFILE_QUANTILES)).tolist()
         return {"kind": "number", **described, "quantiles": quantiles}
-    counts = _labels(present).value_counts()
-    shares = (counts[:MAX_VALUES] / max(len(present), 1)).to_dict()
-    return {"kind": "category", **described, "shares": shares, "n_values": len(counts)}
+    labels = _labels(present)
+    found = digits(labels) if numbers is None else np.empty(0)
+    ends = [float(found.min()), float(found.max())] if len(found) else None
+    return {"kind": "category", **described, **describe_values(labels), "digits": ends}
 
 
 def _compare(described: Mapping[str, Any], cells: pd.Series, n_before: int) -> dict[str, float]:
     """Drift of a column."""
     present = cells.dropna()
-    drift = {"psi": 0.0, "psi_by_chance": np.inf, "ks": np.nan}
+    drift = {"psi": 0.0, "psi_by_chance": np.inf, "moved": 0.0, "ks": np.nan}
     drift |= {"missing": float(cells.isna().mean()), "missing_before": described["missing"]}
+    drift |= {"rows": len(cells), "judged": len(present), "beyond": 0.0}
+    drift["unseen_before"] = described.get("seen_once", 0.0)
     before = round(n_before * (1 - described["missing"]))
     if not len(present) or not before:
         return {**drift, "unseen": float(not before) if len(present) else 0.0}
     compare = _compare_numbers if described["kind"] == "number" else _compare_values
     expected, actual, further = compare(described, present)
     drift["psi"] = population_stability(expected, actual)
-    drift["psi_by_chance"] = psi_by_chance(len(actual), before, len(present))
+    drift["psi_by_chance"] = psi_by_chance(expected, before, len(present))
+    drift["moved"] = float(np.abs(expected / expected.sum() - actual / actual.sum()).sum() / 2)
     return {**drift, **further}
 
 
@@ -199,16 +219,27 @@ def _compare_numbers(described: Mapping, present: pd.Series) -> tuple[np.ndarray
 
 def _compare_values(described: Mapping, present: pd.Series) -> tuple[np.ndarray, np.ndarray, dict]:
     """Shares of the named values, and of all others together."""
-    shares = pd.Series(described["shares"], dtype=float)
-    counts = _labels(present).value_counts()
-    others = counts[~counts.index.isin(shares.index)].sum()
+    shares, labels = pd.Series(described["shares"], dtype=float), _labels(present)
     # Rare values, of which there may be many, are one bin: each alone would be mostly noise.
     common = shares[shares >= RARE]
-    expected = np.append(common, 1 - common.sum())
-    actual = np.append(counts.reindex(common.index, fill_value=0), 0)
+    expected = np.append(common, max(0.0, 1 - common.sum()))
+    actual = np.append(labels.value_counts().reindex(common.index, fill_value=0), 0)
     actual[-1] = len(present) - actual.sum()
-    known = described["n_values"] <= len(shares)
-    return expected, actual, {"unseen": float(others / len(present)) if known else np.nan}
+    unseen, judged = novelty(described, labels)
+    return (
+        expected,
+        actual,
+        {"unseen": unseen, "judged": judged, "beyond": _beyond(described, labels)},
+    )
+
+
+def _beyond(described: Mapping, labels: pd.Series) -> float:
+    """Share of texts whose digits are beyond the range of training."""
+    if described.get("digits") is None:
+        return 0.0
+    low, high = described["digits"]
+    found = digits(labels)
+    return float(((found < low) | (found > high)).sum() / len(labels))
 
 
 def _edges(quantiles: np.ndarray) -> np.ndarray:

@@ -224,3 +224,55 @@ def test_a_new_fit_begins_new_streams():
     detector.fit(frame)
 
     assert len(detector.finish()) == 0
+
+
+def sessions(n, apart):
+    """Short series that begin one after the other."""
+    parts = []
+    for k in range(n):
+        start = pd.Timestamp("2025-02-01") + k * pd.Timedelta(apart)
+        part = waves(12, seed=k).set_axis(pd.date_range(start, periods=12, freq="min"))
+        parts.append(part.rename_axis("time").reset_index().assign(host=f"session-{k}"))
+    return parts
+
+
+def test_series_that_ended_long_ago_are_dropped_and_have_the_scores_of_a_batch(long):
+    parts, kept = sessions(150, "1D"), []
+
+    scored = []
+    for part in parts:
+        scored.append(long.score_next(part))
+        kept.append(len(long.stream_.streams))
+    streamed = pd.concat([part for part in [*scored, long.finish()] if len(part)])
+
+    assert max(kept) <= 65
+    assert kept[-1] < 65
+    batch = long.score_frame(pd.concat(parts, ignore_index=True))
+    pd.testing.assert_frame_equal(
+        streamed.sort_values(["host", "time"]).reset_index(drop=True),
+        batch.sort_values(["host", "time"]).reset_index(drop=True),
+        rtol=0,
+        atol=1e-6,
+    )
+
+
+def test_many_series_side_by_side_stay_open_and_one_wrong_clock_ends_none(long):
+    parts = sessions(80, "1s")
+    wrong = parts[40]["time"] + pd.Timedelta("9999D")
+    parts[40] = parts[40].assign(time=wrong)
+
+    for at in range(12):
+        for part in parts:
+            long.score_next(part[at : at + 1])
+
+    assert len(long.stream_.streams) == 80
+
+
+def test_a_stream_of_other_steps_than_in_training_is_warned_of_once(wide):
+    frame = waves(400, seed=1)[::5]
+
+    with pytest.warns(UserWarning, match="0 days 00:01:00 apart, as in training; they are 0 days"):
+        stream_part = [wide.score_next(frame[i : i + 1]) for i in range(40)]
+
+    assert len(stream_part) == 40
+    assert wide.stream_.steps.warned

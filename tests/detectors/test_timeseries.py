@@ -181,6 +181,51 @@ def test_nobody_knows_where_the_channels_of_a_series_never_seen_stand(level, str
     np.testing.assert_allclose(found(frame), found(moved), atol=1e-4)
 
 
+@pytest.mark.parametrize("glitch", [20.0, 1000.0, -9999.0])
+def test_one_glitch_in_training_hides_nothing_in_its_channel(glitch):
+    training, frame = waves(600, seed=0), waves(200, seed=1)
+    training.iloc[300, 1] = glitch
+    frame.iloc[100:110, 1] += 4
+
+    with pytest.warns(UserWarning, match="channel 'echo': 1 of its cells"):
+        detector = TimeSeriesDetector(**TINY_SERIES).fit(training)
+
+    found = detector.score_frame(frame)
+    assert found["is_anomaly"][100:110].all()
+    assert (found["channel"][100:110] == "echo").all()
+    assert found["is_anomaly"][:90].mean() < 0.1
+
+
+def test_screening_finds_the_glitch_that_is_not_learned_from():
+    frame = waves(600, seed=0)
+    frame.iloc[300, 1] = 1000.0
+
+    with pytest.warns(UserWarning, match="left out of training"):
+        found = TimeSeriesDetector(**TINY_SERIES).screen(frame)
+
+    assert found["anomaly_score"].argmax() in range(292, 309)
+
+
+@pytest.mark.parametrize(
+    ("level", "jump"), [(0, 50), (0, 1), (1, 0), (7, 50), (7, 6), (-300, -290)]
+)
+def test_a_channel_that_never_moved_and_jumps_is_an_anomaly(level, jump):
+    training, frame = (waves(n, seed=n).assign(still=level) for n in (600, 200))
+    detector = TimeSeriesDetector(**TINY_SERIES).fit(training)
+    frame.iloc[100:110, 3] = jump
+
+    found = detector.score_frame(frame)
+
+    assert found["is_anomaly"][100:110].all()
+    assert (found["channel"][100:110] == "still").all()
+    assert found["is_anomaly"][:90].mean() < 0.1
+
+
+def test_steps_further_apart_than_in_training_are_warned_of(wide):
+    with pytest.warns(UserWarning, match="need rows 0 days 00:01:00 apart, as in training"):
+        wide.score_frame(waves(400, seed=1)[::5])
+
+
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_series_shorter_than_every_window_scores_zero(wide, n):
     assert (scores(wide, waves(n, seed=1)) == 0).all()

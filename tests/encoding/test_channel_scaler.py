@@ -60,20 +60,36 @@ def test_a_channel_that_a_series_lacks_has_the_scale_of_the_others():
     assert scaler.scales["b"][1][2] == scaler.scales[None][1][2]
 
 
-def test_a_constant_channel_is_scaled_by_all_series_and_else_by_one():
+def test_a_constant_channel_is_scaled_by_all_series_and_else_by_a_hundredth_of_its_size():
     frame = panel(50, seed=0).assign(echo=7.0)
     frame.loc[frame["host"] == "b", "fast"] = 3.0
 
     scaler, _ = fit(frame, series="host", time="time")
 
-    np.testing.assert_array_equal(scaler.scales["b"][1][1:], [1.0, scaler.scales[None][1][2]])
+    np.testing.assert_allclose(scaler.scales["b"][1][1:], [0.07, scaler.scales[None][1][2]])
 
 
 def test_states_are_covariates_unless_there_is_nothing_else():
-    frame = waves(20, seed=0).assign(on=np.arange(20) % 2, off=False)
+    frame = waves(20, seed=0).assign(on=np.arange(20) % 2, up=np.arange(20) % 3 == 0)
 
     assert fit(frame)[0].names == ["slow", "echo", "fast"]
-    assert fit(frame[["on", "off"]])[0].names == ["on", "off"]
+    assert fit(frame[["on", "up"]])[0].names == ["on", "up"]
+
+
+@pytest.mark.parametrize("level", [0, 1, 7])
+def test_a_channel_that_never_moved_is_scored_where_it_stands_beside_measurements(level):
+    frame = waves(20, seed=0).assign(still=level)
+
+    assert fit(frame)[0].names == ["slow", "echo", "fast", "still"]
+
+
+def test_many_channels_that_never_moved_count_as_states_and_a_warning_names_them():
+    frame = waves(20, seed=0)[["slow"]].assign(on=0, off=1, open=0)
+
+    with pytest.warns(UserWarning, match=r"\['on', 'off', 'open'\] never moved .* `covariates`"):
+        scaler, _ = fit(frame)
+
+    assert scaler.names == ["slow"]
 
 
 def test_covariates_can_be_declared():

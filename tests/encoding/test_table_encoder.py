@@ -272,3 +272,27 @@ def test_a_table_without_ranks_has_one_view():
     encoder = fitted(pd.DataFrame({"flag": [True, False, True], "word": ["a", "b", "a"]}))
 
     assert encoder.views().tolist() == [[True] * len(encoder.features)]
+
+
+def test_cells_beyond_training_are_out_of_range_or_new_and_missing_ones_are_neither():
+    training = pd.DataFrame(
+        {
+            "number": [1.0, 2.0, 3.5, 2.0],
+            "kind": ["a", "b", "b", "c"],
+            "when": pd.to_datetime(["2025-01-01", "2025-01-02", "2025-01-03", "2025-01-03"]),
+        }
+    )
+    schema = Schema.infer(training)
+    encoder = TableEncoder().fit(schema.check(training), schema)
+    rows = pd.DataFrame(
+        {
+            "number": [0.9, 3.5, None],
+            "kind": ["z", "a", None],
+            "when": pd.to_datetime(["2025-02-01", "2025-01-01", None]),
+        }
+    )
+
+    found = encoder.beyond(schema.check(rows))
+
+    assert found.to_numpy().tolist() == [[True] * 3, [False] * 3, [False] * 3]
+    assert not encoder.beyond(schema.check(training)).to_numpy().any()

@@ -15,6 +15,7 @@ from anomdiff.monitoring.drift import (
 from anomdiff.monitoring.stability import population_stability, psi_by_chance
 
 QUIET = {"ks": 0.0, "p_value": 1.0, "higher": 0.0}
+NO_ALARMS = {"alarm_rate": 0.01, "alpha": 0.01, "p_value": 1.0}
 
 
 def _draw(n, seed, shift=0.0, zeros=0.95):
@@ -80,10 +81,13 @@ def test_any_value_of_a_column_that_was_empty_in_training_is_unseen():
     assert column_drift(empty, pd.DataFrame({"x": [1.0]})).loc["x", "unseen"] == 1.0
 
 
-def test_too_many_categories_for_the_profile_are_not_called_unseen():
-    names = pd.DataFrame({"name": [f"n{i}" for i in range(1000)]})
+def test_a_profile_of_an_earlier_version_does_not_tell_new_values_where_these_were_too_many():
+    earlier = {"kind": "category", "missing": 0.0, "shares": {"a": 0.1}, "n_values": 900}
+    frame = pd.DataFrame({"name": ["a", "b"]})
 
-    assert np.isnan(column_drift(profile(names), names).loc["name", "unseen"])
+    drift = column_drift({"rows": 1000, "columns": {"name": earlier}}, frame)
+
+    assert np.isnan(drift.loc["name", "unseen"])
 
 
 def test_stability_index_is_zero_for_equal_shares_symmetric_and_ignores_scale():
@@ -100,14 +104,47 @@ def test_stability_index_needs_the_same_bins(other):
         population_stability([1, 1, 1], other)
 
 
-def test_chance_alone_exceeds_the_limit_at_its_level():
-    rng = np.random.default_rng(0)
-    counts = [rng.multinomial(n, np.full(10, 0.1), 4000) for n in (400, 900)]
+@pytest.mark.parametrize(
+    ("shares", "n_before", "n_now"),
+    [
+        (np.full(10, 0.1), 400, 900),
+        (np.full(10, 0.1), 8000, 2000),
+        (np.full(10, 0.1), 5000, 30),
+        ([0.9, 0.06, 0.03, 0.01], 500, 40),
+    ],
+)
+def test_chance_alone_exceeds_the_limit_at_its_level(shares, n_before, n_now):
+    rng = np.random.default_rng(1)
+    counts = [rng.multinomial(n, shares, 4000) for n in (n_before, n_now)]
 
     indices = [population_stability(*pair) for pair in zip(*counts, strict=True)]
 
-    share = np.mean(np.array(indices) > psi_by_chance(10, 400, 900, level=0.05))
-    assert share == pytest.approx(0.05, abs=0.015)
+    share = np.mean(np.array(indices) > psi_by_chance(shares, n_before, n_now, level=0.05))
+    assert share == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("n", [5, 12, 30, 60])
+def test_small_batches_without_drift_hardly_ever_alarm(reference, n):
+    batches = [_draw(n, seed=100 + seed) for seed in range(60)]
+
+    alarms = [drift_alarms(column_drift(reference, b), QUIET, NO_ALARMS) for b in batches]
+
+    assert sum(map(bool, alarms)) <= 1
+
+
+@pytest.mark.parametrize("share", [0.02, 0.04])
+@pytest.mark.parametrize("n", [300, 3000])
+def test_a_few_odd_rows_are_anomalies_and_not_drift(reference, share, n):
+    batch = _draw(n, seed=3).astype({"kind": object, "flag": bool})
+    odd = np.arange(n) < share * n
+    batch.loc[odd, "amount"] = 1e6
+    batch.loc[odd, "kind"] = "never seen"
+    batch.loc[odd, "mostly zero"] = np.nan
+    alarms = alarm_drift(int(odd.sum() + 0.01 * n), n, 0.01)
+
+    sentences = drift_alarms(column_drift(reference, batch), QUIET, alarms)
+
+    assert sentences == []
 
 
 @pytest.mark.parametrize(("shift", "way"), [(1.0, "risen"), (-1.0, "fallen")])
@@ -125,7 +162,14 @@ def test_scores_that_move_are_reported_with_their_direction(reference, shift, wa
 
 @pytest.mark.parametrize(
     ("alarms", "rows", "reported"),
-    [(3, 20, False), (15, 1000, False), (40, 1000, True), (0, 1000, True), (1, 5, False)],
+    [
+        (3, 20, False),
+        (15, 1000, False),
+        (40, 1000, False),  # a few anomalies
+        (140, 1000, True),
+        (0, 1000, True),
+        (1, 5, False),
+    ],
 )
 def test_an_alarm_rate_is_reported_if_it_is_far_off_and_no_chance(
     reference, alarms, rows, reported
