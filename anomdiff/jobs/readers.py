@@ -69,6 +69,8 @@ class Table:
             self._files = ParquetTable(files)
         else:
             self._files = PartsTable(files, options or FileOptions())
+            for sentence in self._files.header_notices():
+                warnings.warn(sentence, UserWarning, stacklevel=2)
         self.names = self._files.names
         self.has_types = files.kind == "parquet"
         self._is_described = False
@@ -87,7 +89,7 @@ class Table:
         else:
             frame = self._files.read(text)
         frame = without_infinity(frame, counts)
-        _warn_of_infinity(counts)
+        self._warn_of_infinity(counts)
         return frame
 
     def batches(
@@ -116,7 +118,7 @@ class Table:
             frame.index = pd.RangeIndex(rows, rows + len(frame))
             rows += len(frame)
             yield frame
-        _warn_of_infinity(counts)
+        self._warn_of_infinity(counts)
         if not rows:
             raise ValueError(f"need at least one row; {self.path} is an empty table.")
 
@@ -141,6 +143,13 @@ class Table:
             self._is_described = True
         for sentence in self._files.notices(columns):
             warnings.warn(sentence, UserWarning, stacklevel=3)
+
+    def _warn_of_infinity(self, counts: Counter[Hashable]) -> None:
+        if isinstance(self._files, PartsTable):
+            counts += self._files.infinite
+        if counts:
+            shown = ", ".join(f"{n:,} in column {name!r}" for name, n in counts.items())
+            warnings.warn(f"infinite numbers count as missing: {shown}.", UserWarning, stacklevel=3)
 
 
 def read_table(
@@ -174,8 +183,17 @@ def match_columns(wanted: Sequence[Name], names: Sequence[Name]) -> dict[Name, N
     if missing:
         more = ", ..." if len(names) > 12 else ""
         there = ", ".join(map(repr, names[:12]))
-        raise ValueError(f"need columns {missing}; the table has {there}{more}.")
+        raise ValueError(
+            f"need columns {missing}; the table has {there}{more}{_header_hint(missing, names)}."
+        )
     return {name: by_text[str(name)] for name in wanted}
+
+
+def _header_hint(missing: Sequence[Name], names: Sequence[Name]) -> str:
+    if any(isinstance(name, int) for name in missing):
+        return "; set `header = false` (--no-header) if its first line is a row"
+    numbered = names and all(isinstance(name, int) for name in names)
+    return "; set `header = true` (--header) if its first line has the names" if numbered else ""
 
 
 def find_column(names: Sequence[Name], wanted: Name | None) -> Name | None:
@@ -183,9 +201,3 @@ def find_column(names: Sequence[Name], wanted: Name | None) -> Name | None:
     if wanted is None:
         return None
     return next((name for name in names if str(name) == str(wanted)), None)
-
-
-def _warn_of_infinity(counts: Counter[Hashable]) -> None:
-    if counts:
-        shown = ", ".join(f"{n:,} in column {name!r}" for name, n in counts.items())
-        warnings.warn(f"infinite numbers count as missing: {shown}.", UserWarning, stacklevel=3)

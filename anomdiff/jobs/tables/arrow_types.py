@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-__all__ = ["cast_cells", "copied_type", "is_nested", "leaves", "unified_type"]
+__all__ = ["cast_cells", "copied_type", "is_binary", "is_nested", "leaves", "unified_type"]
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 Leaf = tuple[str, tuple[str, ...], pa.DataType]  # name, path from the column down, type
@@ -68,7 +68,7 @@ def cast_cells(cells: pa.Array, kind: pa.DataType) -> pa.Array:
     if types.is_duration(source) or types.is_time(source):
         ticks = cells.cast(pa.int32() if types.is_time32(source) else pa.int64())
         return pc.divide(ticks.cast(pa.float64()), float(PER_SECOND[source.unit])).cast(kind)
-    if _is_binary(source):
+    if is_binary(source):
         return _decoded(cells).cast(kind)
     return cells.cast(kind, safe=False)
 
@@ -76,6 +76,16 @@ def cast_cells(cells: pa.Array, kind: pa.DataType) -> pa.Array:
 def is_nested(kind: pa.DataType) -> bool:
     """Whether cells hold several values, which are read as text."""
     return types.is_nested(kind) or types.is_interval(kind)
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether cells are bytes, which are read as text."""
+    return (
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_fixed_size_binary(kind)
+        or kind == pa.binary_view()
+    )
 
 
 def _leaves(kind: pa.DataType, path: tuple[str, ...]) -> list[Leaf]:
@@ -92,7 +102,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return kind if _plain(kind.value_type) == kind.value_type else _plain(kind.value_type)
     if types.is_decimal(kind) or types.is_duration(kind) or types.is_time(kind):
         return pa.float64()
-    text = _is_binary(kind) or is_nested(kind) or kind == pa.string_view()
+    text = is_binary(kind) or is_nested(kind) or kind == pa.string_view()
     return pa.string() if text else kind
 
 
@@ -121,15 +131,6 @@ def _timestamp(kinds: list[pa.DataType]) -> pa.DataType:
     return pa.timestamp(unit, zones.pop() if len(zones) == 1 else "UTC")
 
 
-def _is_binary(kind: pa.DataType) -> bool:
-    return (
-        types.is_binary(kind)
-        or types.is_large_binary(kind)
-        or types.is_fixed_size_binary(kind)
-        or kind == pa.binary_view()
-    )
-
-
 def _decoded(cells: pa.Array) -> pa.Array:
     """Text of bytes; those that are not UTF-8 are written as escapes."""
     texts = (
@@ -140,4 +141,4 @@ def _decoded(cells: pa.Array) -> pa.Array:
 
 
 def _json(cell: Any) -> str | None:
-    return None if cell is None else json.dumps(cell, default=str)
+    return None if cell is None else json.dumps(cell, default=str, ensure_ascii=False)

@@ -39,13 +39,13 @@ def look(cell: str) -> str:
     return "date" if DATE.fullmatch(cell) else "text"
 
 
-def common_look(cells: Iterable[str]) -> str:
-    """Look of most cells of a column that are not missing; "missing" if all are."""
+def common_look(cells: Iterable[str], share: float = ENOUGH) -> str:
+    """Look that at least a share of the cells of a column have; "missing" if all cells are."""
     looks = [found for found in map(look, cells) if found != "missing"]
     if not looks:
         return "missing"
     for kind in ("number", "date"):
-        if looks.count(kind) >= ENOUGH * len(looks):
+        if looks.count(kind) >= share * len(looks):
             return kind
     return "text"
 

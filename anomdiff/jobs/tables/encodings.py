@@ -14,6 +14,8 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 WESTERN = "cp1252"
+# What else spreadsheets and exports of the last decades are written in, not all that there is.
+OTHERS = ("cp1251", "cp1253", "cp1255", "cp1256", "shift_jis", "euc_kr", "big5", "gb18030")
 # Fewer bytes beyond ASCII do not tell one alphabet from another.
 MIN_FOREIGN_BYTES = 40
 MIXED_ERRORS = "anomdiff-western"
@@ -43,9 +45,8 @@ def find_encoding(sample: bytes) -> str:
 def _guess(sample: bytes) -> str:
     if sum(byte > 127 for byte in sample) < MIN_FOREIGN_BYTES:
         return WESTERN
-    found = from_bytes(sample[:20_000]).best()
-    western = ("latin_1", "cp1252", "iso8859_15", "cp1250", "cp437", "cp850", "cp858", "mac_roman")
-    return WESTERN if found is None or found.encoding in western else found.encoding
+    found = from_bytes(sample[:20_000], cp_isolation=[*OTHERS, WESTERN]).best()
+    return WESTERN if found is None else found.encoding
 
 
 def register_mixed_errors() -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 __all__ = [
+    "EmptyFileError",
     "Part",
     "TableFiles",
     "are_whole_numbers",
@@ -44,6 +45,10 @@ SIGNATURES = {
     b"PK\x03\x04": ".zip or .xlsx",
     b"\xd0\xcf\x11\xe0": ".xlsx, after saving this older Excel format anew",
 }
+
+
+class EmptyFileError(ValueError):
+    """A file without rows; a table of several files may have some."""
 
 
 class Part(NamedTuple):
@@ -205,7 +210,8 @@ def _is_part(path: Path, root: Path) -> bool:
     """Whether a file is data, and not what Spark or a file system leaves beside it."""
     names = path.relative_to(root).parts
     hidden = any(name.startswith((".", "_")) and "=" not in name for name in names)
-    return not hidden and path.is_file() and bool(_suffix(path))
+    is_data = not hidden and path.is_file() and path.stat().st_size > 0
+    return is_data and bool(_suffix(path))
 
 
 def _with_keys(root: Path, found: list[Path]) -> list[Part]:

@@ -2,14 +2,15 @@
 
 import io
 import json
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from anomdiff.jobs.tables.files import damaged, open_bytes, require_text
+from anomdiff.jobs.tables.files import EmptyFileError, damaged, open_bytes, require_text
 from anomdiff.jobs.tables.options import FileOptions, Name
 
 __all__ = ["JsonLines"]
@@ -24,16 +25,19 @@ class JsonLines:
 
     def __init__(self, path: Path, options: FileOptions):
         self.path = path
+        self.repeated: list[Name] = []
+        self.has_header, self.guessed_header = True, False
+        self.infinite: Counter[Hashable] = Counter()  # JSON writes them as numbers
         self.encoding = options.encoding or "utf-8-sig"
         self.names: list[Name] = list(dict.fromkeys(chain.from_iterable(self._records())))
         if not self.names:
-            raise ValueError(f"need at least one row; {path} is an empty file.")
+            raise EmptyFileError(f"need at least one row; {path} is an empty file.")
 
     def describe(self) -> str:
         """What is not plain: nothing."""
         return ""
 
-    def read(self, text: Collection[Name] = ()) -> pd.DataFrame:
+    def read(self, text: Collection[Name] = (), mixed: Collection[Name] = ()) -> pd.DataFrame:
         """Read all rows; JSON says itself what is text."""
         return pd.DataFrame(list(self._records()), columns=self.names)
 
@@ -69,4 +73,7 @@ def _flat(record: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, json.dumps(value) if isinstance(value, list) else value
+            yield (
+                prefix + key,
+                json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value,
+            )

@@ -152,20 +152,30 @@ def _first_filled(records: Records) -> int:
 
 
 def _first_full(records: Records, n_fields: int) -> int:
-    """First record that is no title: most of its fields are there, and are filled."""
+    """First record that is no title."""
     used = _n_used(records, n_fields)
     for i, record in enumerate(records[:N_TOP]):
-        filled = sum(map(bool, record))
-        only_first = filled == 1 and used > 1 and bool(record[0])
-        if len(record) >= used and filled >= used / 2 and not (only_first and _title(records, i)):
+        below = records[i + 1] if i + 1 < len(records) else []
+        if not _is_title(record, below, used):
             return i
     return _first_filled(records)
 
 
-def _title(records: Records, i: int) -> bool:
-    """Whether the record below could be a header, so that this one is a title."""
-    below = records[i + 1] if i + 1 < len(records) else []
-    return all(look(field) == "text" for field in below) and len(below) > 0
+def _is_title(record: Sequence[str], below: Sequence[str], used: int) -> bool:
+    """Whether a record above the header is none itself: few of its fields are filled.
+
+    The upper of two lines of a header may have gaps, a header without a name for the first column
+    may have a single name; a title begins on the left, or stands above a line of names.
+    """
+    filled = [i for i, field in enumerate(record) if field]
+    if len(record) < used or not filled:
+        return True
+    above_names = bool(below) and all(look(field) == "text" for field in below[:used])
+    if len(filled) >= used / 2:
+        return filled == [0] and used > 1 and above_names
+    if len(filled) > 1 and all(right - left > 1 for left, right in pairwise(filled)):
+        return not all(look(record[i]) == "text" for i in filled)
+    return filled[0] == 0 or above_names
 
 
 def _n_used(records: Records, n_fields: int) -> int:

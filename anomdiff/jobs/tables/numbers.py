@@ -7,25 +7,37 @@ from collections.abc import Hashable
 import numpy as np
 import pandas as pd
 
-from anomdiff.jobs.tables.cells import DECIMAL_COMMA, INFINITE
+from anomdiff.jobs.tables.cells import DECIMAL_COMMA, INFINITE, common_look
 
-__all__ = ["with_points", "without_infinity"]
+__all__ = ["MIN_NUMBERS", "plain_numbers", "without_infinity"]
 
 MIN_NUMBERS = 0.95  # share of the cells, for a column of text to be one of numbers
+N_FIRST = 1000  # cells by which a column of other text is told
 INFINITE_TEXT = re.compile(INFINITE, re.IGNORECASE)
 
 
-def with_points(cells: pd.Series) -> pd.Series:
-    """Column of text with a point in its numbers (2,6 and 1.234,5), if nearly all are numbers."""
-    distinct = cells.dropna().unique()
-    commas = {text: str(text).strip() for text in distinct}
-    numbers = {key: text for key, text in commas.items() if DECIMAL_COMMA.fullmatch(text)}
-    if not numbers:
+def plain_numbers(
+    cells: pd.Series, decimal: str, min_share: float, counts: Counter[Hashable]
+) -> pd.Series:
+    """Column of text whose numbers have a point (2,6 is 2.6); infinite ones are missing.
+
+    The column comes back unchanged where a smaller share of its cells than `min_share` are numbers.
+    `counts` counts infinite numbers by column.
+    """
+    if common_look(map(str, cells.dropna().head(N_FIRST)), min_share / 2) != "number":
         return cells
-    points = {key: text.replace(".", "").replace(",", ".") for key, text in numbers.items()}
-    spelled = cells.replace(points) if len(points) < 20 else cells.map(lambda t: points.get(t, t))
-    readable = pd.to_numeric(spelled, errors="coerce").notna().sum()
-    return spelled if readable >= MIN_NUMBERS * cells.notna().sum() else cells
+    distinct = cells.dropna().unique()
+    spelled = {text: _plain(text.strip(), decimal) for text in distinct if isinstance(text, str)}
+    changed = {text: plain for text, plain in spelled.items() if plain != text.strip()}
+    if not changed:
+        return cells
+    plain = cells.map(lambda text: changed.get(text, text), na_action="ignore")
+    n_numbers = (pd.to_numeric(plain, errors="coerce").notna() | plain.isna()).sum()
+    if n_numbers < min_share * len(plain):
+        return cells
+    if n_infinite := int((plain.isna() & cells.notna()).sum()):
+        counts[cells.name] += n_infinite
+    return plain
 
 
 def without_infinity(frame: pd.DataFrame, counts: Counter[Hashable]) -> pd.DataFrame:
@@ -42,3 +54,11 @@ def without_infinity(frame: pd.DataFrame, counts: Counter[Hashable]) -> pd.DataF
         for name, cells in changed.items():
             frame[name] = cells
     return frame
+
+
+def _plain(text: str, decimal: str) -> str | None:
+    if INFINITE_TEXT.fullmatch(text):
+        return None
+    if decimal == "," and DECIMAL_COMMA.fullmatch(text):
+        return text.replace(".", "").replace(",", ".")
+    return text

@@ -13,7 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from anomdiff.jobs.tables.arrow_types import Leaf, cast_cells, is_nested, leaves, unified_type
+from anomdiff.jobs.tables.arrow_types import (
+    Leaf,
+    cast_cells,
+    is_binary,
+    is_nested,
+    leaves,
+    unified_type,
+)
 from anomdiff.jobs.tables.files import (
     Part,
     TableFiles,
@@ -161,7 +168,7 @@ def _nullable(kind: pa.DataType) -> pd.api.extensions.ExtensionDtype:
 def _is_text(kind: pa.DataType) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
-    return text or kind == pa.string_view() or is_nested(kind)
+    return text or kind == pa.string_view() or is_binary(kind) or is_nested(kind)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ SEPARATORS = (",", ";", "\t", "|", BLANK)
 MIN_SHARE_OF_LINES = 0.6
 N_JUDGED = 100, 50  # records, and fields of each
 PLAIN_TEXT = 0.5  # what such a field counts
+SHORT_FIRST = 0.8  # the first line is the header, if there is no title
 BLANK_COUNTS = 0.6  # blanks also stand within texts
 GROUPS = re.compile(r"[-+]?[1-9]\d{0,2}(?:[.,]\d{3})+")
 THREE_DECIMALS = re.compile(r"[-+]?\d+,\d{3}")
@@ -87,13 +88,16 @@ def _judge(lines: Sequence[str], separator: str) -> float:
     others = set(SEPARATORS) - {separator, BLANK}
     points = [_points(field, others) for record in regular[: N_JUDGED[0]] for field in record]
     prior = BLANK_COUNTS if separator == BLANK else 1.0
+    prior *= 1.0 if len(records[0]) >= n_fields else SHORT_FIRST
     return prior * share**2 * (0.2 + sum(points) / len(points))
 
 
 def _points(field: str, others: set[str]) -> float:
     if look(field) != "text":
         return 1.0
-    return 0.0 if any(other in field for other in others) else PLAIN_TEXT
+    parts = field.split()
+    numbers = len(parts) > 1 and all(look(part) == "number" for part in parts)
+    return 0.0 if numbers or any(other in field for other in others) else PLAIN_TEXT
 
 
 def _is_decimal_column(lines: Sequence[str], separator: str) -> bool:

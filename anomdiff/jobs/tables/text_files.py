@@ -6,7 +6,8 @@ as text ('08' stays '08'), only numbers are inferred.
 
 import io
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 import pandas as pd
 
 from anomdiff.jobs.tables.encodings import register_mixed_errors
-from anomdiff.jobs.tables.files import damaged, first_line, open_bytes
-from anomdiff.jobs.tables.numbers import with_points
+from anomdiff.jobs.tables.files import EmptyFileError, damaged, first_line, open_bytes
+from anomdiff.jobs.tables.numbers import MIN_NUMBERS, plain_numbers
 from anomdiff.jobs.tables.options import FileOptions, Name
 from anomdiff.jobs.tables.separators import BLANK
 from anomdiff.jobs.tables.text_format import TextFormat, find_format
@@ -32,6 +33,8 @@ class TextFile:
     format : TextFormat
     names : list
         Names of its columns.
+    infinite : Counter
+        Infinite numbers beside other text by column, as far as the file has been read.
     """
 
     def __init__(self, path: Path, options: FileOptions):
@@ -39,18 +42,25 @@ class TextFile:
         self.path = path
         self.format = find_format(path, options)
         self.names: list[Name] = list(self.format.names)
-        self.repeated = self.format.repeated
+        self.repeated = list(self.format.repeated)
         self.has_header = self.format.has_header
         self.guessed_header = options.header is None
+        self.infinite: Counter[Hashable] = Counter()
 
     def describe(self) -> str:
         """What is not as in plain CSV."""
         return self.format.describe()
 
-    def read(self, text: Collection[Name] = ()) -> pd.DataFrame:
-        """Read all rows; `text` are the columns to read as text."""
+    def read(self, text: Collection[Name] = (), mixed: Collection[Name] = ()) -> pd.DataFrame:
+        """Read all rows.
+
+        `text` are the columns to read as text, `mixed` those that are text in another file of the
+        table: numbers may be among them.
+        """
         with self._errors(), _open_text(self.path, self.format) as lines:
-            return self._checked(pd.read_csv(lines, **self._options(text)), 0, text)
+            frame = pd.read_csv(lines, **self._options({*text, *mixed}))
+        frame = self._without_blank_end(self._checked(frame, 0))
+        return self._with_plain_numbers(frame, text, MIN_NUMBERS)
 
     def batches(self, batch_size: int, text: Collection[Name] = ()) -> Iterator[pd.DataFrame]:
         """Yield the rows in batches; types of columns that are no text are inferred in each."""
@@ -58,8 +68,10 @@ class TextFile:
             with pd.read_csv(lines, chunksize=batch_size, **self._options(text)) as chunks:
                 start = 0
                 for chunk in chunks:
-                    yield self._checked(chunk, start, text)
+                    frame = self._without_blank_end(self._checked(chunk, start))
                     start += len(chunk)
+                    if len(frame):
+                        yield self._with_plain_numbers(frame, text, 0.0)
 
     def _options(self, text: Collection[Name]) -> dict[str, Any]:
         unnamed = [f"\0{i}" for i in range(len(self.names), self.format.n_fields)]
@@ -73,7 +85,7 @@ class TextFile:
             "low_memory": False,  # else types are inferred in parts of a batch
         }
 
-    def _checked(self, frame: pd.DataFrame, start: int, text: Collection[Name]) -> pd.DataFrame:
+    def _checked(self, frame: pd.DataFrame, start: int) -> pd.DataFrame:
         """Refuse what pandas accepts silently: no rows, and rows longer than the header."""
         if frame.empty:
             raise self._no_rows()
@@ -84,15 +96,30 @@ class TextFile:
                 f"{self.path} has more values in a row than names in its first line; set "
                 "`skip_lines`, `header` or `separator`."
             )
-        frame = frame[self.names] if len(unnamed) else frame
-        if self.format.decimal == ",":
-            others = [n for n in self.names if n not in text and frame[n].dtype.kind in "OTU"]
-            for name in others:
-                frame[name] = with_points(frame[name])
+        return frame[self.names] if len(unnamed) else frame
+
+    def _without_blank_end(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Leave out rows of separators alone at the end, as spreadsheets write them."""
+        if self.format.n_fields == len(self.names) or not frame.iloc[-1].isna().all():
+            return frame
+        filled = frame.notna().any(axis=1).to_numpy().nonzero()[0]
+        return frame.iloc[: filled[-1] + 1 if len(filled) else 0]
+
+    def _with_plain_numbers(
+        self, frame: pd.DataFrame, text: Collection[Name], share: float
+    ) -> pd.DataFrame:
+        """Numbers beside other text in plain spelling, in columns that are not asked for as text.
+
+        Whether that is done may depend on the `share` of numbers where all rows are known, but not
+        in a batch, whose columns are of numbers or not, as the model says.
+        """
+        for name in self.names:
+            if name not in text and not pd.api.types.is_numeric_dtype(frame[name]):
+                frame[name] = plain_numbers(frame[name], self.format.decimal, share, self.infinite)
         return frame
 
     def _no_rows(self) -> ValueError:
-        return ValueError(
+        return EmptyFileError(
             f"need at least one row; {self.path} is an empty table, with only the names "
             f"{self.names[:5]}; set `header = false` (--no-header) if they are values."
         )

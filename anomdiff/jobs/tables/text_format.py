@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from anomdiff.jobs.tables import layout as layouts
 from anomdiff.jobs.tables.encodings import MIXED_ERRORS, find_encoding
-from anomdiff.jobs.tables.files import damaged, open_bytes, require_text
+from anomdiff.jobs.tables.files import EmptyFileError, damaged, open_bytes, require_text
 from anomdiff.jobs.tables.options import FileOptions, Name
 from anomdiff.jobs.tables.separators import BLANK, find_decimal, find_separator, split_lines
 
@@ -104,7 +104,7 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
     comment = _comment_above(sample.lines, start)
     records = _records(sample.lines[start:], separator, path)
     if not any(map(any, records)):
-        raise ValueError(f"need at least one row; {path} is an empty file.")
+        raise EmptyFileError(f"need at least one row; {path} is an empty file.")
     found = layouts.find_layout(records, header=options.header, titles=options.skip_lines is None)
     rows = records[found.n_above :]
     header = layouts.header_names(records, found)

@@ -2,13 +2,14 @@
 
 import importlib.util
 import io
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from anomdiff.jobs.tables import layout as layouts
-from anomdiff.jobs.tables.files import damaged, open_bytes
+from anomdiff.jobs.tables.files import EmptyFileError, damaged, open_bytes
 from anomdiff.jobs.tables.options import FileOptions, Name
 
 __all__ = ["Workbook"]
@@ -33,17 +34,18 @@ class Workbook:
         records = sample.where(sample.notna(), "").map(lambda cell: str(cell).strip())
         rows = records.to_numpy(dtype=object).tolist()
         if not any(map(any, rows)):
-            raise ValueError(f"need at least one row; {path} is an empty sheet.")
+            raise EmptyFileError(f"need at least one row; {path} is an empty sheet.")
         titles = options.skip_lines is None
         found = layouts.find_layout(rows, header=options.header, titles=titles)
         header = layouts.header_names(rows, found)
         self.n_titles = found.header[0] if found.header else found.n_above
+        self.infinite: Counter[Hashable] = Counter()  # cells have types
         self.has_header, self.guessed_header = bool(header), options.header is None
         names, self.repeated = layouts.distinct_names(layouts.blank_names(header))
         self.names: list[Name] = names or list(range(cells.shape[1]))
         self._frame = _typed(cells.iloc[found.n_above :], self.names)
         if self._frame.empty:
-            raise ValueError(f"need at least one row; {path} is an empty table.")
+            raise EmptyFileError(f"need at least one row; {path} is an empty table.")
 
     def describe(self) -> str:
         """What is not as in a sheet with a header in its first line."""
@@ -53,7 +55,7 @@ class Workbook:
         ]
         return ", ".join(filter(None, said))
 
-    def read(self, text: Collection[Name] = ()) -> pd.DataFrame:
+    def read(self, text: Collection[Name] = (), mixed: Collection[Name] = ()) -> pd.DataFrame:
         """Read all rows; the cells of a sheet have their types."""
         return self._frame
 
@@ -73,7 +75,9 @@ class Workbook:
 
 def _typed(cells: pd.DataFrame, names: list[Name]) -> pd.DataFrame:
     """Rows in the types that their cells have; times of the day are seconds."""
-    rows = cells.dropna(how="all").iloc[:, : len(names)].set_axis(names, axis=1)
+    filled = cells.notna().any(axis=1).to_numpy()
+    n_rows = filled.nonzero()[0][-1] + 1 if filled.any() else 0  # sheets end with blank rows
+    rows = cells.iloc[:n_rows, : len(names)].set_axis(names, axis=1)
     frame = rows.reset_index(drop=True).infer_objects()
     for name in names:
         kind = pd.api.types.infer_dtype(frame[name], skipna=True)
