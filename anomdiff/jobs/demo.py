@@ -83,7 +83,7 @@ def file_demo(
 ) -> Scored:
     """Train on 70 % of a table, drawn at random, and score the rest."""
     table = Table(data, options)
-    frame = table.read()
+    frame = table.read().rename(columns=str)  # as they are named in the files of the demo
     later = frame.sample(frac=LATER_FRACTION, random_state=0).sort_index()
     training = frame.drop(later.index)
     if later.empty:

@@ -22,6 +22,7 @@ __all__ = [
     "looks_like_header",
 ]
 
+MAX_HEADER = 4  # lines
 N_TOP = 60  # records among which a header is looked for
 YEARS = range(1900, 2101)
 Records = Sequence[Sequence[str]]
@@ -60,12 +61,13 @@ def find_layout(records: Records, *, header: bool | None = None, titles: bool = 
         return Layout(top, (top - 1,), n_fields, short=True)
     if not (looks if header is None else header):
         return Layout(top, (), n_fields)
-    second = _second(records, top)
-    lines = (top,) if second is None else (top, second)
+    lines = [top]
+    while len(lines) < MAX_HEADER and (further := _further(records, lines[-1])) is not None:
+        lines.append(further)
     n_above = lines[-1] + 1
     while n_above < len(records) - 1 and not any(records[n_above]):  # pandas' names of index levels
         n_above += 1
-    return Layout(n_above, lines, n_fields)
+    return Layout(n_above, tuple(lines), n_fields)
 
 
 def looks_like_header(first: Sequence[str], rows: Records) -> bool:
@@ -99,18 +101,21 @@ def looks_like_header(first: Sequence[str], rows: Records) -> bool:
 
 
 def header_names(records: Records, found: Layout) -> list[str]:
-    """Names in the header; those of two lines are joined, an upper one counts until the next."""
+    """Names in the header; those of several lines are joined, and an upper one fills gaps."""
     if not found.header:
         return []
     upper = [*([""] if found.short else []), *records[found.header[0]]]
-    if len(found.header) == 1:
-        return upper
-    lower = records[found.header[1]]
+    for line in found.header[1:]:
+        upper = _joined(upper, records[line])
+    return upper
+
+
+def _joined(upper: Sequence[str], lower: Sequence[str]) -> list[str]:
     width = max(len(upper), len(lower))
-    upper, lower = ([*names, *[""] * (width - len(names))] for names in (upper, lower))
+    above, below = ([*names, *[""] * (width - len(names))] for names in (upper, lower))
     for i in range(1, width):
-        upper[i] = upper[i] or (upper[i - 1] if lower[i] else "")
-    return [" ".join(filter(None, pair)) for pair in zip(upper, lower, strict=True)]
+        above[i] = above[i] or (above[i - 1] if below[i] else "")
+    return [" ".join(filter(None, pair)) for pair in zip(above, below, strict=True)]
 
 
 def distinct_names(names: Sequence[Name]) -> tuple[list[Name], list[Name]]:
@@ -155,7 +160,7 @@ def _first_full(records: Records, n_fields: int) -> int:
     """First record that is no title."""
     used = _n_used(records, n_fields)
     for i, record in enumerate(records[:N_TOP]):
-        below = records[i + 1] if i + 1 < len(records) else []
+        below = next((other for other in records[i + 1 :] if any(other)), [])
         if not _is_title(record, below, used):
             return i
     return _first_filled(records)
@@ -171,10 +176,11 @@ def _is_title(record: Sequence[str], below: Sequence[str], used: int) -> bool:
     if len(record) < used or not filled:
         return True
     above_names = bool(below) and all(look(field) == "text" for field in below[:used])
+    texts = all(look(record[i]) == "text" for i in filled)
     if len(filled) >= used / 2:
-        return filled == [0] and used > 1 and above_names
+        return above_names and used > 1 and (filled == [0] or not texts)
     if len(filled) > 1 and all(right - left > 1 for left, right in pairwise(filled)):
-        return not all(look(record[i]) == "text" for i in filled)
+        return not texts
     return filled[0] == 0 or above_names
 
 
@@ -194,8 +200,8 @@ def _lacks_one_name(record: Sequence[str], n_fields: int) -> bool:
     return len(record) == n_fields - 1 > 0 and all(look(field) == "text" for field in record)
 
 
-def _second(records: Records, top: int) -> int | None:
-    """Number of a second line of the header (units, or the lower of two levels of names)."""
+def _further(records: Records, top: int) -> int | None:
+    """Number of a further line of the header (units, or the lower of two levels of names)."""
     following = [i for i in range(top + 1, len(records)) if any(records[i])][:1]
     if not following:
         return None

@@ -53,17 +53,20 @@ def find_separator(lines: Sequence[str]) -> str:
     return next(each for each in ";\t|\x1f" if not any(each in line for line in lines))
 
 
-def find_decimal(rows: Iterable[Sequence[str]]) -> str:
+def find_decimal(rows: Iterable[Sequence[str]], separator: str) -> str:
     """Decimal mark of the numbers in rows of fields.
 
     It is a comma where cells such as 2,6 say so and none says that it is a point. Three digits
-    after the mark (1,234) may be thousands, unless all numbers of a column have them.
+    after the mark (1,234) may be thousands, unless all numbers of a column have them and commas
+    part no cells.
     """
     columns = list(zip_longest(*rows, fillvalue=""))
     fields = [field for column in columns for field in column if not GROUPS.fullmatch(field)]
     points = any(DECIMAL_POINT.fullmatch(field) for field in fields)
     commas = any(DECIMAL_COMMA.fullmatch(field) for field in fields)
-    return "," if not points and (commas or any(map(_has_three_decimals, columns))) else "."
+    if separator != ",":
+        commas = commas or any(map(_has_three_decimals, columns))
+    return "," if commas and not points else "."
 
 
 def _has_three_decimals(column: Sequence[str]) -> bool:
@@ -87,6 +90,8 @@ def _judge(lines: Sequence[str], separator: str) -> float:
     regular = [record[: N_JUDGED[1]] for record in records if len(record) == n_fields]
     others = set(SEPARATORS) - {separator, BLANK}
     points = [_points(field, others) for record in regular[: N_JUDGED[0]] for field in record]
+    if share < 1 and max(points) <= PLAIN_TEXT and len(records[0]) == 1:  # a column of sentences
+        return 0.0
     prior = BLANK_COUNTS if separator == BLANK else 1.0
     prior *= 1.0 if len(records[0]) >= n_fields else SHORT_FIRST
     return prior * share**2 * (0.2 + sum(points) / len(points))

@@ -50,6 +50,8 @@ class TextFormat:
         Names that occur more than once in the header.
     n_titles : int
         Lines above the header that are no part of it.
+    n_header : int
+        Lines of the header.
     """
 
     encoding: str
@@ -63,6 +65,7 @@ class TextFormat:
     has_header: bool = True
     repeated: tuple[Name, ...] = ()
     n_titles: int = 0
+    n_header: int = 1
 
     def describe(self) -> str:
         """What is not as in plain CSV, in a few words; empty if nothing is."""
@@ -72,8 +75,9 @@ class TextFormat:
             "" if comma else f"separator {SAID.get(self.separator, repr(self.separator))}",
             "" if self.decimal == "." else f"decimal {self.decimal!r}",
             "" if plain_encoding else f"encoding {self.encoding}",
-            "" if not self.n_titles else f"{self.n_titles} lines above the header",
+            "" if not self.n_titles else f"{_lines(self.n_titles)} above the header",
             "" if self.has_header else "no header line",
+            "" if self.n_header < 2 else f"a header of {self.n_header} lines",
             "" if not self.left_out else "comments or repeated headers left out",
         ]
         return ", ".join(filter(None, said))
@@ -121,13 +125,14 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
         encoding=sample.encoding,
         errors=sample.errors,
         separator=separator,
-        decimal=options.decimal or find_decimal(rows),
+        decimal=options.decimal or find_decimal(rows, separator),
         n_above=n_above,
         names=tuple(names),
         n_fields=n_fields,
         left_out=_left_out(sample.lines, start, n_above, found),
         has_header=bool(header),
         repeated=tuple(repeated),
+        n_header=max(len(found.header), 1),
         n_titles=first if found.header else n_above - bool(header),
     )
 
@@ -160,6 +165,10 @@ def _sample(path: Path, options: FileOptions) -> _Sample:
     lines = list(io.StringIO(text, newline=""))
     complete = lines if whole or len(lines) < 2 else lines[:-1]
     return _Sample(complete[:MAX_SAMPLE_LINES], encoding, errors)
+
+
+def _lines(number: int) -> str:
+    return f"{number} line" if number == 1 else f"{number} lines"
 
 
 def _start(lines: Sequence[str], options: FileOptions) -> tuple[int, str | None]:

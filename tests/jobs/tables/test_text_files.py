@@ -138,6 +138,8 @@ def test_names_of_rows_as_r_writes_them_are_a_column(tmp_path):
         ("[s],[V],[°C]", ["[s]", "[V]", "[°C]"]),
         ("x,x,y\nlow,high,low", ["x low", "x high", "y low"]),
         ("x,,y\nlow,high,low", ["x low", "x high", "y low"]),
+        ("Report,,\nCreated:,2025-01-01,\n,,\na,b,c", ["a", "b", "c"]),
+        ("TOA5,CR1000,7\na,b,c\nRN,V,%\n,Avg,Max", ["a RN", "b V Avg", "c % Max"]),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*more than once")
@@ -149,6 +151,15 @@ def test_names_of_columns_are_found_and_made_distinct(tmp_path, header, names):
 
     assert read.columns.tolist() == names
     assert len(read) == 30
+
+
+@pytest.mark.parametrize(
+    "texts", [["hello, world", "plain", "so, so, so"], ["one two", "three", "four five six"]]
+)
+def test_sentences_are_a_single_column(tmp_path, texts):
+    read = _read(tmp_path / "t.csv", ("text\n" + "\n".join(texts * 20)).encode())
+
+    assert read["text"].tolist() == texts * 20
 
 
 def test_repeated_names_are_told(tmp_path):
@@ -331,6 +342,17 @@ def test_commas_in_texts_and_thousands_are_no_decimal_marks(tmp_path):
 
     assert read["x"].tolist() == ["1,234", "999", "also, this"] * 5
     assert read["y"].tolist() == [1.5, 2.5, 3.5] * 5
+
+
+@pytest.mark.parametrize(("separator", "cell"), [(",", "1,234"), (";", 1.234)])
+def test_three_digits_after_each_comma_are_decimals_where_commas_part_no_cells(
+    tmp_path, separator, cell
+):
+    text = "\n".join(["x,y", *['"1,234",7'] * 9]).replace('",', f'"{separator}')
+
+    read = _read(tmp_path / "t.csv", text.replace("x,", f"x{separator}").encode())
+
+    assert read["x"].tolist() == [cell] * 9
 
 
 @pytest.mark.parametrize(
