@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DATA   ?=
+OPTIONS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -22,7 +23,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt .ci/install-torch
 	@touch $@
 
 demo: setup
-	$(BIN)/anomdiff demo $(if $(DATA),--data "$(DATA)")
+	$(BIN)/anomdiff demo $(if $(DATA),--data "$(DATA)") $(OPTIONS)
 
 test: setup
 	$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-auto} --dist loadgroup

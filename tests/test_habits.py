@@ -28,7 +28,7 @@ FORMER_WORDS = re.compile(
     r"|max_held_out|max_memory|held_out_loss|lengths_)\b"
 )
 # Imported distributions by another name than their module's.
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"charset_normalizer": "charset-normalizer", "sklearn": "scikit-learn"}
 OPTIONAL = {"optuna": "sweep", "pyspark": "spark"}
 
 

@@ -7,15 +7,17 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TextIO
 
 import click
 from pydantic.fields import FieldInfo
 
+from anomdiff.jobs import readers
 from anomdiff.jobs.settings import Settings
 
-__all__ = ["PATH", "reported_errors", "with_options"]
+__all__ = ["PATH", "reported_errors", "with_file_options", "with_options"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +37,18 @@ def with_options(settings: type[Settings]) -> Callable[[Callable], Callable]:
     return decorate
 
 
+def with_file_options(command: Callable) -> Callable:
+    """Give a command the options that say how text files are written, and no others."""
+    for field in reversed(fields(readers.FileOptions)):
+        command = _option(field.name, Settings.model_fields[field.name])(command)
+    return command
+
+
 def _option(name: str, field: FieldInfo) -> Callable[[Callable], Callable]:
     """Option of a setting, None if it is not given."""
     flag = f"--{name.removeprefix('registered_').replace('_', '-')}"
-    if field.annotation is bool:
-        return click.option(f"{flag}/--no-{name}", default=None, help=field.description)
+    if field.annotation in (bool, bool | None):
+        return click.option(f"{flag}/--no-{flag[2:]}", default=None, help=field.description)
     kinds = {Path: PATH, int: int}
     kind = next((kinds[each] for each in kinds if field.annotation in (each, each | None)), str)
     return click.option(flag, name, type=kind, multiple=field.default == (), help=field.description)
@@ -49,11 +58,15 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable], Callable]:
 def reported_errors() -> Iterator[None]:
     """Run a job for a user: expected errors and warnings become one sentence on stderr.
 
-    The exit code is then 1. SIGTERM unwinds, so that temporary files are removed. The stack trace
-    is logged at level DEBUG.
+    The exit code is then 1. How files are written, where it was found, is said there too. SIGTERM
+    unwinds, so that temporary files are removed. The stack trace is logged at level DEBUG.
     """
     from mlflow.exceptions import MlflowException  # takes seconds
 
+    shown = _Echo(logging.INFO)
+    readers.logger.addHandler(shown)
+    level = readers.logger.level
+    readers.logger.setLevel(logging.INFO)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -65,6 +78,16 @@ def reported_errors() -> Iterator[None]:
             raise click.ClickException(sentence) from None
         finally:
             signal.signal(signal.SIGTERM, before)
+            readers.logger.setLevel(level)
+            readers.logger.removeHandler(shown)
+
+
+class _Echo(logging.Handler):
+    """Show a line of the log on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message."""
+        click.echo(record.getMessage(), err=True)
 
 
 def _show_warning(

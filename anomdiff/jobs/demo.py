@@ -17,9 +17,9 @@ from anomdiff import datasets
 from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.jobs import command_line
 from anomdiff.jobs.baseline import isolation_forest_scores
-from anomdiff.jobs.readers import read_table
+from anomdiff.jobs.readers import FileOptions, Table
 from anomdiff.jobs.score import score
-from anomdiff.jobs.settings import ScoreSettings, TrainSettings
+from anomdiff.jobs.settings import ScoreSettings, Settings, TrainSettings
 from anomdiff.jobs.train import TrainReport, describe, how_to_look, train
 from anomdiff.metrics.detection import auroc, average_precision
 
@@ -31,6 +31,9 @@ N_SHOWN, N_COLUMNS = 10, 2
 N_DIGITS = 8  # longer numbers in text columns are shortened
 # A third of the default training: the user waits for a demo.
 QUICK = {"max_iter": 1000, "random_state": 0}
+
+
+PLAIN: dict[str, Any] = {"header": True, "separator": ",", "decimal": ".", "encoding": "utf-8"}
 
 
 class Scored(NamedTuple):
@@ -75,9 +78,12 @@ def medical_demo(folder: Path, *, detector: dict[str, Any]) -> Scored:
     return done
 
 
-def file_demo(data: Path, folder: Path, *, detector: dict[str, Any]) -> Scored:
+def file_demo(
+    data: Path, folder: Path, *, detector: dict[str, Any], options: FileOptions | None = None
+) -> Scored:
     """Train on 70 % of a table, drawn at random, and score the rest."""
-    frame = read_table(data)
+    table = Table(data, options)
+    frame = table.read().rename(columns=str)  # as they are named in the files of the demo
     later = frame.sample(frac=LATER_FRACTION, random_state=0).sort_index()
     training = frame.drop(later.index)
     if later.empty:
@@ -86,8 +92,8 @@ def file_demo(data: Path, folder: Path, *, detector: dict[str, Any]) -> Scored:
         f"{len(training):,} rows of {data.name} to learn from, drawn at random; "
         f"the other {len(later):,} are scored."
     )
-    suffix = ".parquet" if data.is_dir() or data.suffix == ".parquet" else ".csv"
-    name = re.sub(r"[^\w-]+", "-", data.stem)
+    suffix = ".parquet" if table.has_types else ".csv"
+    name = re.sub(r"[^\w-]+", "-", data.stem).strip("-") or "table"
     done = _run(training, later, folder / name, detector, suffix)
     _echo_top(done)
     return done
@@ -104,12 +110,14 @@ def _run(
     for frame, path in ((training, past), (later, batch)):
         frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path, index=False)
     report = train(
-        TrainSettings(data=past, experiment="demo", registered_name=folder.name, detector=detector)
+        TrainSettings(
+            data=past, experiment="demo", registered_name=folder.name, detector=detector, **PLAIN
+        )
     )
     if report is None:
         raise ValueError("need a single process for the demo; got one of several.")
     output = folder / "later.scored.parquet"
-    summary = score(ScoreSettings(data=batch, output=output, model=report.model_uri))
+    summary = score(ScoreSettings(data=batch, output=output, model=report.model_uri, **PLAIN))
     click.echo(
         f"{summary['rows']:,} rows scored, {summary['alarms']:,} alarms "
         f"({summary['alarm_rate']:.1%}) at alpha = {summary['alpha']:g}.\n"
@@ -210,12 +218,14 @@ def _number(text: str) -> float | str:
 
 @click.command()
 @click.option("--data", type=command_line.PATH, help="Your own table; no label needed.")
-def main(data: Path | None) -> None:
+@command_line.with_file_options
+def main(data: Path | None, **options: Any) -> None:
     """Train, register, score a later batch and look at the alarms."""
     with command_line.reported_errors():
         if data is not None:
             _heading(f"{data.name}")
-            _echo_places(file_demo(data, OUTPUT, detector=QUICK))
+            asked = Settings.load(None, options).file_options
+            _echo_places(file_demo(data, OUTPUT, detector=QUICK, options=asked))
             return
         _heading("Card payments with planted fraud")
         payments = payments_demo(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from anomdiff.encoding.parsing import read_cells, storage
 from anomdiff.jobs.labels import anomaly_labels
-from anomdiff.jobs.readers import Name, column_names, find_column, match_columns, read_table
+from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.settings import Settings
 
 __all__ = ["PanelColumns", "TableColumns", "model_columns", "read_model_rows", "whole_labels"]
@@ -32,13 +32,18 @@ class TableColumns:
         used = self.schema.used
         self.found = match_columns([column.name for column in used], names)
         self.text = [self.found[column.name] for column in used if _is_text(column)]
+        self.codes = [column.name for column in used if _is_code(column)]
         self.numbers = [self.found[column.name] for column in used if column.kind == "number"]
         self.inputs = [str(column.name) for column in used]
         self.known = {str(column.name) for column in self.schema.columns}
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Columns of the model, under its names."""
-        return frame[list(self.found.values())].set_axis(list(self.found), axis=1)
+        """Columns of the model, under its names; categories that were numbers in training are."""
+        rows = frame[list(self.found.values())].set_axis(list(self.found), axis=1)
+        for name in self.codes:
+            if storage(rows[name]) == "text":
+                rows[name] = _as_codes(rows[name])
+        return rows
 
     def count_missing(self, rows: pd.DataFrame) -> pd.Series:
         """Missing cells by column."""
@@ -108,10 +113,10 @@ def read_model_rows(
     data: Path, settings: Settings, detector: Any
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Rows of a table under the names that a detector knows, and `anomaly_labels` if it has any."""
-    names = column_names(data, header=settings.header)
-    columns = model_columns(detector, names)
-    label = find_column(names, settings.label)
-    frame = read_table(data, header=settings.header, text=columns.text)
+    table = Table(data, settings.file_options)
+    columns = model_columns(detector, table.names)
+    label = find_column(table.names, settings.label)
+    frame = table.read(text=columns.text)
     labels = None if label is None else anomaly_labels(frame[label], settings.normal)
     return columns.rows(frame), labels
 
@@ -124,9 +129,28 @@ def whole_labels(cells: pd.Series) -> pd.Series:
 
 
 def _is_text(column: Any) -> bool:
-    """Whether a column of a schema was text in training, and is to stay it."""
-    is_number = column.dtype.lower().startswith(("int", "uint", "float"))
-    return column.kind in ("category", "datetime") and not is_number
+    """Whether a column of a schema is read as text: no batch decides whether it is one of codes."""
+    return column.kind == "category" or (column.kind == "datetime" and not _was_number(column))
+
+
+def _is_code(column: Any) -> bool:
+    return column.kind == "category" and _was_number(column)
+
+
+def _was_number(column: Any) -> bool:
+    return column.dtype.lower().startswith(("int", "uint", "float"))
+
+
+def _as_codes(cells: pd.Series) -> pd.Series:
+    """Texts that are numbers as these numbers, one by one: '0042' is 42 beside 'X777' too."""
+    codes, texts = pd.factorize(cells)
+    numbers = pd.to_numeric(np.asarray(texts, dtype=object), errors="coerce")
+    read = [
+        text if np.isnan(number) else int(number) if number % 1 == 0 else float(number)
+        for text, number in zip(texts, numbers, strict=True)
+    ]
+    values = np.array([*read, None], dtype=object)  # code -1 picks the last
+    return pd.Series(values[codes], index=cells.index, name=cells.name)
 
 
 def _labels_like(cells: pd.Series, known: Collection) -> pd.Series:

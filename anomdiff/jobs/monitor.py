@@ -16,7 +16,7 @@ import pandas as pd
 
 from anomdiff.jobs import command_line
 from anomdiff.jobs.model_columns import read_model_rows
-from anomdiff.jobs.readers import read_table
+from anomdiff.jobs.readers import Table
 from anomdiff.jobs.settings import MonitorSettings
 from anomdiff.jobs.writers import atomic_paths, json_values, write_json
 from anomdiff.monitoring import drift
@@ -66,7 +66,7 @@ def _scored(settings: MonitorSettings, detector: Any, rows: pd.DataFrame) -> pd.
     """Scores of the batch, from the file if there is one."""
     if settings.scored is None:
         return detector.score_frame(rows)
-    scored = read_table(settings.scored)
+    scored = Table(settings.scored).read()
     missing = [name for name in ("anomaly_score", "is_anomaly") if name not in scored]
     if missing or len(scored) != len(rows):
         raise ValueError(

@@ -1,116 +1,179 @@
 """Tables in files, read whole or in batches of bounded memory.
 
-A CSV file has no types, and a batch must not guess other types than the whole file would give:
-what is text to the model is read as text ('08' stays '08'), only numbers are inferred.
+How the files are written is found by looking at them (`anomdiff.jobs.tables`), or said in
+`FileOptions`. A table that is read for the rows of a model takes its text columns as text.
 """
 
-import gzip
-import zlib
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from anomdiff.jobs.tables.arrow_types import copied_type
+from anomdiff.jobs.tables.files import find_files
+from anomdiff.jobs.tables.numbers import without_infinity
+from anomdiff.jobs.tables.options import FileOptions, Name
+from anomdiff.jobs.tables.parquet_files import ParquetTable
+from anomdiff.jobs.tables.parts import PartsTable
 
 __all__ = [
+    "FileOptions",
     "Name",
-    "column_names",
-    "copy_types",
-    "count_rows",
+    "Table",
     "find_column",
-    "is_csv",
-    "iter_table",
     "match_columns",
     "read_table",
 ]
 
-CSV_SUFFIXES = (".csv", ".csv.gz", ".data")
-READ_BUFFER = 1 << 20  # bytes: column chunks are then streamed, not held whole
 
-Name = str | int
+logger = logging.getLogger(__name__)
+
+
+class Table:
+    """A table in files, whose columns are known before its rows are read.
+
+    Parameters
+    ----------
+    path : path
+        A file named .csv, .tsv, .txt, .data, .jsonl, .ndjson, .parquet or .xlsx, each also with
+        .gz or (text) .zip; a folder of such files, or a glob. The folders of partitions
+        (`region=north/`) are columns.
+    options : FileOptions, optional
+        How text files are written.
+
+    Attributes
+    ----------
+    path : Path
+    names : list
+        Names of the columns.
+    has_types : bool
+        Whether the files say what type a column has, as parquet does.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is none of these, or cannot be read.
+    """
+
+    def __init__(self, path: Path | str, options: FileOptions | None = None):
+        self.path = Path(path)
+        files = find_files(path)
+        self._files: ParquetTable | PartsTable
+        if files.kind == "parquet":
+            self._files = ParquetTable(files)
+        else:
+            self._files = PartsTable(files, options or FileOptions())
+            for sentence in self._files.header_notices():
+                warnings.warn(sentence, UserWarning, stacklevel=2)
+        self.names = self._files.names
+        self.has_types = files.kind == "parquet"
+        self._is_described = False
+
+    def describe(self) -> str:
+        """One line on how the files are written; empty if they are plain."""
+        found = "" if isinstance(self._files, ParquetTable) else self._files.describe()
+        return f"{self.path.name}: {found}" if found else ""
+
+    def read(self, text: Collection[Name] = ()) -> pd.DataFrame:
+        """Read all rows; in files without types, `text` are the columns to read as text."""
+        self._tell(self.names)
+        counts: Counter[Hashable] = Counter()
+        if isinstance(self._files, ParquetTable):
+            frame = self._files.read()
+        else:
+            frame = self._files.read(text)
+        frame = without_infinity(frame, counts)
+        self._warn_of_infinity(counts)
+        return frame
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        columns: Sequence[Name] | None = None,
+        text: Collection[Name] = (),
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the rows in their order; the index counts those of the whole table.
+
+        Memory holds about one batch, however large the files are. In files without types, the type
+        of columns that are not read as `text` is inferred batch by batch.
+        """
+        wanted = self.names if columns is None else columns
+        found = list(match_columns(wanted, self.names).values())
+        self._tell(found)
+        if isinstance(self._files, ParquetTable):
+            frames = self._files.batches(batch_size, found)
+        else:
+            frames = self._files.batches(batch_size, found, text)
+        counts: Counter[Hashable] = Counter()
+        rows = 0
+        for each in frames:
+            frame = without_infinity(each, counts)
+            frame.index = pd.RangeIndex(rows, rows + len(frame))
+            rows += len(frame)
+            yield frame
+        self._warn_of_infinity(counts)
+        if not rows:
+            raise ValueError(f"need at least one row; {self.path} is an empty table.")
+
+    def count_rows(self) -> int | None:
+        """Number of rows if the files say it; else None."""
+        return self._files.count_rows() if isinstance(self._files, ParquetTable) else None
+
+    def copy_types(self, numbers: Collection[Name]) -> pa.Schema:
+        """Arrow type in which each column can be copied, whatever a batch holds.
+
+        In files without types it is float64 for the columns in `numbers` and text for the others.
+        """
+        if isinstance(self._files, ParquetTable):
+            return pa.schema([(f.name, copied_type(f.type)) for f in self._files.schema])
+        types = {name: pa.float64() if name in numbers else pa.string() for name in self.names}
+        return pa.schema([(str(name), kind) for name, kind in types.items()])
+
+    def _tell(self, columns: Sequence[Name]) -> None:
+        """Log how the files are written, and warn of what is read otherwise than it is written."""
+        if self.describe() and not self._is_described:
+            logger.info("read %s", self.describe())
+            self._is_described = True
+        for sentence in self._files.notices(columns):
+            warnings.warn(sentence, UserWarning, stacklevel=3)
+
+    def _warn_of_infinity(self, counts: Counter[Hashable]) -> None:
+        if isinstance(self._files, PartsTable):
+            counts += self._files.infinite
+        if counts:
+            shown = ", ".join(f"{n:,} in column {name!r}" for name, n in counts.items())
+            warnings.warn(f"infinite numbers count as missing: {shown}.", UserWarning, stacklevel=3)
 
 
 def read_table(
-    path: Path | str, *, header: bool = True, text: Collection[Name] = ()
-) -> pd.DataFrame:
-    """Read a whole table: a `.csv`, `.csv.gz`, `.data` or `.parquet` file, or a folder of parquet.
-
-    Without a `header`, the columns of a CSV file are 0, 1, 2, ...; `text` are those to read as
-    text even if all their values look like numbers.
-    """
-    path = Path(path)
-    if is_csv(path):
-        with _csv_errors(path):
-            dtypes = dict.fromkeys(text, "str")
-            return _checked(pd.read_csv(path, dtype=dtypes, **_csv_options(path, header)), path)
-    batches = list(_record_batches(path, 1 << 20, column_names(path)))
-    if not batches:
-        raise ValueError(f"need at least one row; {path} is an empty table.")
-    return _to_pandas(pa.Table.from_batches(batches))
-
-
-def iter_table(
     path: Path | str,
     *,
-    batch_size: int,
-    header: bool = True,
-    columns: Sequence[Name] | None = None,
     text: Collection[Name] = (),
-) -> Iterator[pd.DataFrame]:
-    """Yield a table in batches, in its order; the index counts the rows of the whole table.
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    skip_lines: int | None = None,
+    header: bool | None = None,
+) -> pd.DataFrame:
+    """Read a whole table.
 
-    Memory holds about one batch, however large the file is. In CSV, the type of columns that are
-    not read as `text` is inferred batch by batch.
+    Parameters
+    ----------
+    path : path
+        As `Table` takes it.
+    text : collection of names
+        Columns to read as text even if all their values look like numbers.
+    separator, decimal, encoding, skip_lines, header : optional
+        As in `FileOptions`; found by looking at the file if not given.
     """
-    path = Path(path)
-    names = column_names(path, header=header)
-    columns = names if columns is None else list(match_columns(columns, names).values())
-    if is_csv(path):
-        batches = _csv_batches(path, batch_size, header, columns, text)
-    else:
-        batches = map(_to_pandas, _record_batches(path, batch_size, columns))
-    rows = 0
-    for frame in batches:
-        frame.index = pd.RangeIndex(rows, rows + len(frame))
-        rows += len(frame)
-        yield frame
-    if not rows:
-        raise ValueError(f"need at least one row; {path} is an empty table.")
-
-
-def column_names(path: Path | str, *, header: bool = True) -> list[Name]:
-    """Names of the columns of a table, without reading its rows."""
-    path = Path(path)
-    if not is_csv(path):
-        return [*_parquet_schema(path).names]
-    with _csv_errors(path):
-        options = {"header": None, "dtype": "str", "na_filter": False, **_csv_format(path)}
-        first = pd.read_csv(path, nrows=1, **options).iloc[0]
-    return _distinct([name.strip() for name in first], path) if header else list(first.index)
-
-
-def is_csv(path: Path) -> bool:
-    """Whether a table is CSV and not parquet, by its name; raise if it is neither or not there."""
-    if not path.exists():
-        raise FileNotFoundError(f"need a table at {path}; there is no such file.")
-    name = path.name.lower()
-    if path.is_dir() or name.endswith(".parquet"):
-        return False
-    if not name.endswith(CSV_SUFFIXES):
-        known = ", ".join([*CSV_SUFFIXES, ".parquet"])
-        raise ValueError(f"need a file named {known}, or a folder of parquet files; got {path}.")
-    return True
-
-
-def count_rows(path: Path | str) -> int | None:
-    """Number of rows of parquet files; None for CSV, which would have to be read for it."""
-    path = Path(path)
-    if is_csv(path):
-        return None
-    return sum(_open_parquet(file).metadata.num_rows for file in _parquet_files(path))
+    return Table(path, FileOptions(separator, decimal, encoding, skip_lines, header)).read(text)
 
 
 def match_columns(wanted: Sequence[Name], names: Sequence[Name]) -> dict[Name, Name]:
@@ -120,8 +183,17 @@ def match_columns(wanted: Sequence[Name], names: Sequence[Name]) -> dict[Name, N
     if missing:
         more = ", ..." if len(names) > 12 else ""
         there = ", ".join(map(repr, names[:12]))
-        raise ValueError(f"need columns {missing}; the table has {there}{more}.")
+        raise ValueError(
+            f"need columns {missing}; the table has {there}{more}{_header_hint(missing, names)}."
+        )
     return {name: by_text[str(name)] for name in wanted}
+
+
+def _header_hint(missing: Sequence[Name], names: Sequence[Name]) -> str:
+    if any(isinstance(name, int) for name in missing):
+        return "; set `header = false` (--no-header) if its first line is a row"
+    numbered = names and all(isinstance(name, int) for name in names)
+    return "; set `header = true` (--header) if its first line has the names" if numbered else ""
 
 
 def find_column(names: Sequence[Name], wanted: Name | None) -> Name | None:
@@ -129,132 +201,3 @@ def find_column(names: Sequence[Name], wanted: Name | None) -> Name | None:
     if wanted is None:
         return None
     return next((name for name in names if str(name) == str(wanted)), None)
-
-
-def copy_types(path: Path | str, *, numbers: Sequence[Name], header: bool = True) -> pa.Schema:
-    """Arrow type in which each column of a file can be copied, whatever a batch holds.
-
-    For CSV it is float64 for the columns in `numbers` and text for the others.
-    """
-    path = Path(path)
-    if not is_csv(path):
-        return pa.schema([(f.name, _plain_type(f.type)) for f in _parquet_schema(path)])
-    names = column_names(path, header=header)
-    return pa.schema([(str(n), pa.float64() if n in numbers else pa.string()) for n in names])
-
-
-def _csv_batches(
-    path: Path, batch_size: int, header: bool, columns: Sequence[Name], text: Collection[Name]
-) -> Iterator[pd.DataFrame]:
-    with _csv_errors(path):
-        dtypes = dict.fromkeys(set(text) & set(columns), "str")
-        options = _csv_options(path, header)
-        with pd.read_csv(path, chunksize=batch_size, dtype=dtypes, **options) as chunks:
-            start = 0
-            for chunk in chunks:
-                yield _checked(chunk, path, start)[columns]
-                start += len(chunk)
-
-
-def _record_batches(
-    path: Path, batch_size: int, columns: Sequence[Name]
-) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of all files in the types of the first."""
-    schema = _parquet_schema(path)
-    target = pa.schema([(name, _without_decimal(schema.field(name).type)) for name in columns])
-    for file in _parquet_files(path):
-        with _open_parquet(file) as parquet:
-            match_columns(columns, parquet.schema_arrow.names)
-            try:
-                for batch in parquet.iter_batches(batch_size, columns=columns):
-                    yield batch.select(columns).cast(target)
-            except (pa.ArrowException, OSError) as error:
-                raise ValueError(f"{file} is damaged: {_first_line(error)}.") from None
-
-
-def _to_pandas(table: pa.RecordBatch | pa.Table) -> pd.DataFrame:
-    return table.to_pandas(date_as_object=False)
-
-
-def _parquet_schema(path: Path) -> pa.Schema:
-    """Read the schema of the first file, without the index columns that pandas adds."""
-    schema = _open_parquet(_parquet_files(path)[0]).schema_arrow
-    _distinct(schema.names, path)
-    return pa.schema([field for field in schema if not field.name.startswith("__index_level_")])
-
-
-def _open_parquet(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER)
-    except pa.ArrowInvalid:
-        raise ValueError(f"need a parquet file; {path} is not one.") from None
-
-
-def _parquet_files(path: Path) -> list[Path]:
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    if not files:
-        raise FileNotFoundError(f"need .parquet files in the folder {path}; there are none.")
-    return files
-
-
-def _csv_options(path: Path, header: bool) -> dict[str, Any]:
-    names = column_names(path) if header else None  # stripped and distinct
-    return {
-        "header": 0 if header else None,
-        "names": names,
-        "low_memory": False,  # else types are inferred in parts of a batch
-        **_csv_format(path),
-    }
-
-
-def _csv_format(path: Path) -> dict[str, Any]:
-    """Separator and encoding (with or without a byte order mark)."""
-    open_text = gzip.open if path.name.lower().endswith(".gz") else open
-    with open_text(path, "rt", encoding="utf-8-sig") as lines:
-        separator = max(",;\t", key=lines.readline().count)
-    return {"sep": separator, "skipinitialspace": True, "encoding": "utf-8-sig"}
-
-
-def _checked(frame: pd.DataFrame, path: Path, start: int = 0) -> pd.DataFrame:
-    """Refuse what pandas accepts silently: no rows, and rows longer than the header."""
-    if frame.empty:
-        raise ValueError(f"need at least one row; {path} is an empty table.")
-    if not frame.index.equals(pd.RangeIndex(start, start + len(frame))):  # a column became index
-        raise ValueError(f"{path} has more values in a row than names in its first line.")
-    return frame
-
-
-@contextmanager
-def _csv_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"need at least one row; {path} is an empty file.") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: {error}.") from None
-    except pd.errors.ParserError as error:
-        raise ValueError(f"{path} is no valid CSV: {_first_line(error)}.") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is damaged: {_first_line(error)}.") from None
-
-
-def _distinct(names: list[Name], path: Path) -> list[Name]:
-    twice = sorted({name for name in names if names.count(name) > 1}, key=str)
-    if twice:
-        raise ValueError(f"need distinct column names; {path} has {twice} more than once.")
-    return names
-
-
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """Replace types that can change from batch to batch or that pandas does not hold."""
-    if pa.types.is_dictionary(kind):
-        return _plain_type(kind.value_type)
-    return pa.string() if pa.types.is_null(kind) else _without_decimal(kind)
-
-
-def _without_decimal(kind: pa.DataType) -> pa.DataType:
-    return pa.float64() if pa.types.is_decimal(kind) else kind
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".")

@@ -16,7 +16,7 @@ import click
 
 from anomdiff.jobs import alarm_causes, command_line
 from anomdiff.jobs.model_columns import model_columns
-from anomdiff.jobs.readers import column_names
+from anomdiff.jobs.readers import Table
 from anomdiff.jobs.scoring_input import ScoringInput
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.summary import ScoreSummary
@@ -44,11 +44,11 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     """
     _check_output(settings)
     # Fails before a model is fetched if there is no table.
-    names = column_names(settings.data, header=settings.header)
+    table = Table(settings.data, settings.file_options)
     model: dict[str, Any] = {"uri": None, "version": None, "run_id": None}
     if detector is None:
         detector, model = _load(settings.model)
-    source = ScoringInput(settings, names, model_columns(detector, names))
+    source = ScoringInput(settings, table, model_columns(detector, table.names))
     started = time.perf_counter()
     with atomic_paths(settings.output, summary_path(settings.output)) as (scored, beside):
         found, causes = _write_scores(detector, source, scored)

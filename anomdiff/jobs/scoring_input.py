@@ -11,15 +11,7 @@ from tqdm import tqdm
 from anomdiff.encoding.parsing import read_cells
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.model_columns import PanelColumns, TableColumns
-from anomdiff.jobs.readers import (
-    Name,
-    copy_types,
-    count_rows,
-    find_column,
-    is_csv,
-    iter_table,
-    match_columns,
-)
+from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.series_groups import SeriesGroups, whole_series
 from anomdiff.jobs.settings import ScoreSettings
 
@@ -41,10 +33,9 @@ class ScoringInput:
     that neither the model nor the settings name: a warning says so.
     """
 
-    def __init__(
-        self, settings: ScoreSettings, names: list[Name], columns: TableColumns | PanelColumns
-    ):
-        self.settings, self.columns, self._names = settings, columns, names
+    def __init__(self, settings: ScoreSettings, table: Table, columns: TableColumns | PanelColumns):
+        self.settings, self.columns, self._table = settings, columns, table
+        names = table.names
         self.results = STEP_RESULTS if columns.unit == "step" else RESULTS
         keep = match_columns(names if settings.keep == ("all",) else settings.keep, names).values()
         self.copied = list(dict.fromkeys([*columns.keys, *keep]))
@@ -72,11 +63,11 @@ class ScoringInput:
 
     def batches(self) -> Generator[pd.DataFrame, None, None]:
         """Read the rows, with a progress bar on a terminal."""
-        data = self.settings.data
+        n_rows = self._table.count_rows()
         if self.columns.unit == "row":
-            yield from _with_progress(self._frames(), count_rows(data))
+            yield from _with_progress(self._frames(), n_rows)
         elif self.columns.series is None:
-            yield from _with_progress(iter([pd.concat(self._frames())]), count_rows(data))
+            yield from _with_progress(iter([pd.concat(self._frames())]), n_rows)
         else:
             yield from self._whole_series(self.columns.series)
 
@@ -91,26 +82,22 @@ class ScoringInput:
     @property
     def _wanted(self) -> list[Name]:
         wanted = {*self.columns.found.values(), *self.copied, self.label}
-        return [name for name in self._names if name in wanted]
+        return [name for name in self._table.names if name in wanted]
 
     def _types(self, names: list[Name]) -> pa.Schema:
         """Types in which columns can be copied, under their names as text."""
-        data, header = self.settings.data, self.settings.header
-        types = copy_types(data, numbers=self.columns.numbers, header=header)
+        types = self._table.copy_types(self.columns.numbers)
         return pa.schema([types.field(str(name)) for name in names])
 
     def _read(self, columns: list[Name], text: list[Name]) -> Iterator[pd.DataFrame]:
         """Read columns in batches, some of them as text."""
-        rows, header = self.settings.batch_size, self.settings.header
-        return iter_table(
-            self.settings.data, batch_size=rows, header=header, columns=columns, text=text
-        )
+        return self._table.batches(self.settings.batch_size, columns=columns, text=text)
 
     def _frames(self) -> Iterator[pd.DataFrame]:
         """Read the table; numbers of steps in CSV are read here: no batch decides on a type."""
         typed = set(self.columns.found.values()) - set(self.columns.text)
         text = [name for name in self._wanted if name not in typed]
-        is_text = self.columns.unit == "step" and is_csv(self.settings.data)
+        is_text = self.columns.unit == "step" and not self._table.has_types
         for batch in self._read(self._wanted, text):
             frame = batch.copy(deep=False)
             for name in self.columns.numbers if is_text else []:

@@ -5,11 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from anomdiff.jobs.labels import Value
-from anomdiff.jobs.readers import Name
+from anomdiff.jobs.readers import FileOptions, Name
 from anomdiff.monitoring.drift import DriftLimits
 from anomdiff.selection.comparison import PromotionRule
 
@@ -23,6 +31,14 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def _one_character(value: str) -> str:
+    value = {"tab": "\t", "\\t": "\t", "space": " ", "blank": " "}.get(value, value)
+    if len(value) != 1:
+        raise ValueError("need one character, 'tab' or a blank")
+    return value
+
+
+Separator = Annotated[str, AfterValidator(_one_character)]
 Values = Annotated[tuple[Value, ...], BeforeValidator(_listed)]
 Columns = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 
@@ -44,8 +60,16 @@ class Settings(BaseModel):
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    header: bool = True
-    """Does the first line of a CSV file name the columns? If not, they are 0, 1, 2, ..."""
+    header: bool | None = None
+    """Does the first line of a text file name the columns? If not, they are 0, 1, 2, ..."""
+    separator: Separator | None = None
+    """Separator of a text file: one character, a blank for any run of blanks, or 'tab'."""
+    decimal: Literal[".", ","] | None = None
+    """Decimal mark of the numbers in a text file."""
+    encoding: str | None = None
+    """Encoding of a text file, such as cp1252."""
+    skip_lines: int | None = Field(default=None, ge=0)
+    """Lines of a text file to leave out above its header."""
     label: Name | None = None
     """Column that says what a row is. It never reaches the model."""
     normal: Values = ()
@@ -70,6 +94,13 @@ class Settings(BaseModel):
             source = "the command line" if path is None else str(path)
             raise ValueError(f"{source}: {_sentence(error, cls)}.") from None
 
+    @property
+    def file_options(self) -> FileOptions:
+        """How text files are written; what is not set is found by looking at them."""
+        return FileOptions(
+            self.separator, self.decimal, self.encoding, self.skip_lines, self.header
+        )
+
     @model_validator(mode="after")
     def _label_has_normal_values(self) -> Self:
         if self.label is not None and not self.normal:
@@ -81,7 +112,7 @@ class TrainSettings(Settings):
     """Settings of `anomdiff.jobs.train`."""
 
     data: Path
-    """Table to train on: a `.parquet` or CSV file, or a folder of parquet files."""
+    """Table to train on: a CSV, JSON lines, parquet or Excel file, or a folder or glob of them."""
     estimator: Literal["tabular", "timeseries"] = "tabular"
     """'tabular', or 'timeseries' for steps of series: not normal ones then count as missing."""
     series: Name | None = None

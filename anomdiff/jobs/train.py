@@ -20,7 +20,7 @@ from anomdiff.diffusion import distributed
 from anomdiff.jobs import command_line
 from anomdiff.jobs.labels import is_normal
 from anomdiff.jobs.model_columns import whole_labels
-from anomdiff.jobs.readers import Name, column_names, find_column, match_columns, read_table
+from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.storage import save
 
@@ -86,10 +86,10 @@ def train(settings: TrainSettings) -> TrainReport | None:
 
 def training_rows(settings: TrainSettings) -> pd.DataFrame:
     """Rows of the table without its anomalies, its label and the columns to drop."""
-    names = column_names(settings.data, header=settings.header)
+    table = Table(settings.data, settings.file_options)
+    names = table.names
     series = _panel(settings, names)["series"]
-    text = [] if series is None else [series]
-    frame = read_table(settings.data, header=settings.header, text=text)
+    frame = table.read(text=_texts(settings, names, series))
     if series is not None:
         frame[series] = whole_labels(frame[series])
     if settings.label is not None:
@@ -114,6 +114,14 @@ def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
     named = match_columns(list(settings.kinds), frame.columns)
     kinds = {named[name]: kind for name, kind in settings.kinds.items()}
     return estimator(**({"kinds": kinds or None} | settings.detector))
+
+
+def _texts(settings: TrainSettings, names: list[Name], series: Name | None) -> list[Name]:
+    """Columns to read as text: a category stays what the file has ('0042'), as do series."""
+    kinds = {**settings.kinds, **(settings.detector.get("kinds") or {})}
+    categories = [name for name, kind in kinds.items() if kind == "category"]
+    found = [find_column(names, name) for name in (*categories, series)]
+    return [name for name in found if name is not None]
 
 
 def _panel(settings: TrainSettings, names: list[Name]) -> dict[str, Name | None]:

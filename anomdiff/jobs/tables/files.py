@@ -1,0 +1,227 @@
+"""The files of a table: one, those of a folder, or those of a glob, perhaps compressed."""
+
+import glob
+import gzip
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+__all__ = [
+    "EmptyFileError",
+    "Part",
+    "TableFiles",
+    "are_whole_numbers",
+    "damaged",
+    "find_files",
+    "first_line",
+    "open_bytes",
+    "require_text",
+]
+
+SUFFIXES = {
+    ".csv": "text",
+    ".tsv": "text",
+    ".txt": "text",
+    ".data": "text",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+    ".xlsx": "excel",
+}
+WILDCARDS = re.compile(r"[*?\[]")
+PARTITION = re.compile(r"([^=/]+)=[^/]*/")
+UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
+# What a file begins with whose name promises text.
+SIGNATURES = {
+    b"PAR1": ".parquet",
+    b"\x1f\x8b": ".gz",
+    b"PK\x03\x04": ".zip or .xlsx",
+    b"\xd0\xcf\x11\xe0": ".xlsx, after saving this older Excel format anew",
+}
+
+
+class EmptyFileError(ValueError):
+    """A file without rows; a table of several files may have some."""
+
+
+class Part(NamedTuple):
+    """One file, and the values that the names of its folders give (`region=north/`)."""
+
+    path: Path
+    keys: dict[str, str | None]
+
+
+class TableFiles(NamedTuple):
+    """All files of a table, in the order of their names; they are of one kind."""
+
+    path: Path
+    kind: str
+    parts: list[Part]
+
+
+def find_files(path: Path | str) -> TableFiles:
+    """Find the files of a table.
+
+    Parameters
+    ----------
+    path : path
+        A file, a folder that is searched with all folders below it, or a glob such as
+        `2025-*.csv`. Names that begin with `_` or `.` are not data.
+
+    Returns
+    -------
+    files : TableFiles
+        The files, and the kind that they have in common.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file, or none with a known suffix.
+    ValueError
+        If the suffix is unknown, or the files are of several kinds.
+    """
+    path = Path(path)
+    if path.is_file():
+        return TableFiles(path, _kind(path), [Part(path, {})])
+    root, found = _candidates(path)
+    suffixes = sorted({_suffix(each) for each in found})
+    if not found:
+        raise FileNotFoundError(
+            f"need files named {_known()} in {path}; there are none."
+            if path.is_dir()
+            else f"need a table at {path}; there is no such file."
+        )
+    if len(suffixes) > 1:
+        example = (path if path.is_dir() else root) / "**" / f"*{suffixes[0]}"
+        raise ValueError(
+            f"need files of one kind in {path}; got {', '.join(suffixes)}: give a pattern "
+            f"such as {example}."
+        )
+    return TableFiles(path, _kind(found[0]), _with_keys(root, found))
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, without its compression."""
+    name = path.name.lower()
+    if name.endswith(".gz"):
+        with gzip.open(path, "rb") as handle:
+            yield cast(BinaryIO, handle)
+    elif name.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path)) as member:
+            yield cast(BinaryIO, member)
+    else:
+        with path.open("rb") as plain:
+            yield plain
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Report a damaged archive in one sentence."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise ValueError(f"{path} is damaged: {first_line(error)}.") from None
+
+
+def require_text(sample: bytes, path: Path) -> None:
+    """Refuse what begins like another kind of file."""
+    for signature, suffix in SIGNATURES.items():
+        if sample.startswith(signature):
+            raise ValueError(f"need a text file; {path} is none: name it {suffix}.")
+
+
+def _suffix(path: Path) -> str:
+    """Suffix of a table without that of its compression; empty if it is unknown."""
+    name = path.name.lower()
+    if name.endswith(".zip") and not _plain_suffix(name.removesuffix(".zip")):
+        with damaged(path), zipfile.ZipFile(path) as archive:
+            return _plain_suffix(_member(archive, path).lower())
+    return _plain_suffix(name.removesuffix(".gz").removesuffix(".zip"))
+
+
+def are_whole_numbers(values: Iterable[str | None]) -> bool:
+    """Whether the values of a partition are whole numbers, written plainly ('08' is text)."""
+    present = [value for value in values if value is not None]
+    digits = all(value.removeprefix("-").isdecimal() and len(value) < 19 for value in present)
+    return bool(present) and digits and all(str(int(value)) == value for value in present)
+
+
+def first_line(error: Exception) -> str:
+    """First line of a message, without its full stop."""
+    return str(error).strip().split("\n")[0].rstrip(".")
+
+
+def _kind(path: Path) -> str:
+    suffix = _suffix(path)
+    if not suffix:
+        raise ValueError(f"need a file named {_known()}, or a folder of such files; got {path}.")
+    return SUFFIXES[suffix]
+
+
+def _known() -> str:
+    return f"{', '.join(SUFFIXES)} (each also with .gz, or .zip for text)"
+
+
+def _plain_suffix(name: str) -> str:
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+
+
+def _member(archive: zipfile.ZipFile, path: Path) -> str:
+    """The only file of an archive that may be a table."""
+    names = [
+        name
+        for name in archive.namelist()
+        if not name.endswith("/") and not name.startswith("__MACOSX")
+    ]
+    tables = [name for name in names if _plain_suffix(name.lower())] or names
+    if len(tables) != 1:
+        raise ValueError(f"need one table in {path}; got {tables}: unpack it into a folder.")
+    return tables[0]
+
+
+def _candidates(path: Path) -> tuple[Path, list[Path]]:
+    """Folder from which names count, and the files below it that may be parts."""
+    if path.is_dir():
+        return path, _below(path, path)
+    pattern = str(path)
+    wild = WILDCARDS.search(pattern)
+    if wild is None:
+        return path, []
+    root = Path(pattern[: wild.start()] + "x").parent
+    found: list[Path] = []
+    for each in sorted(map(Path, glob.glob(pattern, recursive=True))):
+        found += _below(each, root) if each.is_dir() else [each] if _is_part(each, root) else []
+    return root, list(dict.fromkeys(found))
+
+
+def _below(folder: Path, root: Path) -> list[Path]:
+    return [each for each in sorted(folder.rglob("*")) if _is_part(each, root)]
+
+
+def _is_part(path: Path, root: Path) -> bool:
+    """Whether a file is data, and not what Spark or a file system leaves beside it."""
+    names = path.relative_to(root).parts
+    hidden = any(name.startswith((".", "_")) and "=" not in name for name in names)
+    is_data = not hidden and path.is_file() and path.stat().st_size > 0
+    return is_data and bool(_suffix(path))
+
+
+def _with_keys(root: Path, found: list[Path]) -> list[Part]:
+    """Read the partitions (Hive's `key=value` folders) between the root and the files."""
+    places = [each.relative_to(root).as_posix() for each in found]
+    keys = dict.fromkeys(key for place in places for key in PARTITION.findall(place))
+    schema = pa.schema([(key, pa.string()) for key in keys])
+    partitioning = ds.partitioning(schema, flavor="hive")
+    read = (ds.get_partition_keys(partitioning.parse(place)) for place in places)
+    return [
+        Part(each, {key: values.get(key) for key in keys})
+        for each, values in zip(found, read, strict=True)
+    ]

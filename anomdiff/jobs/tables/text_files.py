@@ -1,0 +1,179 @@
+"""Reading one text file: whole, or in batches.
+
+A batch must not guess other types than the whole file would give: what is text to the model is read
+as text ('08' stays '08'), only numbers are inferred.
+"""
+
+import io
+import re
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from anomdiff.jobs.tables.encodings import register_mixed_errors
+from anomdiff.jobs.tables.files import EmptyFileError, damaged, first_line, open_bytes
+from anomdiff.jobs.tables.numbers import MIN_NUMBERS, plain_numbers
+from anomdiff.jobs.tables.options import FileOptions, Name
+from anomdiff.jobs.tables.separators import BLANK
+from anomdiff.jobs.tables.text_format import TextFormat, find_format
+
+__all__ = ["TextFile"]
+
+
+class TextFile:
+    """A text file whose format was found.
+
+    Attributes
+    ----------
+    path : Path
+    format : TextFormat
+    names : list
+        Names of its columns.
+    infinite : Counter
+        Infinite numbers beside other text by column, as far as the file has been read.
+    """
+
+    def __init__(self, path: Path, options: FileOptions):
+        register_mixed_errors()
+        self.path = path
+        self.format = find_format(path, options)
+        self.names: list[Name] = list(self.format.names)
+        self.repeated = list(self.format.repeated)
+        self.has_header = self.format.has_header
+        self.guessed_header = options.header is None
+        self.infinite: Counter[Hashable] = Counter()
+
+    def describe(self) -> str:
+        """What is not as in plain CSV."""
+        return self.format.describe()
+
+    def read(self, text: Collection[Name] = (), mixed: Collection[Name] = ()) -> pd.DataFrame:
+        """Read all rows.
+
+        `text` are the columns to read as text, `mixed` those that are text in another file of the
+        table: numbers may be among them.
+        """
+        with self._errors(), _open_text(self.path, self.format) as lines:
+            frame = pd.read_csv(lines, **self._options({*text, *mixed}))
+        frame = self._without_blank_end(self._checked(frame, 0))
+        return self._with_plain_numbers(frame, text, MIN_NUMBERS)
+
+    def batches(self, batch_size: int, text: Collection[Name] = ()) -> Iterator[pd.DataFrame]:
+        """Yield the rows in batches; types of columns that are no text are inferred in each."""
+        with self._errors(), _open_text(self.path, self.format) as lines:
+            with pd.read_csv(lines, chunksize=batch_size, **self._options(text)) as chunks:
+                start = 0
+                for chunk in chunks:
+                    frame = self._without_blank_end(self._checked(chunk, start))
+                    start += len(chunk)
+                    if len(frame):
+                        yield self._with_plain_numbers(frame, text, 0.0)
+
+    def _options(self, text: Collection[Name]) -> dict[str, Any]:
+        unnamed = [f"\0{i}" for i in range(len(self.names), self.format.n_fields)]
+        return {
+            "header": None,
+            "names": [*self.names, *unnamed],
+            "dtype": {name: "str" for name in self.names if name in text},
+            "sep": r"\s+" if self.format.separator == BLANK else self.format.separator,
+            "decimal": self.format.decimal,
+            "skipinitialspace": True,
+            "low_memory": False,  # else types are inferred in parts of a batch
+        }
+
+    def _checked(self, frame: pd.DataFrame, start: int) -> pd.DataFrame:
+        """Refuse what pandas accepts silently: no rows, and rows longer than the header."""
+        if frame.empty:
+            raise self._no_rows()
+        unnamed = frame.columns[len(self.names) :]
+        index = frame.index.equals(pd.RangeIndex(start, start + len(frame)))
+        if not index or frame[unnamed].notna().to_numpy().any():  # a column became the index
+            raise ValueError(
+                f"{self.path} has more values in a row than names in its first line; set "
+                "`skip_lines`, `header` or `separator`."
+            )
+        return frame[self.names] if len(unnamed) else frame
+
+    def _without_blank_end(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Leave out rows of separators alone at the end, as spreadsheets write them."""
+        if self.format.n_fields == len(self.names) or not frame.iloc[-1].isna().all():
+            return frame
+        filled = frame.notna().any(axis=1).to_numpy().nonzero()[0]
+        return frame.iloc[: filled[-1] + 1 if len(filled) else 0]
+
+    def _with_plain_numbers(
+        self, frame: pd.DataFrame, text: Collection[Name], share: float
+    ) -> pd.DataFrame:
+        """Numbers beside other text in plain spelling, in columns that are not asked for as text.
+
+        Whether that is done may depend on the `share` of numbers where all rows are known, but not
+        in a batch, whose columns are of numbers or not, as the model says.
+        """
+        for name in self.names:
+            if name not in text and not pd.api.types.is_numeric_dtype(frame[name]):
+                frame[name] = plain_numbers(frame[name], self.format.decimal, share, self.infinite)
+        return frame
+
+    def _no_rows(self) -> ValueError:
+        return EmptyFileError(
+            f"need at least one row; {self.path} is an empty table, with only the names "
+            f"{self.names[:5]}; set `header = false` (--no-header) if they are values."
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with damaged(self.path):
+                yield
+        except pd.errors.EmptyDataError:
+            raise self._no_rows() from None
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{self.path} is not {self.format.encoding} text: {error}; set `encoding`."
+            ) from None
+        except pd.errors.ParserError as error:
+            above = self.format.n_above
+            said = re.sub(
+                r"(?<=line )\d+", lambda found: str(int(found[0]) + above), first_line(error)
+            )
+            raise ValueError(
+                f"{self.path} is no valid CSV: {said}; set `separator`, `skip_lines` or `header` "
+                "if it has others than were found."
+            ) from None
+
+
+@contextmanager
+def _open_text(path: Path, form: TextFormat) -> Iterator[io.TextIOBase]:
+    """Open a file at its first row."""
+    with open_bytes(path) as handle:
+        lines = io.TextIOWrapper(handle, form.encoding, form.errors, newline="")
+        for _ in range(form.n_above):
+            lines.readline()
+        yield _Rows(lines, form.left_out) if form.left_out else lines
+
+
+class _Rows(io.TextIOBase):
+    """Lines of a file without those that begin with one of some texts."""
+
+    def __init__(self, lines: io.TextIOBase, left_out: tuple[str, ...]):
+        self._rows = (line for line in lines if not line.startswith(left_out))
+
+    def readable(self) -> bool:
+        return True
+
+    def readline(self, size: int = -1) -> str:  # type: ignore[override]
+        return next(self._rows, "")
+
+    def read(self, size: int | None = -1) -> str:
+        """Read about `size` characters, in whole lines."""
+        found, length = [], 0
+        for line in self._rows:
+            found.append(line)
+            length += len(line)
+            if size is not None and 0 <= size <= length:
+                break
+        return "".join(found)

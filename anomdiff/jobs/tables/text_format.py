@@ -1,0 +1,260 @@
+"""How one text file is written, found from its first 100 kB and from what the user says."""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from anomdiff.jobs.tables import layout as layouts
+from anomdiff.jobs.tables.encodings import MIXED_ERRORS, find_encoding
+from anomdiff.jobs.tables.files import EmptyFileError, damaged, open_bytes, require_text
+from anomdiff.jobs.tables.options import FileOptions, Name
+from anomdiff.jobs.tables.separators import BLANK, find_decimal, find_separator, split_lines
+
+__all__ = ["TextFormat", "find_format"]
+
+SAMPLE_BYTES = 100_000
+MAX_SAMPLE_BYTES = 64_000_000  # of a file with very long lines
+MIN_SAMPLE_LINES = 20
+MAX_SAMPLE_LINES = 1000
+COMMENT = "#"
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own
+SAID = {BLANK: "blanks", "\t": "tab"}
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """How a text file is written.
+
+    Attributes
+    ----------
+    encoding, errors : str
+        As `open` takes them.
+    separator, decimal : str
+        A blank as separator stands for any run of blanks and tabs.
+    n_above : int
+        Lines above the first row.
+    names : tuple
+        Names of the columns, distinct; 0, 1, 2, ... without a header.
+    n_fields : int
+        Fields of a row: more than there are names where rows end with separators.
+    left_out : tuple of str
+        What lines begin with that are no rows: comments, and headers that are repeated.
+    has_header : bool
+        Whether a line of the file names the columns.
+    repeated : tuple
+        Names that occur more than once in the header.
+    n_titles : int
+        Lines above the header that are no part of it.
+    n_header : int
+        Lines of the header.
+    """
+
+    encoding: str
+    errors: str
+    separator: str
+    decimal: str
+    n_above: int
+    names: tuple[Name, ...]
+    n_fields: int
+    left_out: tuple[str, ...] = ()
+    has_header: bool = True
+    repeated: tuple[Name, ...] = ()
+    n_titles: int = 0
+    n_header: int = 1
+
+    def describe(self) -> str:
+        """What is not as in plain CSV, in a few words; empty if nothing is."""
+        comma = self.separator == "," or len(self.names) < 2
+        plain_encoding = self.encoding in ("utf-8", "utf-8-sig")
+        said = [
+            "" if comma else f"separator {SAID.get(self.separator, repr(self.separator))}",
+            "" if self.decimal == "." else f"decimal {self.decimal!r}",
+            "" if plain_encoding else f"encoding {self.encoding}",
+            "" if not self.n_titles else f"{_lines(self.n_titles)} above the header",
+            "" if self.has_header else "no header line",
+            "" if self.n_header < 2 else f"a header of {self.n_header} lines",
+            "" if not self.left_out else "comments or repeated headers left out",
+        ]
+        return ", ".join(filter(None, said))
+
+
+class _Sample(NamedTuple):
+    """First lines of a file, without the last if it was cut."""
+
+    lines: list[str]
+    encoding: str
+    errors: str
+
+
+def find_format(path: Path, options: FileOptions) -> TextFormat:
+    """Find how a text file is written.
+
+    Raises
+    ------
+    ValueError
+        If the file is empty, is no text, or has more values in a row than names.
+    """
+    sample = _sample(path, options)
+    start, separator = _start(sample.lines, options)
+    if separator is None:
+        separator = find_separator(sample.lines[start:])
+    if separator.isspace() and separator != "\t":
+        separator = BLANK
+    comment = _comment_above(sample.lines, start)
+    records = _records(sample.lines[start:], separator, path)
+    if not any(map(any, records)):
+        raise EmptyFileError(f"need at least one row; {path} is an empty file.")
+    found = layouts.find_layout(records, header=options.header, titles=options.skip_lines is None)
+    rows = records[found.n_above :]
+    header = layouts.header_names(records, found)
+    ends = _line_ends(sample.lines[start:], separator)
+    n_above = start + (ends[found.n_above - 1] if found.n_above else 0)
+    in_comment = not found.header and options.header is None
+    if in_comment and comment:
+        header = _names_in_comment(comment, separator, found.n_fields, rows)
+    if found.short and separator != BLANK:
+        raise _too_many_values(path)
+    names, repeated, n_fields = _columns(header, rows, path)
+    first = start + (ends[found.header[0] - 1] if found.header and found.header[0] else 0)
+    return TextFormat(
+        encoding=sample.encoding,
+        errors=sample.errors,
+        separator=separator,
+        decimal=options.decimal or find_decimal(rows, separator),
+        n_above=n_above,
+        names=tuple(names),
+        n_fields=n_fields,
+        left_out=_left_out(sample.lines, start, n_above, found),
+        has_header=bool(header),
+        repeated=tuple(repeated),
+        n_header=max(len(found.header), 1),
+        n_titles=first if found.header else n_above - bool(header),
+    )
+
+
+def _sample(path: Path, options: FileOptions) -> _Sample:
+    content = b""
+    size = SAMPLE_BYTES
+    with damaged(path), open_bytes(path) as handle:
+        while True:
+            more = handle.read(size)
+            content += more
+            whole = len(more) < size
+            if whole or content.count(b"\n") > MIN_SAMPLE_LINES or len(content) > MAX_SAMPLE_BYTES:
+                break
+    require_text(content, path)
+    encoding = options.encoding or find_encoding(content)
+    errors = "strict" if options.encoding else "replace"
+    if encoding.startswith("utf-8") and not options.encoding:
+        errors = MIXED_ERRORS
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)
+    except LookupError:
+        raise ValueError(f"need a known `encoding`, such as cp1252; got {encoding!r}.") from None
+    try:
+        text = decoder(errors).decode(content, final=whole)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not {encoding} text: {error}; set `encoding`.") from None
+    if "\0" in text:
+        raise ValueError(f"need a text file; {path} is none, or set its `encoding`.")
+    lines = list(io.StringIO(text, newline=""))
+    complete = lines if whole or len(lines) < 2 else lines[:-1]
+    return _Sample(complete[:MAX_SAMPLE_LINES], encoding, errors)
+
+
+def _lines(number: int) -> str:
+    return f"{number} line" if number == 1 else f"{number} lines"
+
+
+def _start(lines: Sequence[str], options: FileOptions) -> tuple[int, str | None]:
+    """Number of lines to leave out before records are looked at, and the separator if it is known.
+
+    These are the lines that the user skips, blank lines, comments and Excel's `sep=;`.
+    """
+    separator = options.separator
+    if options.skip_lines is not None:
+        return options.skip_lines, separator
+    commented = sum(line.startswith(COMMENT) for line in lines) < len(lines) / 2
+    start = 0
+    for line in lines:
+        excel = SEPARATOR_LINE.fullmatch(line) if start == 0 else None
+        if excel:
+            separator = separator or excel[1]
+        elif line.strip() and not (commented and line.startswith(COMMENT)):
+            break
+        start += 1
+    return start, separator
+
+
+def _comment_above(lines: Sequence[str], start: int) -> str | None:
+    """Comment in the line above the first record, which may hold the names."""
+    above = lines[start - 1] if start else ""
+    return above[len(COMMENT) :].strip() if above.startswith(COMMENT) else None
+
+
+def _records(lines: Sequence[str], separator: str, path: Path) -> list[list[str]]:
+    try:
+        return split_lines(lines, separator)
+    except (csv.Error, TypeError) as error:
+        raise ValueError(
+            f"cannot split {path} at {separator!r}: {error}; set `separator` to one character."
+        ) from None
+
+
+def _line_ends(lines: Sequence[str], separator: str) -> list[int]:
+    """Number of lines up to the end of each record: a quoted field may span several."""
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    return [reader.line_num for _ in reader]
+
+
+def _names_in_comment(
+    comment: str, separator: str, n_fields: int, rows: Sequence[Sequence[str]]
+) -> list[str]:
+    names = split_lines([comment], separator)[0] if comment else []
+    fits = len(names) == n_fields and layouts.looks_like_header(names, rows)
+    return [names[0] or COMMENT, *names[1:]] if fits else []
+
+
+def _columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]], path: Path
+) -> tuple[list[Name], list[Name], int]:
+    """Names of the columns, those that are repeated, and the number of fields of a row.
+
+    Fields at the end that have neither a name nor a value are no columns.
+    """
+    filled = [max((i + 1 for i, field in enumerate(row) if field), default=0) for row in rows]
+    if not header:
+        n_columns = max(filled, default=0) or max(map(len, rows), default=0)
+        return list(range(n_columns)), [], max([n_columns, *map(len, rows)])
+    named = max((i + 1 for i, name in enumerate(header) if name), default=0)
+    n_columns = max(named, min(max(filled, default=0), len(header)), 1)
+    if 2 * sum(n > n_columns for n in filled) > len(rows):
+        raise _too_many_values(path)
+    regular = [len(row) for row, n in zip(rows, filled, strict=True) if n <= n_columns]
+    in_one_line = [" ".join(name.split()) for name in header[:n_columns]]
+    names, repeated = layouts.distinct_names(layouts.blank_names(in_one_line))
+    return names, repeated, max([n_columns, len(header), *regular])
+
+
+def _too_many_values(path: Path) -> ValueError:
+    return ValueError(
+        f"{path} has more values in a row than names in its first line; set `skip_lines` or "
+        "`header` if that is no header."
+    )
+
+
+def _left_out(
+    lines: Sequence[str], start: int, n_above: int, found: layouts.Layout
+) -> tuple[str, ...]:
+    """What lines among the rows begin with that are no rows."""
+    commented = any(line.startswith(COMMENT) for line in lines[:start])
+    left_out = [COMMENT] if commented else []
+    header = lines[n_above - 1] if found.header and len(found.header) == 1 else ""
+    if header.strip() and header in lines[n_above:]:
+        left_out.append(header)
+    return tuple(left_out)
