@@ -13,6 +13,11 @@ __all__ = ["MIN_NUMBERS", "plain_numbers", "without_infinity"]
 
 MIN_NUMBERS = 0.95  # share of the cells, for a column of text to be one of numbers
 N_FIRST = 1000  # cells by which a column of other text is told
+INFINITE_SPELLINGS = [
+    sign + word
+    for sign in ("", "-", "+")
+    for word in ("inf", "Inf", "INF", "infinity", "Infinity", "INFINITY")
+]
 INFINITE_TEXT = re.compile(INFINITE, re.IGNORECASE)
 
 
@@ -24,7 +29,10 @@ def plain_numbers(
     The column comes back unchanged where a smaller share of its cells than `min_share` are numbers.
     `counts` counts infinite numbers by column.
     """
-    if common_look(map(str, cells.dropna().head(N_FIRST)), min_share / 2) != "number":
+    first = map(str, cells.dropna().head(N_FIRST))
+    if min_share and common_look(first, min_share / 2) != "number":
+        return cells
+    if not _may_change(cells, decimal):
         return cells
     distinct = cells.dropna().unique()
     spelled = {text: _plain(text.strip(), decimal) for text in distinct if isinstance(text, str)}
@@ -54,6 +62,13 @@ def without_infinity(frame: pd.DataFrame, counts: Counter[Hashable]) -> pd.DataF
         for name, cells in changed.items():
             frame[name] = cells
     return frame
+
+
+def _may_change(cells: pd.Series, decimal: str) -> bool:
+    """Whether any cell can be one to change: a search without a loop over cells."""
+    if cells.dtype == object or cells.isin(INFINITE_SPELLINGS).any():
+        return True
+    return decimal == "," and bool(cells.str.contains(",", regex=False).any())
 
 
 def _plain(text: str, decimal: str) -> str | None:

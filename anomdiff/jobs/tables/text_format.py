@@ -20,7 +20,7 @@ __all__ = ["TextFormat", "find_format"]
 SAMPLE_BYTES = 100_000
 MAX_SAMPLE_BYTES = 64_000_000  # of a file with very long lines
 MIN_SAMPLE_LINES = 20
-MAX_SAMPLE_LINES = 1000
+MAX_SAMPLE_LINES = 500
 COMMENT = "#"
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own
 SAID = {BLANK: "blanks", "\t": "tab"}
@@ -52,6 +52,8 @@ class TextFormat:
         Lines above the header that are no part of it.
     n_header : int
         Lines of the header.
+    n_unnamed : int
+        Columns without a name in the header, which are called `column_0` and so on.
     """
 
     encoding: str
@@ -66,6 +68,7 @@ class TextFormat:
     repeated: tuple[Name, ...] = ()
     n_titles: int = 0
     n_header: int = 1
+    n_unnamed: int = 0
 
     def describe(self) -> str:
         """What is not as in plain CSV, in a few words; empty if nothing is."""
@@ -78,6 +81,7 @@ class TextFormat:
             "" if not self.n_titles else f"{_lines(self.n_titles)} above the header",
             "" if self.has_header else "no header line",
             "" if self.n_header < 2 else f"a header of {self.n_header} lines",
+            "" if not self.n_unnamed else f"{self.n_unnamed} names added (column_0, ...)",
             "" if not self.left_out else "comments or repeated headers left out",
         ]
         return ", ".join(filter(None, said))
@@ -132,6 +136,7 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
         left_out=_left_out(sample.lines, start, n_above, found),
         has_header=bool(header),
         repeated=tuple(repeated),
+        n_unnamed=sum(not name for name in header[: len(names)]),
         n_header=max(len(found.header), 1),
         n_titles=first if found.header else n_above - bool(header),
     )
