@@ -147,7 +147,9 @@ def _labels(
     """Columns that name the series, the time and the step, counted from 1."""
     taken, labels = [*keys.values(), *channels], {}
     if "series" in keys:
-        labels[keys["series"]] = pd.Series(label_array([forecast.series] * len(steps))).infer_objects()
+        labels[keys["series"]] = pd.Series(
+            label_array([forecast.series] * len(steps))
+        ).infer_objects()
     if forecast.times is not None:
         labels[keys.get("time", free_name("time", taken))] = forecast.times[steps]
     return labels | {free_name("step", taken): steps + 1}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.json_values import as_label, require_labels, to_json
+from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
     read_cells,
     require_distinct_names,
@@ -113,7 +113,9 @@ class PanelLayout:
     def from_dict(cls, state: dict) -> "PanelLayout":
         """Rebuild a layout from `to_dict`."""
         labels = {name: as_label(state[name]) for name in ("series", "time", "channels")}
-        return cls(**labels, step=state["step"], durations=state.get("durations", False))
+        layout = cls(**labels, step=state["step"], durations=state.get("durations", False))
+        require_types(cls, vars(layout))
+        return layout
 
     def _require(self, frame: pd.DataFrame) -> None:
         if not len(frame):

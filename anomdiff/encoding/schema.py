@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api import types
 
 from anomdiff.encoding.cell_types import dtype_of, held_type, held_values
-from anomdiff.encoding.json_values import as_label, require_labels, to_json
+from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
     infer_date_format,
     infer_kind,
@@ -243,7 +243,9 @@ def _stored(column: Column) -> dict:
 
 def _with_labels(state: Mapping) -> dict:
     """Fields of a column from JSON values."""
-    return {key: as_label(value) for key, value in state.items()}
+    fields = {key: as_label(value) for key, value in state.items()}
+    require_types(Column, fields)
+    return fields
 
 
 def _require_frame(frame: pd.DataFrame) -> None:

@@ -10,7 +10,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.types.schema import DataType
 
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.integrations.mlflow.signature import TOP_COLUMNS, InputColumn, input_columns, label_text
+from anomdiff.integrations.mlflow.signature import (
+    TOP_COLUMNS,
+    InputColumn,
+    input_columns,
+    label_text,
+)
 from anomdiff.thresholds.checks import check_share
 
 __all__ = ["PredictParams", "PyfuncModel"]
