@@ -19,7 +19,7 @@ from anomdiff.encoding.parsing import (
     storage,
     warn_of_further,
 )
-from anomdiff.encoding.written import number_texts
+from anomdiff.encoding.written import flags_as_numbers, number_texts
 
 __all__ = ["Column", "Schema", "plain_frame"]
 
@@ -174,9 +174,13 @@ def _read(frame: pd.DataFrame, used: tuple[Column, ...], place: Mapping[Any, int
 
 def _read_as(cells: pd.Series, column: Column) -> np.ndarray:
     """Read one column; texts for numbers that are categories are compared as numbers are."""
+    if column.kind == "number":
+        return read_cells(flags_as_numbers(cells), "number")
     plain = read_cells(cells, column.kind)
-    numbers = column.kind == "category" and types.is_numeric_dtype(dtype_of(column.dtype))
-    return number_texts(plain) if numbers and storage(cells) == "text" else plain
+    numbers = types.is_numeric_dtype(dtype_of(column.held or column.dtype))
+    if column.kind != "category" or not numbers or storage(cells) not in ("text", "category"):
+        return plain
+    return number_texts(plain)
 
 
 def _infer_column(cells: pd.Series, wanted: str | None) -> Column:
