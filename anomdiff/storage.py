@@ -21,6 +21,7 @@ from anomdiff.encoding.json_values import to_json
 __all__ = ["load", "save"]
 
 FORMAT = 3
+MAX_CAUSE = 200  # characters of the cause of damage that are shown
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
 # Where the description has a tensor, it has this key and the tensor's name among the weights.
 TENSOR = "$tensor"
@@ -90,16 +91,33 @@ def load(folder: str | os.PathLike) -> TabularDetector | TimeSeriesDetector:
         )
     if description.pop("checksum", None) != _checksum(description, weights):
         raise ValueError(f"need an unchanged model; the checksum of '{folder}' does not match.")
-    if description["class"] not in DETECTORS:
-        raise ValueError(f"need one of {sorted(DETECTORS)}; got {description['class']!r}.")
-    tensors = load_tensors(weights)
+    name = description.get("class")
+    if not isinstance(name, str) or name not in DETECTORS:
+        raise ValueError(f"need one of {sorted(DETECTORS)} in '{folder / MODEL}'; got {name!r}.")
+    try:
+        return DETECTORS[name].from_dict(_state(description, load_tensors(weights)))
+    except Exception as error:  # whatever a part that is absent or of another type comes to
+        if isinstance(error, ValueError) and str(error).startswith("need"):
+            raise
+        raise ValueError(
+            f"need a model in '{folder}' as save writes it; got a damaged one ({_cause(error)})."
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    """Beginning of what an exception says, in one line."""
+    return f"{type(error).__name__}: {error}".split("\n")[0][:MAX_CAUSE]
+
+
+def _state(description: dict, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """What detectors of today read, from a description of any format."""
     if description["format"] == 1:
         state = storage_format_1.upgraded(description, tensors)
     else:
         state = _with_tensors(description, tensors)
     if description["format"] < 3 and description["class"] == "TabularDetector":
         state = storage_format_2.upgraded(state)
-    return DETECTORS[description["class"]].from_dict(state)
+    return state
 
 
 def _without_tensors(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
@@ -147,9 +165,9 @@ def _read(folder: Path) -> tuple[dict, bytes]:
     try:
         description = json.loads((folder / MODEL).read_bytes())
         load_tensors(weights)
-    except (ValueError, SafetensorError) as error:
+    except (ValueError, RecursionError, SafetensorError) as error:
         raise ValueError(
-            f"need a readable model in '{folder}'; got a damaged one: {error}"
+            f"need a readable model in '{folder}'; got a damaged one ({_cause(error)})."
         ) from error
     if not isinstance(description, dict):
         raise ValueError(

@@ -255,12 +255,24 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
         if isinstance(given.get("kinds"), tuple):  # pairs, as models were stored before
             given["kinds"] = dict(given["kinds"])
         detector = cls(**given)
+        known = {k: v for k, v in given.items() if k not in ("device", "checkpoint")}
+        check_parameters(known)  # device and folder may be those of another machine
         detector.n_features_in_ = state["n_features_in"]
         if state["feature_names_in"]:
             detector.feature_names_in_ = np.array(state["feature_names_in"], dtype=object)
         detector._adopt(cls.model_class.from_dict(state["model"]))
-        detector._keep_threshold(state["threshold"].item(), state["threshold_alpha"])
+        detector._require_seen(detector.columns_in_)
+        threshold, alpha = state["threshold"].item(), state["threshold_alpha"]
+        if np.isnan(threshold) or not 0 < alpha < 1:
+            raise ValueError(f"need a threshold and its alpha; got {threshold} and {alpha!r}.")
+        detector._keep_threshold(threshold, alpha)
         return detector
+
+    def _require_seen(self, columns: list) -> None:
+        """Refuse a stored model of columns that are none of those of training."""
+        seen = getattr(self, "feature_names_in_", columns)
+        if unknown := [name for name in columns if name not in seen]:
+            raise ValueError(f"need columns among {list(seen)} in a stored model; got {unknown}.")
 
     # -- hooks ---------------------------------------------------------------------------
 

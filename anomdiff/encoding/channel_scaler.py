@@ -112,9 +112,26 @@ class ChannelScaler:
     def from_dict(cls, state: Mapping) -> "ChannelScaler":
         """Rebuild an encoder from `to_dict`, before or after a trip through JSON."""
         scales = {
-            as_label(label): (np.array(mean), np.array(std)) for label, mean, std in state["scales"]
+            as_label(label): (np.array(mean, dtype=float), np.array(std, dtype=float))
+            for label, mean, std in state["scales"]
         }
-        return cls(PanelLayout.from_dict(state["layout"]), tuple(state["targets"]), scales)
+        scaler = cls(PanelLayout.from_dict(state["layout"]), tuple(state["targets"]), scales)
+        scaler._require_whole()
+        return scaler
+
+    def _require_whole(self) -> None:
+        """Refuse a stored scaler that lacks the scale of a channel."""
+        shape = (len(self.layout.channels),)
+        whole = all(
+            mean.shape == std.shape == shape and (std > 0).all()
+            for mean, std in self.scales.values()
+        )
+        flags = all(isinstance(target, bool) for target in self.targets)
+        if not whole or not flags or len(self.targets) != shape[0] or None not in self.scales:
+            raise ValueError(
+                f"need the scale of each of the channels {list(self.layout.channels)} in a stored "
+                "model; got others."
+            )
 
 
 def _targets(values: np.ndarray, layout: PanelLayout) -> np.ndarray:

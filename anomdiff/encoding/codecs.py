@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from anomdiff.encoding.json_values import require_types
 from anomdiff.encoding.quantile_transform import MAX_Z, N_QUANTILES, RankedNumbers
 
 __all__ = ["UNSEEN", "CategoryCodec", "Codec", "DatetimeCodec", "NumberCodec"]
@@ -46,7 +47,9 @@ class Codec:
     @classmethod
     def from_dict(cls, state: Mapping) -> Self:
         """Rebuild a codec from `to_dict`, before or after a trip through JSON."""
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in state.items()})
+        fields = {key: tuple(v) if isinstance(v, list) else v for key, v in state.items()}
+        require_types(cls, fields)
+        return cls(**fields)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from types import UnionType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ __all__ = [
     "label_array",
     "require_labels",
     "require_storable",
+    "require_types",
     "to_json",
 ]
 
@@ -190,6 +192,22 @@ def require_storable(what: str, value: Any) -> None:
         )
 
 
+def require_types(cls: type, fields: Mapping[str, Any]) -> None:
+    """Refuse fields of a stored dataclass that have not the type that it says.
+
+    Raises
+    ------
+    ValueError
+        Naming the field and what came.
+    """
+    hints = get_type_hints(cls)
+    for name, value in fields.items():
+        if name not in hints or not _fits(value, hints[name]):
+            raise ValueError(
+                f"need '{name}' of a stored {cls.__name__} as {hints.get(name)}; got {value!r:.80}."
+            )
+
+
 def require_labels(columns: pd.Index) -> None:
     """Refuse columns without a name, and names that could not be stored."""
     for place, label in enumerate(columns.tolist()):
@@ -199,6 +217,20 @@ def require_labels(columns: pd.Index) -> None:
                 "frame.columns."
             )
         require_storable("column label", label)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated type: a scalar, ``tuple[..., ...]``, or one of several."""
+    if hint is Any:
+        return True
+    inner = get_args(hint)
+    if isinstance(hint, UnionType):
+        return any(_fits(value, each) for each in inner)
+    if get_origin(hint) is tuple or hint is tuple:
+        return isinstance(value, tuple) and all(_fits(v, inner[0]) for v in value if inner)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 
 
 def _plain(value: Any) -> Any:

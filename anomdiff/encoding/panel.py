@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.json_values import as_label, require_labels, to_json
+from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
     read_cells,
     require_distinct_names,
@@ -16,7 +16,7 @@ from anomdiff.encoding.parsing import (
     warn_of_further,
 )
 from anomdiff.encoding.segment import Segment
-from anomdiff.encoding.times import TIMES, clock, is_duration, require_no_levels
+from anomdiff.encoding.times import clock, has_times, is_duration, require_no_levels
 
 __all__ = ["PanelLayout"]
 
@@ -127,7 +127,9 @@ class PanelLayout:
     def from_dict(cls, state: dict) -> "PanelLayout":
         """Rebuild a layout from `to_dict`."""
         labels = {name: as_label(state[name]) for name in ("series", "time", "channels")}
-        return cls(**labels, step=state["step"], durations=state.get("durations", False))
+        layout = cls(**labels, step=state["step"], durations=state.get("durations", False))
+        require_types(cls, vars(layout))
+        return layout
 
     def _require(self, frame: pd.DataFrame) -> None:
         if not len(frame):
@@ -164,13 +166,14 @@ class PanelLayout:
         """Cells of the times as timestamps or numbers, durations in nanoseconds."""
         if self.time is not None:
             return clock(frame[self.time])
-        if isinstance(frame.index, TIMES):
+        if has_times(frame.index):
             return clock(pd.Series(frame.index, name="index"))
         return None
 
     def _durations(self, frame: pd.DataFrame) -> bool:
-        cells = pd.Series(frame.index) if self.time is None else frame[self.time]
-        return is_duration(cells)
+        if self.time is None:
+            return has_times(frame.index) and is_duration(frame.index.to_series())
+        return is_duration(frame[self.time])
 
     def _require_distinct(self, times: np.ndarray, rows: pd.Index, label) -> None:
         again = np.diff(times) == 0

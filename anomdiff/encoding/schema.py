@@ -10,7 +10,7 @@ from pandas.api import types
 
 from anomdiff.encoding.cell_types import dtype_of
 from anomdiff.encoding.columns import Column, advancing_column, infer_column, warn_of_columns
-from anomdiff.encoding.json_values import as_label, require_labels, to_json
+from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
     read_cells,
     require_distinct_names,
@@ -18,7 +18,7 @@ from anomdiff.encoding.parsing import (
     warn_of_further,
 )
 from anomdiff.encoding.row_order import RowOrder, find_order
-from anomdiff.encoding.written import number_texts
+from anomdiff.encoding.written import flags_as_numbers, number_texts
 
 __all__ = ["Column", "Schema", "plain_frame"]
 
@@ -204,9 +204,13 @@ def _read(
 
 def _read_as(cells: pd.Series, column: Column, max_unreadable: float) -> np.ndarray:
     """Read one column; texts for numbers that are categories are compared as numbers are."""
+    if column.kind == "number":
+        cells = flags_as_numbers(cells)
     plain = read_cells(cells, column.kind, column.spelling, max_unreadable)
-    numbers = column.kind == "category" and types.is_numeric_dtype(dtype_of(column.dtype))
-    return number_texts(plain) if numbers and storage(cells) == "text" else plain
+    numbers = types.is_numeric_dtype(dtype_of(column.held or column.dtype))
+    if column.kind != "category" or not numbers or storage(cells) not in ("text", "category"):
+        return plain
+    return number_texts(plain)
 
 
 def _stored(column: Column) -> dict:
@@ -216,7 +220,9 @@ def _stored(column: Column) -> dict:
 
 def _with_labels(state: Mapping) -> dict:
     """Fields of a column from JSON values."""
-    return {key: as_label(value) for key, value in state.items()}
+    fields = {key: as_label(value) for key, value in state.items()}
+    require_types(Column, fields)
+    return fields
 
 
 def _require_frame(frame: pd.DataFrame) -> None:

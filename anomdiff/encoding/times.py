@@ -4,11 +4,16 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-__all__ = ["TIMES", "clock", "is_duration", "later_times", "require_no_levels"]
+__all__ = ["clock", "has_times", "is_duration", "later_times", "require_no_levels"]
 
-# Indices that are read as times; the labels of others only name the rows.
-TIMES = (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)
 DURATIONS = ("timedelta", "timedelta64")
+# What indices hold that are read as times; the labels of others only name the rows.
+TIMES = ("datetime", "datetime64", "date", "period", *DURATIONS)
+
+
+def has_times(index: pd.Index) -> bool:
+    """Tell whether the labels of rows are times, as a dtype or as objects."""
+    return not isinstance(index, pd.MultiIndex) and index.inferred_type in TIMES
 
 
 def clock(cells: pd.Series) -> pd.Series:
@@ -62,9 +67,7 @@ def require_no_levels(index: pd.Index) -> None:
     if not isinstance(index, pd.MultiIndex):
         return
     timed = [
-        name
-        for name, level in zip(index.names, index.levels, strict=True)
-        if isinstance(level, TIMES)
+        name for name, level in zip(index.names, index.levels, strict=True) if has_times(level)
     ]
     if timed:
         raise ValueError(

@@ -1,13 +1,14 @@
 """How single cells are written: the text that stands for a number, a flag, a date or a span."""
 
 import datetime
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["apart", "number_texts", "written"]
+__all__ = ["apart", "flags_as_numbers", "number_texts", "written"]
 
 # A float64 of so many digits that is a float32 too came from one, and is written as that.
 LONG = 12
@@ -57,11 +58,21 @@ def apart(cells: pd.Series) -> pd.Series:
 
     ``pd.factorize`` holds True and 1 for equal, and keeps the one that comes first.
     """
+    return _with_flags(cells, written)
+
+
+def flags_as_numbers(cells: pd.Series) -> pd.Series:
+    """Cells of a column of numbers, in which True is 1 beside others as it is alone."""
+    return _with_flags(cells, int)
+
+
+def _with_flags(cells: pd.Series, change: Callable[[Any], Any]) -> pd.Series:
+    """Cells of which the flags, where there are others too, are changed."""
     if cells.dtype != object or not pd.api.types.infer_dtype(cells).startswith("mixed"):
         return cells
     values = cells.to_numpy(copy=True)
     flags = np.fromiter((isinstance(v, bool | np.bool_) for v in values), bool, len(values))
-    values[flags] = [written(flag) for flag in values[flags]]
+    values[flags] = [change(flag) for flag in values[flags]]
     return pd.Series(values, index=cells.index, name=cells.name, dtype=object)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.times import TIMES
+from anomdiff.encoding.times import has_times
 from anomdiff.explain.localisation import runs
 
 __all__ = ["alarm_segments"]
@@ -35,7 +35,7 @@ def _segments(part: pd.DataFrame, time: Hashable | None, join: int) -> Iterator[
     """Segments of one series, in the order of its time."""
     times = part.index if time is None else part[time]
     order = np.arange(len(part))
-    if time is not None or isinstance(part.index, TIMES):
+    if time is not None or has_times(part.index):
         order = np.argsort(times.to_numpy(), kind="stable")
     part, times = part.iloc[order], times.to_numpy()[order]
     for start, stop in runs(part["is_anomaly"].to_numpy(dtype=bool), join):

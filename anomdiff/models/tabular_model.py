@@ -17,8 +17,15 @@ from anomdiff.encoding.table import TableEncoder
 from anomdiff.models.encoded_rows import encode, missing_columns
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.row_components import SCORED_AT_ONCE, row_components
+from anomdiff.models.stored_checks import (
+    require_calibrated,
+    require_finite,
+    require_finite_scores,
+    require_whole,
+    restored_denoiser,
+)
 from anomdiff.models.tabular_fit import fit_table
-from anomdiff.models.training_run import StepHook, restore_denoiser
+from anomdiff.models.training_run import HISTORY, StepHook
 from anomdiff.reference.reference_set import ReferenceSet
 from anomdiff.reference.subset_search import Subsets
 from anomdiff.scoring.calibration import ScoreCalibration
@@ -31,6 +38,8 @@ __all__ = ["TabularModel"]
 
 # Share of the rows, in the order of time, that an earlier model learns to score the others.
 EARLIER = 0.8
+# Standard deviations by which rows are moved to see whether a stored model scores what is far out.
+FAR = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,11 +236,13 @@ class TabularModel:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "TabularModel":
         """Rebuild a model from `to_dict`."""
+        require_finite(state)
+        require_whole(state, {"seed": 0, "n_training_rows": 1, "n_validation_rows": 1})
         encoder = TableEncoder.from_dict(state["encoder"])
         reference, related = ReferenceSet(**state["reference"]), state["cooccurrence"]
         missing = state.get("missing_cells")
         ensemble = Ensemble.build(
-            restore_denoiser(lambda: ResidualMLP(**state["network"]), state["weights"]),
+            restored_denoiser(ResidualMLP, state["network"], state["weights"]),
             state["network_view"],
             [ReconstructionComponent(**each) for each in state["reconstructions"]],
             torch.from_numpy(encoder.views()),
@@ -240,16 +251,23 @@ class TabularModel:
             [Subsets(**each) for each in state["subsets"]],
             None if related is None else Cooccurrence(**related),
         )
-        return cls(
-            schema=Schema.from_dict(state["schema"]),
+        schema = Schema.from_dict(state["schema"])
+        if schema != encoder.schema:
+            raise ValueError("need one schema in a stored model; that of the encoder is another.")
+        model = cls(
+            schema=schema,
             encoder=encoder,
             reference=reference,
             ensemble=ensemble,
             calibration=ScoreCalibration.from_dict(state["calibration"]),
             missing_cells=None if missing is None else MissingCells.from_dict(missing),
-            calibration_scores=state["calibration_scores"].numpy(),
-            history=pd.DataFrame(state["history"]),
+            calibration_scores=require_calibrated(state["calibration_scores"]),
+            history=pd.DataFrame(state["history"])[HISTORY],
             seed=state["seed"],
             n_training_rows=state["n_training_rows"],
             n_validation_rows=state["n_validation_rows"],
         )
+        some = reference.values[:2]
+        tried = torch.cat([some, some + FAR])  # within the calibration rows, and in the tails
+        require_finite_scores(model.score(tried, torch.ones_like(tried, dtype=torch.bool)))
+        return model

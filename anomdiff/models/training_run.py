@@ -17,7 +17,7 @@ from anomdiff.diffusion.distributed import from_first, rank, require_same
 from anomdiff.diffusion.training import TrainingConfig, TrainingState, train
 from anomdiff.models.parallel import torch_threads
 
-__all__ = ["HISTORY", "StepHook", "chain", "restore_denoiser", "train_denoiser"]
+__all__ = ["HISTORY", "StepHook", "chain", "train_denoiser"]
 
 StepHook = Callable[[TrainingState], None]
 
@@ -92,15 +92,6 @@ def train_denoiser(
             on_step=chain(advance, _checkpointing(path, run), on_step) if first else None,
         )
     return result.denoiser.requires_grad_(False), pd.DataFrame(result.history, columns=HISTORY)
-
-
-def restore_denoiser(
-    make_network: Callable[[], nn.Module], weights: Mapping[str, Tensor]
-) -> Denoiser:
-    """Build a network and fill it with stored weights."""
-    denoiser = _untrained(make_network, seed=0)
-    denoiser.network.load_state_dict(dict(weights))
-    return denoiser.eval().requires_grad_(False)
 
 
 def chain(*hooks: StepHook | None) -> StepHook:

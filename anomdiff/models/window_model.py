@@ -17,10 +17,11 @@ from anomdiff.encoding.glitches import without_glitches
 from anomdiff.encoding.json_values import label_array, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
+from anomdiff.models import stored_checks as checks
 from anomdiff.models.judged_steps import warn_of_unjudged
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors
-from anomdiff.models.training_run import StepHook, restore_denoiser, train_denoiser
+from anomdiff.models.training_run import HISTORY, StepHook, train_denoiser
 from anomdiff.reference.segments import (
     are_held_out,
     as_tensors,
@@ -42,8 +43,6 @@ __all__ = ["WindowModel"]
 MAX_REGRESSION = 50_000
 # Numbers in the windows that the network is trained on, and its windows at least.
 MAX_TRAINING_NUMBERS, LEAST_TRAINING = 2**23, 256
-# Names under which banks are stored.
-BANKS = {"WindowBank": WindowBank, "LevelBank": LevelBank}
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,22 +287,34 @@ class WindowModel:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "WindowModel":
         """Rebuild a model from `to_dict`."""
-        banks = [
-            BANKS[bank["kind"]](bank["length"], bank["windows"], bank["starts"])
-            for bank in state["banks"]
-        ]
-        return cls(
-            scaler=ChannelScaler.from_dict(state["scaler"]),
-            denoiser=restore_denoiser(lambda: WindowMLP(**state["network"]), state["weights"]),
-            sigma=state["sigma"],
+        checks.require_finite(state)
+        checks.require_whole(state, {"seed": 0})
+        scaler = ChannelScaler.from_dict(state["scaler"])
+        banks = [checks.stored_bank(bank, len(scaler.names)) for bank in state["banks"]]
+        model = cls(
+            scaler=scaler,
+            denoiser=checks.restored_denoiser(WindowMLP, state["network"], state["weights"]),
+            sigma=checks.require_positive("sigma", state["sigma"]),
             banks=tuple(banks),
             regression=StepRegression(state["regression"]),
             calibration=WindowCalibration(**state["calibration"]),
-            calibration_scores=state["calibration_scores"].numpy(),
+            calibration_scores=checks.require_calibrated(state["calibration_scores"]),
             window_lengths=tuple(state["window_lengths"]),
-            history=pd.DataFrame(state["history"]),
+            history=pd.DataFrame(state["history"])[HISTORY],
             seed=state["seed"],
         )
+        model._require_scores()
+        return model
+
+    def _require_scores(self) -> None:
+        """Refuse a stored model whose parts do not fit together: it cannot score a flat segment."""
+        checks.require_regression(self.regression, len(self.names))
+        lengths = [bank.length for bank in self.shape_banks]
+        checks.require_lengths(lengths, self.window_lengths, self.network_length)
+        flat = torch.zeros(self.delay + 1, len(self.names), dtype=torch.float64)
+        observed = torch.ones_like(flat, dtype=torch.bool)
+        segment = Segment(None, np.arange(len(flat)), flat, observed)
+        checks.require_finite_scores(self.score(segment)[0])
 
 
 def _denoiser(

@@ -133,6 +133,16 @@ def test_flags_are_no_numbers_and_numbers_are_compared_as_written(cells):
     assert read.tolist() == ["True" if isinstance(c, bool | np.bool_) else "1" for c in cells]
 
 
+def test_a_flag_is_the_same_number_alone_and_beside_others():
+    schema = Schema.infer(pd.DataFrame({"c": np.arange(N) / 3}))
+
+    together = schema.check(pd.DataFrame({"c": objects([2.5, True, 0])}))["c"]
+    alone = schema.check(pd.DataFrame({"c": objects([True])}))["c"]
+
+    assert together.tolist() == [2.5, 1.0, 0.0]
+    assert alone.tolist() == [1.0]
+
+
 @pytest.mark.parametrize("trained", ["float32", "float64", "Float32", "float[pyarrow]", "category"])
 @pytest.mark.parametrize("codes", [[0.1, 0.2, 0.7], [1.0, 2.0, 12.5], [1e-5, 123456.7, 3.0]])
 def test_codes_are_the_same_in_any_precision_and_as_text(trained, codes):
@@ -140,8 +150,7 @@ def test_codes_are_the_same_in_any_precision_and_as_text(trained, codes):
     training = pd.Series(numbers, dtype="float32" if trained == "category" else "float64")
     schema = Schema.infer(pd.DataFrame({"c": training.astype(trained)}), kinds={"c": "category"})
     spellings = [numbers, numbers.astype("float32"), numbers.astype("float32").astype("float64")]
-    if trained != "category":  # texts of categories are what they are
-        spellings.append(numbers.astype(str))
+    spellings += [numbers.astype(str), pd.Categorical(numbers.astype(str))]
 
     read = [schema.check(pd.DataFrame({"c": each}))["c"].tolist() for each in spellings]
 

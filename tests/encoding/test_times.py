@@ -27,8 +27,10 @@ def order(layout, frame):
 
 
 @BY_TIME
-def test_rows_of_an_index_are_read_in_the_order_of_its_times(times):
-    frame = pd.DataFrame({"load": np.arange(N)}, index=times)
+@pytest.mark.parametrize("as_objects", [False, True])
+def test_rows_of_an_index_are_read_in_the_order_of_its_times(times, as_objects):
+    index = pd.Index(times.tolist(), dtype=object) if as_objects else times
+    frame = pd.DataFrame({"load": np.arange(N)}, index=index)
     layout = PanelLayout.infer(frame)
     shuffled = frame.sample(frac=1, random_state=0)
 
@@ -45,6 +47,22 @@ def test_a_column_of_times_counts_like_an_index_of_them(times, form):
     assert layout.step == by_index.step
     assert len(layout.read(frame)) == 1
     assert len(layout.read(frame.drop(index=range(8, 20)))) == 2  # a gap in time
+
+
+def test_dates_of_an_index_order_the_rows():
+    dates = pd.Index([date.date() for date in pd.date_range("2026-01-01", periods=N)])
+    frame = pd.DataFrame({"load": np.arange(N)}, index=dates).sample(frac=1, random_state=0)
+
+    rows = order(PanelLayout.infer(frame), frame)
+
+    assert frame["load"].to_numpy()[rows].tolist() == list(range(N))
+
+
+@pytest.mark.parametrize("labels", [range(N), [f"r{i}" for i in range(N)], [1.5] * N])
+def test_other_labels_of_rows_are_no_times(labels):
+    frame = pd.DataFrame({"load": np.arange(N)}, index=labels)
+
+    assert PanelLayout.infer(frame).times(frame) is None
 
 
 @BY_TIME
