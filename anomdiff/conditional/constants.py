@@ -17,6 +17,8 @@ DONORS, DONOR_SIGMA = 20, 0.3
 LEAST_SIGMA, N_STEPS = 0.02, 10
 # Held-out rows with cells removed, draws of each, and the fewest that set a spread.
 ROW_TRIALS, TRIAL_DRAWS, LEAST_TRIALS = 1000, 36, 20
+# Fewer are used, but so many at least, where rows have so many coords that their entries are more.
+TRIAL_ENTRIES, LEAST_ROWS_TRIED = 2**19, 100
 # Largest share of the columns removed from them; few are removed more often than many.
 MOST_GAPS = 0.7
 # Share of them that intervals are to hold, and bounds of the factor that sees to it.

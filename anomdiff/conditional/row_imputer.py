@@ -66,10 +66,11 @@ class RowImputer:
     def trials(self) -> tuple[Rows, RowMask, RowMask]:
         """Held-out rows, what is given of each, and what of the rest there is to be guessed."""
         generator, reference = seeded(1), self.reference
-        which = reference.held_out[torch.arange(tuned.ROW_TRIALS) % len(reference.held_out)]
-        share = 1 - tuned.MOST_GAPS * torch.rand(tuned.ROW_TRIALS, 1, generator=generator).square()
-        n_columns = len(reference.model.columns)
-        shown = torch.rand(tuned.ROW_TRIALS, n_columns, generator=generator) < share
+        many = tuned.TRIAL_ENTRIES // len(reference.column)
+        n_trials = min(tuned.ROW_TRIALS, max(tuned.LEAST_ROWS_TRIED, many))
+        which = reference.held_out[torch.arange(n_trials) % len(reference.held_out)]
+        share = 1 - tuned.MOST_GAPS * torch.rand(n_trials, 1, generator=generator).square()
+        shown = torch.rand(n_trials, len(reference.model.columns), generator=generator) < share
         given = shown[:, reference.column] & ~reference.missing[which]
         return reference.rows[which], given, ~given & ~reference.missing[which]
 
@@ -81,8 +82,11 @@ class RowImputer:
         aims, strength = truth - self.center, float(tuned.POOLED * wanted.sum())
         nothing = torch.zeros(len(guesses))
         pooled = ridge_weights(guesses[:, wanted], aims[wanted], nothing, 0.0)
-        columns = [wanted & (self.reference.column == c) for c in self.reference.column.unique()]
-        weights = [ridge_weights(guesses[:, own], aims[own], pooled, strength) for own in columns]
+        weights = []
+        for c in self.reference.column.unique():
+            coords = torch.nonzero(self.reference.column == c)[:, 0]  # few: not masks of them all
+            own, found = wanted[:, coords], guesses[:, :, coords]
+            weights.append(ridge_weights(found[:, own], aims[:, coords][own], pooled, strength))
         return torch.stack(weights)
 
     @cached_property

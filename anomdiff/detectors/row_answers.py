@@ -35,8 +35,8 @@ class RowAnswers:
         Parameters
         ----------
         X : DataFrame or array-like of shape (row, column)
-            Rows to explain; best the few with the highest scores, because each costs
-            two scorings per column.
+            Rows to explain; best the few with the highest scores, because each costs two
+            scorings per column, or a third of that from 64 columns on.
         top : int, optional
             Columns per row, the largest contributions first; all by default.
 
@@ -91,8 +91,9 @@ class RowAnswers:
 
         Notes
         -----
-        The columns are searched greedily, in two ways: fewer changes may exist. A value comes
-        from a reference row; a present cell becomes missing only where it mostly is.
+        The columns are searched greedily, in two ways: fewer changes may exist. In a table of 64
+        columns or more, 32 of a row are changed at most if ``max_columns`` is not set. A value
+        comes from a reference row; a present cell becomes missing only where it mostly is.
 
         References
         ----------

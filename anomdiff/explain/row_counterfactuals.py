@@ -19,14 +19,15 @@ from torch import Tensor
 
 from anomdiff.diffusion.noise import seeded
 from anomdiff.encoding.casting import write_cells
-from anomdiff.explain.attribution import scores_with_one_replaced
 from anomdiff.explain.changed_frame import mutable_columns, warn_of_rest
 from anomdiff.explain.counterfactuals import above_goal, excess_over, search
 from anomdiff.explain.row_explanation import (
+    MANY_COLUMNS,
     Cells,
     as_cells,
     decoded,
     neighbours,
+    replaced_scores,
     rows_at_once,
     suggest,
 )
@@ -38,6 +39,9 @@ __all__ = ["repair_rows"]
 # Nearest reference rows among which to look for a normal one; and how many, of all, where these
 # are not, because rows repeat.
 N_DONORS, N_FURTHER = 10, 1000
+# Most columns of a row to change, where there are many and nothing else is asked for: each takes
+# a scoring per column.
+MOST_CHANGES = 32
 
 # New cells for some rows, by their numbers and present cells.
 Source = Callable[[Tensor, Cells], Cells]
@@ -70,7 +74,8 @@ def repair_rows(
     """
     names = [column.name for column in model.schema.columns]
     mutable = mutable_columns("column", names, model.columns, max_columns, immutable)
-    n_rounds = min(max_columns or len(mutable), int(mutable.sum()))
+    most = len(mutable) if len(mutable) < MANY_COLUMNS else MOST_CHANGES
+    n_rounds = min(max_columns or most, int(mutable.sum()))
     repaired = X.copy()
     anomalies = np.flatnonzero(model.score_rows(frame) > threshold)
     n = rows_at_once(model)
@@ -120,7 +125,7 @@ class RowChanges:
     def _with_best(self, state: RowState, rows: Tensor, new: Cells, allowed: Tensor) -> RowState:
         """Replace, in some rows, the allowed cell whose replacement lowers the score most."""
         old, parts = state.cells(rows), self.model.column_masks
-        after = scores_with_one_replaced(self.model.score, *old, new, parts)
+        (after,) = replaced_scores(self.model, old, [new], self.model.score(*old))
         scores, column = after.where(allowed, torch.inf).min(1)
         taken = parts[column]
         values, observed = (torch.where(taken, *pair) for pair in zip(new, old, strict=True))

@@ -27,11 +27,13 @@ from anomdiff.explain.near_copies import ensemble_of_copies
 from anomdiff.models.tabular_model import TabularModel
 
 __all__ = [
+    "MANY_COLUMNS",
     "Cells",
     "as_cells",
     "decoded",
     "explain_rows",
     "neighbours",
+    "replaced_scores",
     "rows_at_once",
     "suggest",
 ]
@@ -118,6 +120,28 @@ def decoded(model: TabularModel, values: Tensor) -> pd.DataFrame:
     return frame
 
 
+def replaced_scores(
+    model: TabularModel, rows: Cells, options: Sequence[Cells], scores: Tensor
+) -> list[Tensor]:
+    """Scores of rows with one column replaced by that of each option, (row, column) each.
+
+    ``scores`` are those of the rows as they are. Where a row has so many columns that most of it
+    stays the same, its copies are scored together, and what rounding makes of it is taken off.
+    """
+    parts = model.column_masks
+    if len(parts) < MANY_COLUMNS:
+        return [scores_with_one_replaced(model.score, *rows, each, parts) for each in options]
+    after = []
+    for i, score in enumerate(scores):
+        row = rows.take(slice(i, i + 1))
+        new = [each.take(slice(i, i + 1)) for each in options]
+        copies = [row, *(_with_one_replaced(model, row, each) for each in new)]
+        fast = replace(model, ensemble=ensemble_of_copies(model.ensemble, *row.take(0)))
+        found = fast.score(*map(torch.cat, zip(*copies, strict=True)))
+        after.append((found[1:] - found[0] + score).reshape(len(options), -1))
+    return list(torch.stack(after, dim=1))
+
+
 def rows_at_once(model: TabularModel) -> int:
     """Return the number of rows whose copies fit into memory."""
     return max(1, min(EXPLAINED_AT_ONCE, CELLS_AT_ONCE // model.column_masks.numel()))
@@ -129,10 +153,7 @@ def _explain_block(model, shown, frame, top) -> pd.DataFrame:
     nearest, low, high = suggest(model, rows)
     options = nearest, _by_network(model, rows, low, high)
     scores = model.score(*rows)
-    if len(parts) < MANY_COLUMNS:
-        after = [scores_with_one_replaced(model.score, *rows, each, parts) for each in options]
-    else:
-        after = _one_by_one(model, rows, options, scores)
+    after = replaced_scores(model, rows, options, scores)
     best = torch.stack(after).min(0)
     drops = scores[:, None] - best.values
     by_network = best.indices[:, parts.int().argmax(0)] == 1
@@ -141,22 +162,6 @@ def _explain_block(model, shown, frame, top) -> pd.DataFrame:
     shared = decoded(model, torch.cat([expected, low.values, high.values]))
     cells = [shared[i * len(frame) : (i + 1) * len(frame)].copy() for i in range(len(options) + 1)]
     return _laid_out(model, shown, cells, contributions, drops.numpy(), top)
-
-
-def _one_by_one(model, rows: Cells, options: Sequence[Cells], scores: Tensor) -> list[Tensor]:
-    """Scores with one column replaced, where a row has so many that most of it stays the same.
-
-    What rounding makes of an unchanged row is taken off.
-    """
-    after = []
-    for i, score in enumerate(scores):
-        row = rows.take(slice(i, i + 1))
-        new = [each.take(slice(i, i + 1)) for each in options]
-        copies = [row, *(_with_one_replaced(model, row, each) for each in new)]
-        fast = replace(model, ensemble=ensemble_of_copies(model.ensemble, *row.take(0)))
-        found = fast.score(*map(torch.cat, zip(*copies, strict=True)))
-        after.append((found[1:] - found[0] + score).reshape(len(options), -1))
-    return list(torch.stack(after, dim=1))
 
 
 def _with_one_replaced(model, row: Cells, new: Cells) -> Cells:

@@ -1,6 +1,6 @@
 """The fitted model of series: frozen, from a frame of steps to their scores."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,28 +21,25 @@ from anomdiff.models import stored_checks as checks
 from anomdiff.models.judged_steps import warn_of_unjudged
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors
-from anomdiff.models.training_run import HISTORY, StepHook, train_denoiser
+from anomdiff.models.training_run import HISTORY, StepHook
+from anomdiff.models.window_fit import fit_calibration, fit_denoiser
 from anomdiff.reference.segments import (
-    are_held_out,
     as_tensors,
     draw_segments,
     draw_windows,
     reference_banks,
     spread_out,
-    training_windows,
     usable_lengths,
 )
 from anomdiff.reference.sliding_windows import WindowComponent, cut_windows
 from anomdiff.reference.window_bank import LevelBank, MissingComponent, WindowBank
 from anomdiff.scoring.step_regression import StepRegression
-from anomdiff.scoring.window_scores import WindowCalibration, WindowNetwork, without_optimism
+from anomdiff.scoring.window_scores import WindowCalibration, WindowNetwork
 
 __all__ = ["WindowModel"]
 
 # Windows that the regression of single steps is fitted to.
 MAX_REGRESSION = 50_000
-# Numbers in the windows that the network is trained on, and its windows at least.
-MAX_TRAINING_NUMBERS, LEAST_TRAINING = 2**23, 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +103,14 @@ class WindowModel:
         banks = reference_banks(segments, lengths, parameters["max_reference"], rng)
         around, _, _ = draw_windows(segments, StepRegression.length, MAX_REGRESSION, rng)
         regression = StepRegression.fit(around)
-        denoiser, history, held_out = _denoiser(segments, lengths, parameters, seed, rng, on_step)
+        denoiser, history, held_out = fit_denoiser(
+            segments, lengths, parameters, seed, rng, on_step
+        )
 
         network = WindowNetwork(denoiser, denoiser.shape["length"], parameters["sigma"])
         components: list[WindowComponent] = [*banks, regression, network]
         drawn = draw_segments(segments, parameters["max_calibration"], rng)
-        calibration, scores = _calibration(components, drawn, held_out)
+        calibration, scores = fit_calibration(components, drawn, held_out)
         return cls(
             scaler=scaler,
             denoiser=denoiser,
@@ -315,45 +314,3 @@ class WindowModel:
         observed = torch.ones_like(flat, dtype=torch.bool)
         segment = Segment(None, np.arange(len(flat)), flat, observed)
         checks.require_finite_scores(self.score(segment)[0])
-
-
-def _denoiser(
-    segments: list[Segment[Tensor]],
-    lengths: Sequence[int],
-    parameters: Mapping[str, Any],
-    seed: int,
-    rng: np.random.RandomState,
-    on_step: StepHook | None,
-) -> tuple[Denoiser, pd.DataFrame, list[Segment[Tensor]]]:
-    """Train the network; return it, the course of training, and the segments it did not see."""
-    fitting = [w for w in lengths if w <= parameters["network_length"]]
-    length, n_channels = max(fitting or lengths[:1]), segments[0].values.shape[1]
-    most = max(LEAST_TRAINING, MAX_TRAINING_NUMBERS // (length * n_channels))
-    fraction = parameters["validation_fraction"]
-    training, validation, held_out = training_windows(segments, fraction, length, most, rng)
-    shape = {name: int(parameters[name]) for name in ("width", "n_blocks")}
-    trained = train_denoiser(
-        lambda: WindowMLP(n_channels, length, **shape),
-        training,
-        validation,
-        parameters,
-        seed,
-        on_step,
-    )
-    return *trained, held_out
-
-
-def _calibration(
-    components: Sequence[WindowComponent],
-    segments: list[Segment[Tensor]],
-    held_out: list[Segment[Tensor]],
-) -> tuple[WindowCalibration, np.ndarray]:
-    """Learn what errors of normal steps are like; return their scores too, ascending."""
-    errors = map_blocks(lambda segment: segment_errors(components, segment, True), segments)
-    whole = torch.cat(errors, 1)
-    calibration = WindowCalibration.fit(whole, [each.noise_floor for each in components])
-    length = components[-1].length
-    unseen = torch.cat([are_held_out(segment, held_out, length) for segment in segments])
-    whole = without_optimism(whole, unseen)
-    known = ~whole.isnan().all(2).all(0)
-    return calibration, np.sort(calibration.score(whole[:, known])[0].numpy())

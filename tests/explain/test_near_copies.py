@@ -105,3 +105,17 @@ def test_an_explanation_is_the_same_however_copies_are_scored(name, request, mon
     sums = fast.groupby("row", sort=False)["contribution"].sum()
     scores = detector.score_frame(frame)["anomaly_score"].reindex(sums.index)
     np.testing.assert_allclose(sums, scores, rtol=1e-9)
+
+
+def test_a_repair_is_the_same_however_copies_are_scored(wide, monkeypatch):
+    frame = wide_table(3, 90, seed=3)
+    frame.iloc[0, 0], frame.iloc[1, 2], frame.iloc[1, 5] = 400.0, -600.0, 500.0
+    monkeypatch.setattr(wide, "threshold_", float(np.max(wide.calibration_scores_)))
+    answers = []
+
+    for limit in (1, 10**9):
+        monkeypatch.setattr(row_explanation, "MANY_COLUMNS", limit)
+        answers.append(wide.repair(frame))
+
+    pd.testing.assert_frame_equal(*answers)
+    assert not answers[0].equals(frame)
