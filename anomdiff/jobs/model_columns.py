@@ -33,7 +33,11 @@ class TableColumns:
         self.found = match_columns([column.name for column in used], names)
         self.text = [self.found[column.name] for column in used if _is_text(column)]
         self.codes = [column.name for column in used if _is_code(column)]
-        self.numbers = [self.found[column.name] for column in used if column.kind == "number"]
+        self.numbers = [
+            self.found[column.name]
+            for column in used
+            if column.kind == "number" and not column.numeric_text
+        ]
         self.inputs = [str(column.name) for column in used]
         self.known = {str(column.name) for column in self.schema.columns}
 
@@ -129,7 +133,12 @@ def whole_labels(cells: pd.Series) -> pd.Series:
 
 
 def _is_text(column: Any) -> bool:
-    """Whether a column of a schema is read as text: no batch decides whether it is one of codes."""
+    """Whether a column of a schema is read as text: no batch decides whether it is one of codes.
+
+    Nor does a batch decide how numbers are spelled that were text in training, such as $5,000.
+    """
+    if column.numeric_text:
+        return True
     return column.kind == "category" or (column.kind == "datetime" and not _was_number(column))
 
 

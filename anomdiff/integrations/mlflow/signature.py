@@ -9,7 +9,7 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.encoding.parsing import read_cells, storage
+from anomdiff.encoding.parsing import PLAIN, Spelling, read_cells, storage
 from anomdiff.encoding.times import clock
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.window_model import WindowModel
@@ -52,6 +52,8 @@ class InputColumn(NamedTuple):
     type: DataType
     optional: bool = False
     returned: bool = False  # the answer has it too: the columns of series and time
+    spelling: Spelling = PLAIN  # how its cells are written as text
+    max_unreadable: float = 0.0  # share of them that may be unreadable
 
 
 def infer_signature(
@@ -126,7 +128,9 @@ def _columns_of_table(model: TabularModel) -> list[InputColumn]:
     for column in model.schema.used:
         missing_flags = column.kind == "boolean" and column.nullable
         type_ = DataType.double if missing_flags else DATA_TYPES[column.kind]
-        columns.append(InputColumn(column.name, column.kind, type_, optional=column.nullable))
+        found = InputColumn(column.name, column.kind, type_, optional=column.nullable)
+        most = model.schema.max_unreadable
+        columns.append(found._replace(spelling=column.spelling, max_unreadable=most))
     return columns
 
 
@@ -166,7 +170,8 @@ def _typed(cells: pd.Series, column: InputColumn) -> np.ndarray:
     """Cells of a column in the type of the signature."""
     if column.kind == "label":
         return _typed_labels(cells, column.type)
-    plain = read_cells(clock(cells) if column.returned else cells, column.kind)
+    cells = clock(cells) if column.returned else cells
+    plain = read_cells(cells, column.kind, column.spelling, column.max_unreadable)
     # A flag that is missing here but never was in training cannot be a bool; MLflow then refuses.
     if column.type == DataType.boolean and not np.isnan(plain).any():
         return plain.astype(bool)

@@ -109,3 +109,24 @@ def test_times_of_a_column_are_served(times):
 
     wanted = detector.score_frame(rows)["anomaly_score"]
     assert answer["anomaly_score"].sort_index().equals(wanted)
+
+
+def test_spelled_numbers_and_dates_are_scored_as_by_the_detector(tmp_path):
+    rng = np.random.default_rng(0)
+    amounts, days = rng.lognormal(7, 1, N), pd.date_range("2026-01-01", periods=N, freq="5h")
+    rows = pd.DataFrame(
+        {
+            "amount": [f"{a:,.2f}".translate(str.maketrans(",.", ".,")) for a in amounts],
+            "day": days.strftime("%d/%m/%Y %H:%M"),
+            "level": np.where(np.arange(N) % 9 == 0, -999.0, rng.normal(size=N)),
+        }
+    )
+    detector = TabularDetector(**TINY, alpha=0.1, missing_values={"level": -999}).fit(rows)
+    model = served(detector, tmp_path, rows.head(3))
+    rows.loc[5, "amount"] = "ERR"
+
+    with pytest.warns(UserWarning, match="'ERR', first in row 5"):
+        answer = model.predict(flavor.as_input(detector, rows))
+
+    wanted = detector.score_frame(rows)["anomaly_score"]
+    np.testing.assert_allclose(answer["anomaly_score"], wanted, atol=1e-6)
