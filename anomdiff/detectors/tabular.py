@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.row_answers import RowAnswers
+from anomdiff.encoding.frames import as_pandas
 from anomdiff.encoding.schema import Schema
 from anomdiff.models.tabular_model import TabularModel
 
@@ -177,8 +178,10 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         return self.model_.n_validation_rows
 
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, Schema]:
+        X = as_pandas(X)
         frame = self._framed(X, reset=True)
         schema = Schema.infer(frame, kinds=self.kinds)
+        self._keep_names(X, frame)
         return schema.check(frame), schema
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:

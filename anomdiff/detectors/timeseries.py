@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.series_answers import SeriesAnswers
 from anomdiff.detectors.stream import PanelStream
+from anomdiff.encoding.frames import as_pandas
 from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.explain.alarm_segments import alarm_segments
@@ -245,8 +246,11 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     # -- hooks ---------------------------------------------------------------------------
 
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, PanelLayout]:
+        X = as_pandas(X)
         frame = self._framed(X, reset=True)
-        return frame, PanelLayout.infer(frame, self.series, self.time)
+        layout = PanelLayout.infer(frame, self.series, self.time)
+        self._keep_names(X, frame)
+        return frame, layout
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
         return self._framed(X, by_name=by_name)
