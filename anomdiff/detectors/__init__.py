@@ -4,6 +4,7 @@ base.py             what every detector does with scores; recalibration.py: thre
 tabular.py          TabularDetector; row_answers.py: its explain, repair, impute, sample
 timeseries.py       TimeSeriesDetector; series_answers.py: its explain, forecast, impute, ...
 stream.py           steps scored one after the other
+input_frames.py     the door: rows of any kind as a pandas frame
 diagnostics.py      what may be wrong with a fitted model
 covariate_shift.py  how much more often a row occurs in one frame than in another
 

@@ -10,12 +10,11 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from anomdiff.detectors.input_frames import InputFrames
 from anomdiff.detectors.recalibration import Recalibration
-from anomdiff.encoding.frames import as_pandas
-from anomdiff.encoding.json_values import from_json, require_labels, to_json
-from anomdiff.encoding.parsing import require_distinct_names
+from anomdiff.encoding.json_values import from_json, to_json
 from anomdiff.models.parameters import check_parameters
 from anomdiff.models.training_run import StepHook
 from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, largest_ties
@@ -23,7 +22,7 @@ from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshol
 __all__ = ["DiffusionDetector"]
 
 
-class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
+class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator):
     """Base of the detectors: what they do with scores, whatever the data.
 
     Attributes
@@ -285,26 +284,6 @@ class DiffusionDetector(Recalibration, OutlierMixin, BaseEstimator):
         """Turn the input into a clean frame, or say in one sentence what is wrong."""
 
     # -- inside --------------------------------------------------------------------------
-
-    def _framed(self, X: ArrayLike, *, reset: bool = False, by_name: bool = False) -> pd.DataFrame:
-        """Rows as a frame with the cells as they came, whatever they came in."""
-        X = as_pandas(X)
-        if isinstance(X, pd.Series) and self.unit == "step":
-            X = X.to_frame(X.name if X.name is not None else "value")
-        if not isinstance(X, pd.DataFrame):
-            return self._from_array(X, reset=reset, dtype=float if self.unit == "step" else None)
-        if reset:
-            require_distinct_names(X.columns)
-            require_labels(X.columns)
-        if not by_name:
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        return X
-
-    def _from_array(self, X: ArrayLike, *, reset: bool, dtype: Any) -> pd.DataFrame:
-        """Name the columns of an array."""
-        array = validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite="allow-nan")
-        names = [f"x{i}" for i in range(array.shape[1])]
-        return pd.DataFrame(array, columns=getattr(self, "feature_names_in_", names))
 
     def _adopt(self, model: Any) -> None:
         """Take over a fitted model."""

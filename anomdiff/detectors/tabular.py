@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.row_answers import RowAnswers
+from anomdiff.encoding.frames import as_pandas
 from anomdiff.encoding.schema import Schema
 from anomdiff.models.tabular_model import TabularModel
 
@@ -193,6 +194,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         return self.model_.n_validation_rows
 
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, Schema, dict]:
+        X = as_pandas(X)
         frame = self._framed(X, reset=True)
         schema, order = Schema.infer_with_order(
             frame,
@@ -201,13 +203,11 @@ class TabularDetector(RowAnswers, DiffusionDetector):
             date_format=self.date_format,
             max_unreadable=self.max_unreadable,
         )
+        self._keep_names(X, frame)
+        known = {"drifting": order.places if order.disagreeing else None}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unreadable cells, told already
-            return (
-                schema.check(frame),
-                schema,
-                {"drifting": order.places if order.disagreeing else None},
-            )
+            return schema.check(frame), schema, known
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
         return self.schema_.check(self._framed(X, by_name=by_name))

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.series_answers import SeriesAnswers
 from anomdiff.detectors.stream import PanelStream
+from anomdiff.encoding.frames import as_pandas
 from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.explain.alarm_segments import alarm_segments
@@ -40,6 +41,11 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         Column of the time; by default a DatetimeIndex, or the order of the rows.
     covariates : list of column, optional
         Channels that are not scored; by default those that hold only 0 and 1.
+    missing_values : sequence of float or str, default=()
+        Numbers and texts that stand for a missing cell of a channel, such as ``(-200, "ERR")``.
+    max_unreadable : float, default=0.05
+        Share of a channel's cells that may be unreadable; they count as missing, with a warning.
+        More of them are an error.
     window_lengths : tuple of int, default=(8, 16, 32, 64, 128, 256)
         Window lengths, in steps; those are used that training shows enough windows of.
     max_reference : int, default=10000
@@ -129,6 +135,8 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         series: Any = None,
         time: Any = None,
         covariates: Sequence | None = None,
+        missing_values: Sequence = (),
+        max_unreadable: float = 0.05,
         window_lengths: Sequence[int] = (8, 16, 32, 64, 128, 256),
         max_reference: int = 10000,
         validation_fraction: float = 0.2,
@@ -149,6 +157,8 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         self.series = series
         self.time = time
         self.covariates = covariates
+        self.missing_values = missing_values
+        self.max_unreadable = max_unreadable
         self.window_lengths = window_lengths
         self.max_reference = max_reference
         self.validation_fraction = validation_fraction
@@ -247,8 +257,13 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     # -- hooks ---------------------------------------------------------------------------
 
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, PanelLayout, dict]:
+        X = as_pandas(X)
         frame = self._framed(X, reset=True)
-        return frame, PanelLayout.infer(frame, self.series, self.time), {}
+        layout = PanelLayout.infer(
+            frame, self.series, self.time, self.missing_values, self.max_unreadable
+        )
+        self._keep_names(X, frame)
+        return frame, layout, {}
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
         return self._framed(X, by_name=by_name)

@@ -1,6 +1,8 @@
 """Frames of one or many series to segments without a gap in time, and back to their rows."""
 
 import dataclasses
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,9 @@ import pandas as pd
 
 from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
+    Spelling,
+    infer_spelling_of,
+    plain_values,
     read_cells,
     require_distinct_names,
     shown,
@@ -27,6 +32,9 @@ GAP = 3.0
 # Steps that differ from those of training by more than this factor are other steps: windows of
 # them hold another length of time, or one row only. So many rows tell what their usual step is.
 OTHER_STEP, STEP_ROWS = 1.5, 9
+# Share of the rows that may repeat the time of another: hours that clocks are set back, a logger
+# that sends twice.
+MAX_REPEATED = 0.05
 # Dates are nanoseconds; steps of numbered times are seldom as large.
 MILLISECOND = 1e6
 
@@ -48,6 +56,9 @@ class PanelLayout:
     channels: tuple  # columns that were measured
     step: float | None = None  # usual difference of times in training; None where in order only
     durations: bool = False  # whether times are durations, read in nanoseconds
+    spellings: tuple = ()  # decimal mark and unit of each channel, where some came as text
+    missing_values: tuple = ()  # numbers and texts that stand for a missing cell
+    max_unreadable: float = 0.0  # share of a channel's cells that may be unreadable
 
     @property
     def has_dates(self) -> bool:
@@ -55,7 +66,14 @@ class PanelLayout:
         return self.step is not None and self.step >= MILLISECOND and not self.durations
 
     @classmethod
-    def infer(cls, frame: pd.DataFrame, series: Any = None, time: Any = None) -> "PanelLayout":
+    def infer(
+        cls,
+        frame: pd.DataFrame,
+        series: Any = None,
+        time: Any = None,
+        missing_values: Sequence = (),
+        max_unreadable: float = 0.0,
+    ) -> "PanelLayout":
         """Take every column but those of series and time as a channel."""
         require_labels(frame.columns)
         for role, name in (("series", series), ("time", time)):
@@ -73,10 +91,19 @@ class PanelLayout:
         channels = tuple(name for name in frame.columns.tolist() if name not in (series, time))
         if not channels:
             raise ValueError(f"need at least one channel; got only {list(frame.columns)}.")
-        layout = cls(series, time, channels)
+        absent = plain_values(missing_values)
+        layout = cls(
+            series, time, channels, missing_values=absent, max_unreadable=float(max_unreadable)
+        )
         layout._require(frame)
-        durations = layout._durations(frame)
-        return dataclasses.replace(layout, step=layout._usual_step(frame), durations=durations)
+        found = [infer_spelling_of(frame[name], absent, "") for name in channels]
+        spelled = any((each.decimal, each.unit) != (".", "") for each in found)
+        return dataclasses.replace(
+            layout,
+            step=layout._usual_step(frame),
+            durations=layout._durations(frame),
+            spellings=tuple((each.decimal, each.unit) for each in found) if spelled else (),
+        )
 
     def read(self, frame: pd.DataFrame) -> list[Segment[np.ndarray]]:
         """Cut a frame, series mixed and rows in any order, into segments in the order of time.
@@ -86,7 +113,7 @@ class PanelLayout:
         """
         self._require(frame)
         warn_of_further(frame, [self.series, self.time, *self.channels])
-        values = np.column_stack([_numbers(frame[name]) for name in self.channels])
+        values = np.column_stack([self._numbers(frame, name) for name in self.channels])
         times = self.times(frame)
         segments = []
         for label, rows in self._groups(frame):
@@ -127,9 +154,21 @@ class PanelLayout:
     def from_dict(cls, state: dict) -> "PanelLayout":
         """Rebuild a layout from `to_dict`."""
         labels = {name: as_label(state[name]) for name in ("series", "time", "channels")}
-        layout = cls(**labels, step=state["step"], durations=state.get("durations", False))
+        later = ("durations", "spellings", "missing_values", "max_unreadable")  # than format 1
+        further = {name: as_label(state[name]) for name in later if name in state}
+        layout = cls(**labels, step=state["step"], **further)
         require_types(cls, vars(layout))
         return layout
+
+    def _numbers(self, frame: pd.DataFrame, name: Any) -> np.ndarray:
+        """Read a channel; floats, as most streams bring them row by row, without a detour."""
+        cells = frame[name]
+        if cells.dtype == np.float64 and not self.missing_values:
+            if not np.isinf(values := cells.to_numpy()).any():
+                return values
+        spelled = self.spellings[self.channels.index(name)] if self.spellings else (".", "")
+        spelling = Spelling(spelled[0], spelled[1], missing_values=self.missing_values)
+        return read_cells(cells, "number", spelling, self.max_unreadable)
 
     def _require(self, frame: pd.DataFrame) -> None:
         if not len(frame):
@@ -176,11 +215,23 @@ class PanelLayout:
         return is_duration(frame[self.time])
 
     def _require_distinct(self, times: np.ndarray, rows: pd.Index, label) -> None:
+        """Refuse times of several rows where they are many; few are steps one after the other."""
         again = np.diff(times) == 0
-        if again.any():
-            of = "" if label is None else f" of series {label!r}"
-            row = rows[again.argmax() + 1]
-            raise ValueError(f"need one row per time{of}; row {shown(row)} repeats one.")
+        if not again.any():
+            return
+        of = "" if label is None else f" of series {label!r}"
+        row, n = shown(rows[again.argmax() + 1]), int(again.sum())
+        if n > MAX_REPEATED * len(times):
+            raise ValueError(
+                f"need one row per time{of}; row {row} repeats one, as {n} of {len(times)} rows "
+                "do: name the column that tells series apart in series=, or drop the repeated rows."
+            )
+        warnings.warn(
+            f"{n} of {len(times)} rows{of} repeat the time of another, row {row} first; they are "
+            "taken one after the other, in their order.",
+            UserWarning,
+            stacklevel=2,
+        )
 
     def _usual_step(self, frame: pd.DataFrame) -> float | None:
         times = self.times(frame)
@@ -195,10 +246,3 @@ def _require_everywhere(kind: str, name: Any, present: np.ndarray, index: pd.Ind
     if not present.all():
         row = shown(index[present.argmin()])
         raise ValueError(f"need a {kind} in column {name!r}; row {row} has none.")
-
-
-def _numbers(cells: pd.Series) -> np.ndarray:
-    """Read a channel; floats, as most streams bring them row by row, without a detour."""
-    if cells.dtype == np.float64 and not np.isinf(values := cells.to_numpy()).any():
-        return values
-    return read_cells(cells, "number")

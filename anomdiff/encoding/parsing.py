@@ -20,6 +20,7 @@ __all__ = [
     "distinct_texts",
     "infer_kind",
     "infer_spelling_of",
+    "plain_values",
     "read_cells",
     "require_distinct_names",
     "shown",
@@ -147,6 +148,12 @@ def infer_spelling_of(
         n_dates, n_iso = ((~np.isnat(parse_dates(texts, f))).sum() for f in (date_format, ""))
         date_format = iso_format(texts) if n_iso == n_dates else date_format
     return Spelling(decimal, unit, date_format, missing_values)
+
+
+def plain_values(given: Any) -> tuple:
+    """Return one value or several as a tuple of plain numbers and texts."""
+    several = [given] if isinstance(given, str) or np.isscalar(given) else list(given)
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in several)
 
 
 def read_cells(

@@ -12,6 +12,7 @@ from anomdiff.encoding.cell_types import dtype_of
 from anomdiff.encoding.columns import Column, advancing_column, infer_column, warn_of_columns
 from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
+    plain_values,
     read_cells,
     require_distinct_names,
     storage,
@@ -248,16 +249,10 @@ def _require_kinds(kinds: Mapping, frame: pd.DataFrame) -> None:
 def _missing_values(given: Sequence | Mapping, frame: pd.DataFrame) -> dict[Any, tuple]:
     """What stands for a missing cell, by column."""
     if not isinstance(given, Mapping):
-        return dict.fromkeys(frame.columns.tolist(), _values(given))
+        return dict.fromkeys(frame.columns.tolist(), plain_values(given))
     for name in given:
         if name not in frame.columns:
             raise ValueError(
                 f"missing_values names column {name!r}; the columns are {list(frame.columns)}."
             )
-    return {name: _values(values) for name, values in given.items()}
-
-
-def _values(given: Any) -> tuple:
-    """Return one value or several as a tuple of plain numbers and texts."""
-    several = [given] if isinstance(given, str) or np.isscalar(given) else list(given)
-    return tuple(value.item() if isinstance(value, np.generic) else value for value in several)
+    return {name: plain_values(values) for name, values in given.items()}

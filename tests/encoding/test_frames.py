@@ -117,3 +117,16 @@ def test_anything_else_is_not_touched(X):
 def test_a_query_that_was_not_run_is_refused():
     with pytest.raises(TypeError, match="got a LazyFrame: call its collect"):
         TabularDetector(**TINY).fit(pl.DataFrame({"a": [1.0, 2.0]}).lazy())
+
+
+@pytest.mark.parametrize("make", [TabularDetector, TimeSeriesDetector])
+def test_a_detector_whose_fit_was_refused_is_not_fitted(make):
+    detector = make(progress=False)
+    with pytest.raises(ValueError, match="finite numbers|at least one channel"):
+        detector.fit(pd.DataFrame({"a": [np.inf, 1.0]}) if make is TabularDetector else _nothing())
+
+    assert not hasattr(detector, "n_features_in_")
+
+
+def _nothing():
+    return pd.DataFrame(index=range(3))

@@ -1,0 +1,44 @@
+"""The door of a detector: whatever rows come in, as a pandas frame."""
+
+from typing import Any, ClassVar
+
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import validate_data
+
+from anomdiff.encoding.frames import as_pandas
+from anomdiff.encoding.json_values import require_labels
+from anomdiff.encoding.parsing import require_distinct_names
+
+__all__ = ["InputFrames"]
+
+
+class InputFrames:
+    """How a detector takes rows; mixed into ``DiffusionDetector``."""
+
+    unit: ClassVar[str]
+
+    def _framed(self, X: ArrayLike, *, reset: bool = False, by_name: bool = False) -> pd.DataFrame:
+        """Rows as a frame with the cells as they came, whatever they came in."""
+        X = as_pandas(X)
+        if isinstance(X, pd.Series) and self.unit == "step":
+            X = X.to_frame(X.name if X.name is not None else "value")
+        if not isinstance(X, pd.DataFrame):
+            return self._from_array(X, reset=reset, dtype=float if self.unit == "step" else None)
+        if reset:
+            require_distinct_names(X.columns)
+            require_labels(X.columns)
+        elif not by_name:
+            validate_data(self, X, reset=False, skip_check_array=True)
+        return X
+
+    def _keep_names(self, X: Any, frame: pd.DataFrame) -> None:
+        """Keep the names of columns that can be used; those of arrays have none."""
+        if isinstance(X, pd.DataFrame | pd.Series):
+            validate_data(self, frame, reset=True, skip_check_array=True)
+
+    def _from_array(self, X: ArrayLike, *, reset: bool, dtype: Any) -> pd.DataFrame:
+        """Name the columns of an array."""
+        array = validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite="allow-nan")
+        names = [f"x{i}" for i in range(array.shape[1])]
+        return pd.DataFrame(array, columns=getattr(self, "feature_names_in_", names))
