@@ -192,7 +192,7 @@ def match_columns(wanted: Sequence[Name], names: Sequence[Name]) -> dict[Name, N
 def _header_hint(missing: Sequence[Name], names: Sequence[Name]) -> str:
     if any(isinstance(name, int) for name in missing):
         return "; set `header = false` (--no-header) if its first line is a row"
-    numbered = names and all(isinstance(name, int) for name in names)
+    numbered = len(names) > 0 and all(isinstance(name, int) for name in names)
     return "; set `header = true` (--header) if its first line has the names" if numbered else ""
 
 

@@ -4,7 +4,7 @@ The types come from the footers of all files, so that a batch never has others t
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,7 +58,11 @@ class ParquetTable:
             for name, (_, kind) in each.items():
                 found.setdefault(name, []).append(kind)
         self._found = found
-        columns = {name: unified_type(kinds) for name, kinds in found.items()}
+        columns = {
+            name: unified_type(kinds)
+            for name, kinds in found.items()
+            if not _is_missing_struct(name, kinds, found)
+        }
         for key in files.parts[0].keys:
             whole = are_whole_numbers(part.keys[key] for part in files.parts)
             columns.setdefault(key, pa.int64() if whole else pa.string())
@@ -120,10 +124,18 @@ def _brought_to(
             for name in path[1:]:
                 cells = pc.struct_field(cells, name)
             arrays.append(cast_cells(cells, field.type))
-        else:
-            value = pa.scalar(part.keys.get(field.name), pa.string()).cast(field.type)
+        elif field.name in part.keys:
+            value = pa.scalar(part.keys[field.name], pa.string()).cast(field.type)
             arrays.append(pa.repeat(value, batch.num_rows))
+        else:
+            arrays.append(pa.nulls(batch.num_rows, field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=target)
+
+
+def _is_missing_struct(name: str, kinds: list[pa.DataType], names: Iterable[str]) -> bool:
+    """Whether a column without a type in some files is a struct in others."""
+    missing = all(map(pa.types.is_null, kinds))
+    return missing and any(other.startswith(f"{name}.") for other in names)
 
 
 def _distinct_leaves(schema: pa.Schema) -> dict[str, tuple[tuple, pa.DataType]]:

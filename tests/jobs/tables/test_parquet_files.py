@@ -138,6 +138,25 @@ def test_cells_within_structs_are_columns(tmp_path):
     assert some["work.city"].tolist() == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.filterwarnings("ignore:columns .* not in all files")
+def test_a_struct_that_is_all_missing_in_a_part_has_its_columns(tmp_path, swap):
+    parts = [pa.array([{"u": 1}]), pa.nulls(1)]
+
+    read = read_table(_parts(tmp_path / "t", *(parts[::-1] if swap else parts)))
+
+    assert sorted(read) == ["k", "x.u"]
+    assert sorted(read["x.u"].fillna(-1)) == [-1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:columns .* not in all files")
+def test_a_column_without_any_value_in_some_parts_is_missing(tmp_path):
+    folder = _parts(tmp_path / "t", pa.nulls(1))
+    pq.write_table(pa.table({"k": [1]}), folder / "1.parquet")
+
+    assert read_table(folder)["x"].isna().all()
+
+
 def test_lists_are_told_with_what_to_do(tmp_path):
     pq.write_table(pa.table({"a": [1.0], "x": [[1, 2]]}), tmp_path / "t.parquet")
 
