@@ -14,7 +14,7 @@ import anomdiff
 
 MODELS = Path(__file__).parent / "golden" / "models"
 SECONDS = 5.0
-GONE = object()
+GONE = "no such field"
 
 
 @pytest.fixture

@@ -51,6 +51,17 @@ def test_a_batch_like_training_raises_no_alarm(model, batch):
     assert {"score_ks", "missing.weight", "unseen.kind"} <= metrics.keys()
 
 
+def test_timestamps_of_later_rows_are_no_drift_but_missing_ones_are(model, batch):
+    frame = pd.read_parquet(batch)
+
+    frame.assign(sold=frame["sold"] + pd.Timedelta(days=800)).to_parquet(batch, index=False)
+    assert not monitor(_settings(model, batch))["drifted"]
+
+    frame.assign(sold=pd.NaT).to_parquet(batch, index=False)
+    reasons = monitor(_settings(model, batch))["reasons"]
+    assert any("'sold'" in reason and "missing" in reason for reason in reasons)
+
+
 def test_drift_is_reported_by_the_exit_code_and_column_by_column(model, batch):
     frame = pd.read_parquet(batch)
     drifted = frame.assign(price=2 * frame["price"], kind="toy", weight=None)

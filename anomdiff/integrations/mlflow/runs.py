@@ -167,9 +167,16 @@ def summary(detector: DiffusionDetector) -> dict[str, float]:
 
 
 def plain_rows(detector: DiffusionDetector, frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns that the score depends on, in the types in which the detector reads them."""
+    """Columns that the score depends on, in the types in which the detector reads them.
+
+    Of timestamps that advance with the rows only whether they are there: 0, and NaN where missing.
+    """
     if detector.unit == "row":
-        return detector.model_.schema.check(frame)
+        checked = detector.model_.schema.check(frame)
+        advancing = [column.name for column in detector.schema_.used if column.advances]
+        for name in advancing:
+            checked[name] = np.where(checked[name].isna(), np.nan, 0.0)
+        return checked
     layout = detector.model_.layout
     rows = np.concatenate([segment.values for segment in layout.read(frame)])
     return pd.DataFrame(rows, columns=list(layout.channels))
