@@ -25,6 +25,10 @@ DAY = 86_400_000_000_000
 LONG_SPAN = 3650 * DAY
 # Few dates that come again and again are like categories: later ones count as the last of them.
 ROWS_PER_DATE = 10
+# Groups of rows looked at one by one.
+MOST_GROUPS = 100
+# So many values may come one after the other by chance: a flag, a change of version.
+FEW_VALUES = 2
 # Categories compared one by one; all others count together.
 N_FREQUENT = 10
 # Two parts disagree if their distribution functions are so far apart, and chance is unlikely.
@@ -75,30 +79,65 @@ def find_order(columns: Mapping[Any, np.ndarray]) -> RowOrder:
     dates = [name for name, cells in columns.items() if cells.dtype.kind == "M"]
     if n < MIN_ROWS:
         return RowOrder()
-    in_file = np.arange(n)
-    advancing = {name for name, cells in numeric.items() if _advances(cells, name in dates)}
-    places = in_file if advancing else None
-    if places is None:
-        events = [name for name in dates if not _is_attribute(numeric[name])]
-        if events:
-            places = np.argsort(numeric[events[0]], kind="stable")
-            moved = [name for name, c in numeric.items() if _advances(c[places], name in dates)]
-            advancing = {events[0], *moved}
+    places, advancing = _time_order(numeric, dates)
     novelty = {name: _new_share(codes, places) for name, codes in texts.items()}
-    known = places is not None
-    advancing |= {
-        name
-        for name, share in novelty.items()
-        if share > ADVANCING_SHARE and (known or _are_numbered(columns[name], texts[name]))
-    }
-    if places is None and not _is_sorted(numeric, novelty):
-        drifted = _disagreeing(numeric, in_file, UNORDERED_LEVEL)
-        places = in_file if drifted else None
-    stay = {name: c for name, c in (numeric | texts).items() if name not in advancing}
-    disagreeing = () if places is None else _disagreeing(stay, places, LEVEL)
     if places is None:
-        novelty = {}
-    return RowOrder(places, frozenset(advancing), novelty, disagreeing)
+        advancing = {
+            name
+            for name, share in novelty.items()
+            if share > ADVANCING_SHARE and _are_numbered(columns[name], texts[name])
+        }
+        if not _is_sorted(numeric, novelty):
+            drifted = _disagreeing(numeric, np.arange(n), UNORDERED_LEVEL)
+            places = np.arange(n) if drifted else None
+    else:
+        advancing |= {name for name, share in novelty.items() if share > ADVANCING_SHARE}
+        advancing |= {name for name, c in numeric.items() if _rises(c[places])}
+        advancing |= {name for name, c in texts.items() if _in_turns(c[places], columns[name])}
+    if places is None:
+        return RowOrder(advancing=frozenset(advancing))
+    stay = {name: c for name, c in (numeric | texts).items() if name not in advancing}
+    disagreeing = _disagreeing(stay, places, LEVEL)
+    by_group = {
+        name
+        for name in disagreeing
+        for codes in (texts.values() if name in numeric else ())
+        if _advances_within(numeric[name][places], codes[places])
+    }
+    disagreeing = tuple(name for name in disagreeing if name not in by_group)
+    return RowOrder(places, frozenset(advancing | by_group), novelty, disagreeing)
+
+
+def _time_order(
+    numeric: Mapping[Any, np.ndarray], dates: list
+) -> tuple[np.ndarray | None, set[Any]]:
+    """Row numbers in the order of time, None if nothing tells it, and what advances in it."""
+    n = len(next(iter(numeric.values()), ()))
+    advancing = {name for name, cells in numeric.items() if _advances(cells, name in dates)}
+    if advancing:
+        return np.arange(n), advancing
+    events = [name for name in dates if not _is_attribute(numeric[name])]
+    if not events:
+        return None, set()
+    places = np.argsort(numeric[events[0]], kind="stable")
+    moved = {name for name, cells in numeric.items() if _advances(cells[places], name in dates)}
+    return places, moved | {events[0]}
+
+
+def _rises(ordered: np.ndarray) -> bool:
+    """Whether numbers never step back, like years and weeks; flags that were switched on do not."""
+    present = ordered[~np.isnan(ordered)]
+    steps = np.diff(present)
+    one_way = (steps >= 0).all() or (steps <= 0).all()
+    return bool(one_way and len(np.unique(present)) > FEW_VALUES)
+
+
+def _in_turns(ordered: np.ndarray, cells: np.ndarray) -> bool:
+    """Whether texts come one after the other and never again, like months; codes as ordered."""
+    present = ordered[ordered >= 0]
+    turns, distinct = int((np.diff(present) != 0).sum()) + 1, len(np.unique(present))
+    numbered = pd.Series(pd.unique(cells), dtype=object).str.contains(r"\d").mean()
+    return turns == distinct and distinct > (1 if numbered > ADVANCING_SHARE else FEW_VALUES)
 
 
 def _as_floats(cells: np.ndarray) -> np.ndarray:
@@ -124,6 +163,15 @@ def _advances(cells: np.ndarray, is_date: bool) -> bool:
     if not ((rises[0] and rises[1]) or (rises[2] and rises[3])):
         return False
     return is_date or not _sorted_on_purpose(present)
+
+
+def _advances_within(cells: np.ndarray, codes: np.ndarray) -> bool:
+    """Whether most cells are of groups in which they advance, as the readings of each meter do."""
+    counts = np.bincount(codes[codes >= 0])
+    if len(counts) > MOST_GROUPS:
+        return False
+    moving = [n for group, n in enumerate(counts) if _advances(cells[codes == group], False)]
+    return sum(moving) > ADVANCING_SHARE * len(cells)
 
 
 def _beyond(later: np.ndarray, earlier: np.ndarray) -> float:
