@@ -65,8 +65,11 @@ def augment(
         n = int(counts.max() - count)
         unfitted = TabularDetector(progress=False) if detector is None else clone(detector)
         seeded = unfitted.set_params(random_state=rng.randint(2**31 - 1))
-        with warnings.catch_warnings():  # no row is flagged here: too few for alpha is no matter
-            warnings.filterwarnings("ignore", message="alpha=", category=UserWarning)
+        with (
+            warnings.catch_warnings()
+        ):  # no row is flagged here: what alarms depend on is no matter
+            for words in ("alpha=", "columns .* advance with the rows"):
+                warnings.filterwarnings("ignore", message=words, category=UserWarning)
             fitted = seeded.fit(X[(labels == label).to_numpy()])
         frames.append(fitted.sample(n, random_state=rng))
         added.append(pd.Series([label] * n, dtype=labels.dtype))

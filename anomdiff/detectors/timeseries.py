@@ -40,7 +40,7 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     time : str, optional
         Column of the time; by default a DatetimeIndex, or the order of the rows.
     covariates : list of column, optional
-        Channels that are not scored; by default those that hold only 0 and 1.
+        Channels that are not scored; by default those that switch between 0 and 1.
     missing_values : sequence of float or str, default=()
         Numbers and texts that stand for a missing cell of a channel, such as ``(-200, "ERR")``.
     max_unreadable : float, default=0.05

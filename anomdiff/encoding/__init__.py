@@ -4,7 +4,7 @@ schema.py, columns.py  what each column is; row_order.py: columns that advance w
 parsing.py             cells as one plain type per kind: number_texts, date_texts, sentinels
 written.py             how cells are written as text; cell_types: types that plain ones stand for
 casting.py             writes plain cells back in the dtype the column came in
-codecs.py              one codec per kind of column: plain cells to coords and back
+codecs.py              plain cells to coords and back; datetime_codec.py: those of timestamps
 quantile_transform.py  z-scores and normal scores of many number columns at once
 table.py               TableEncoder; frames.py: tables of other libraries; json_values.py: labels
 panel.py, segment.py, times.py  frames of series to segments without a gap in time

@@ -16,7 +16,7 @@ from scipy.special import ndtri
 from anomdiff.encoding.json_values import require_types
 from anomdiff.encoding.quantile_transform import MAX_Z, N_QUANTILES, RankedNumbers
 
-__all__ = ["UNSEEN", "CategoryCodec", "Codec", "DatetimeCodec", "NumberCodec"]
+__all__ = ["UNSEEN", "CategoryCodec", "Codec", "NumberCodec"]
 
 # Distance, in standard deviations, of what training never showed.
 UNSEEN = 4.0
@@ -26,14 +26,10 @@ EXACT = 1e-9
 # A flag that is hardly ever set would otherwise lie hundreds of standard deviations away.
 MIN_FLAG_STD = 0.05
 MIN_CATEGORY_SCALE = 0.2
-MIN_CYCLE_STD = 0.2
 # From here on a category has to be seen twice to get a slot of its own.
 MANY_ROWS = 50
 # Where more than this share of rows brings a new value, a new value is no news.
 MAX_NOVELTY = 0.05
-DAY = 86_400_000_000_000
-WEEK = 7 * DAY
-RESOLUTIONS = (DAY, DAY // 24, DAY // 1440, 10**9, 10**6, 10**3, 1)
 
 
 @dataclass(frozen=True)
@@ -232,96 +228,3 @@ class CategoryCodec(Codec):
         new = rare if self.rare and self.novelty > MAX_NOVELTY else unseen
         slots = np.where(at < 0, new, np.minimum(at, rare))
         return np.append(slots, 0)[codes]  # code -1, a missing cell, picks the last
-
-
-@dataclass(frozen=True)
-class DatetimeCodec(Codec):
-    """A timestamp as its place in the training span, on the clock and in the week.
-
-    Timestamps that advance with the rows have no place in the span: later rows lie beyond it. The
-    place of others is at most that of the last one. A day is a cycle if training has times of
-    day, a week if it spans two; of timestamps that advance a day is one if training spans two.
-    """
-
-    low: int  # first and last training timestamp, in nanoseconds since 1970, as their mean
-    high: int
-    mean: int
-    std: float  # 0 when all timestamps are equal
-    resolution: int  # coarsest unit that all training timestamps are multiples of
-    periods: tuple[int, ...] = ()  # the cycles in use, in nanoseconds
-    cycle_mean: tuple[float, ...] = ()  # of sine and cosine of each cycle
-    cycle_std: tuple[float, ...] = ()  # floored
-    trend: bool = True  # whether the place in the span is a coord
-
-    @classmethod
-    def fit(cls, cells: np.ndarray, *, advances: bool = False) -> Self:
-        """Learn span, resolution and cycles."""
-        timestamps = cells.astype("datetime64[ns]").view(np.int64)
-        if len(timestamps) == 0:
-            return cls(0, 0, 0, 0.0, DAY)
-        low, high = int(timestamps.min()), int(timestamps.max())
-        mean = low + int((timestamps.astype(float) - low).mean())
-        std = float((timestamps.astype(float) - mean).std())
-        resolution = next(unit for unit in RESOLUTIONS if not (timestamps % unit).any())
-        days = resolution < DAY and (high - low >= 2 * DAY or not advances)
-        in_use = {DAY: days, WEEK: high - low >= 2 * WEEK}
-        periods = tuple(period for period, used in in_use.items() if used)
-        waves = _waves(timestamps, periods)
-        cycle_std = np.maximum(waves.std(axis=0), MIN_CYCLE_STD)
-        cycles = tuple(waves.mean(axis=0).tolist()), tuple(cycle_std.tolist())
-        return cls(low, high, mean, std, resolution, periods, *cycles, trend=not advances)
-
-    def labels(self, name: Any) -> list[str]:
-        """Name the trend, if it counts, and sine and cosine of each cycle."""
-        words = ["hour" if period == DAY else "weekday" for period in self.periods]
-        waves = [f"{name} {word} {wave}" for word in words for wave in ("sin", "cos")]
-        return [f"{name} trend", *waves] if self.trend else waves
-
-    def encode(self, cells: np.ndarray) -> np.ndarray:
-        """Return trend and cycles of shape (row, trend + 2 * cycle)."""
-        timestamps = cells.astype("datetime64[ns]").view(np.int64)
-        trend = (np.clip(timestamps, self.low, self.high) - self.mean) / (self.std or 1.0)
-        waves = _waves(timestamps, self.periods)
-        if self.periods:
-            waves = (waves - self.cycle_mean) / self.cycle_std
-        return np.column_stack([trend, waves]) if self.trend else waves
-
-    def decode(self, block: np.ndarray) -> np.ndarray:
-        """Return the timestamps of the trend coord, in the resolution of the training rows.
-
-        Without one they are the last in training with that hour and that weekday.
-        """
-        if not self.trend:
-            return self._last_like(block)
-        timestamps = self.mean + np.clip(
-            np.round(block[:, 0] * self.std), self.low - self.mean, self.high - self.mean
-        ).astype(np.int64)
-        half = self.resolution // 2
-        return ((timestamps + half) // self.resolution * self.resolution).view("datetime64[ns]")
-
-    def _last_like(self, block: np.ndarray) -> np.ndarray:
-        """Return the last timestamps of training at the hour and the weekday of the cycles."""
-        waves = block * self.cycle_std + self.cycle_mean
-        start, since = self.high // DAY * DAY, np.zeros(len(block), dtype=np.int64)
-        for i, period in enumerate(self.periods):
-            angle = np.arctan2(waves[:, 2 * i], waves[:, 2 * i + 1]) % (2 * np.pi)
-            unit = self.resolution if period == DAY else DAY
-            steps = period // unit
-            phase = np.round(angle / (2 * np.pi) * steps).astype(np.int64) % steps * unit
-            if period == WEEK:
-                phase = (phase - (start + 3 * DAY)) % WEEK
-            since += phase
-        span = self.periods[-1]
-        stamps = start + since
-        return (stamps - (stamps > self.high) * span).view("datetime64[ns]")
-
-
-def _waves(timestamps: np.ndarray, periods: tuple[int, ...]) -> np.ndarray:
-    """Sine and cosine of the hour in the day and of the day in the week."""
-    waves = np.empty((len(timestamps), 2 * len(periods)))
-    for i, period in enumerate(periods):
-        # 1970 began on a Thursday; whole days only, the hour has its own cycle
-        since = timestamps if period == DAY else (timestamps // DAY + 3) * DAY
-        angle = 2 * np.pi * (since % period) / period
-        waves[:, 2 * i], waves[:, 2 * i + 1] = np.sin(angle), np.cos(angle)
-    return waves

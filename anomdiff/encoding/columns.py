@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from anomdiff.encoding.cell_types import held_type, held_values
+from anomdiff.encoding.datetime_codec import DAY, tell_weekdays
 from anomdiff.encoding.parsing import (
     Spelling,
     infer_kind,
@@ -30,7 +31,6 @@ ADVANCES = "its cells advance with the rows"
 NOTHING_REPEATS = "its dates advance with the rows, too few of them to show an hour or a weekday"
 # A time of day or a weekday is used if training has it so many times.
 MIN_CYCLES = 2
-DAY_NS = 86_400_000_000_000
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,9 @@ def advancing_column(
     if column.kind != "datetime":
         return replace(column, kind="ignored", reason=ADVANCES)
     stamps = cells[~np.isnat(cells)].astype("datetime64[ns]").view(np.int64)
-    cycle = DAY_NS if (stamps % DAY_NS).any() else 7 * DAY_NS
-    if np.ptp(stamps) < MIN_CYCLES * cycle:
+    has_clock = (stamps % DAY).any()
+    cycle = DAY if has_clock else 7 * DAY
+    if np.ptp(stamps) < MIN_CYCLES * cycle or not (has_clock or tell_weekdays(stamps)):
         return replace(column, kind="ignored", reason=NOTHING_REPEATS)
     return replace(column, advances=True)
 
@@ -150,6 +151,11 @@ def warn_of_columns(
         for column in columns
         if column.advances or column.reason in (ADVANCES, NOTHING_REPEATS)
     ]
+    if kept := [c.name for c in columns if c.name in order.advancing and _is_kept(c, kinds)]:
+        _warn(
+            f"columns {kept} advance with the rows, so that later cells lie beyond those of "
+            "training; they are used as they are, because there are no others."
+        )
     for column in columns:
         if column.reason and column.name not in kinds and column.name not in advancing:
             _warn(_ignored_sentence(column))
@@ -182,6 +188,11 @@ def warn_of_columns(
             f"{disagreeing}: the threshold is set on the last rows; if the columns drift on, "
             "train again often."
         )
+
+
+def _is_kept(column: Column, kinds: Collection) -> bool:
+    """Whether a column is used as it is, without being asked for."""
+    return column.kind != "ignored" and not column.advances and column.name not in kinds
 
 
 def _warn(sentence: str) -> None:

@@ -15,8 +15,7 @@ LAST, MIDDLE, FIRST = 0.8, 0.6, 0.4
 # A column advances if so many of the later cells are beyond all earlier ones, or texts never seen.
 ADVANCING_SHARE = 0.5
 MIN_ROWS = 50
-# Texts that keep coming must be so many in each fifth where nothing else tells an order, unless
-# they have digits.
+# Texts that keep coming must be so many in each fifth where nothing else tells an order.
 MIN_NEW_TEXTS = 10
 # A sorted column whose last fifth spans so many times what its middle does was sorted on purpose.
 UNEVEN = 3.0
@@ -25,6 +24,8 @@ DAY = 86_400_000_000_000
 LONG_SPAN = 3650 * DAY
 # Few dates that come again and again are like categories: later ones count as the last of them.
 ROWS_PER_DATE = 10
+# What labels of times have: digits where dates tell the order, else a year.
+DIGIT, YEAR = r"\d", r"(?:19|20)\d\d"
 # Groups of rows looked at one by one.
 MOST_GROUPS = 100
 # So many values may come one after the other by chance: a flag, a change of version.
@@ -85,15 +86,18 @@ def find_order(columns: Mapping[Any, np.ndarray]) -> RowOrder:
         advancing = {
             name
             for name, share in novelty.items()
-            if share > ADVANCING_SHARE and _are_numbered(columns[name], texts[name])
+            if share > ADVANCING_SHARE and _keep_coming(texts[name])
         }
+        advancing |= {name for name, c in texts.items() if _in_turns(c, columns[name], YEAR)}
         if not _is_sorted(numeric, novelty):
             drifted = _disagreeing(numeric, np.arange(n), UNORDERED_LEVEL)
             places = np.arange(n) if drifted else None
     else:
         advancing |= {name for name, share in novelty.items() if share > ADVANCING_SHARE}
         advancing |= {name for name, c in numeric.items() if _rises(c[places])}
-        advancing |= {name for name, c in texts.items() if _in_turns(c[places], columns[name])}
+        advancing |= {
+            name for name, c in texts.items() if _in_turns(c[places], columns[name], DIGIT)
+        }
     if places is None:
         return RowOrder(advancing=frozenset(advancing))
     stay = {name: c for name, c in (numeric | texts).items() if name not in advancing}
@@ -132,12 +136,18 @@ def _rises(ordered: np.ndarray) -> bool:
     return bool(one_way and len(np.unique(present)) > FEW_VALUES)
 
 
-def _in_turns(ordered: np.ndarray, cells: np.ndarray) -> bool:
-    """Whether texts come one after the other and never again, like months; codes as ordered."""
+def _in_turns(ordered: np.ndarray, cells: np.ndarray, pattern: str) -> bool:
+    """Whether texts come one after the other and never again, like months; codes as ordered.
+
+    Of texts with the pattern two are enough; if it is that of a year all must have it.
+    """
     present = ordered[ordered >= 0]
     turns, distinct = int((np.diff(present) != 0).sum()) + 1, len(np.unique(present))
-    numbered = pd.Series(pd.unique(cells), dtype=object).str.contains(r"\d").mean()
-    return turns == distinct and distinct > (1 if numbered > ADVANCING_SHARE else FEW_VALUES)
+    if turns != distinct:
+        return False
+    names = pd.Series(pd.unique(cells), dtype=object).dropna()
+    alike = names.str.contains(pattern).mean() > ADVANCING_SHARE
+    return distinct > 1 if alike else (pattern == DIGIT and distinct > FEW_VALUES)
 
 
 def _as_floats(cells: np.ndarray) -> np.ndarray:
@@ -149,11 +159,16 @@ def _as_floats(cells: np.ndarray) -> np.ndarray:
 
 
 def _advances(cells: np.ndarray, is_date: bool) -> bool:
-    """Whether cells, in their order, are beyond all earlier ones, at the end and in the middle."""
+    """Whether cells, in their order, are beyond all earlier ones, at the end and in the middle.
+
+    Dates that never step back do too, however few they are.
+    """
     present = cells[~np.isnan(cells)]
     n = len(present)
     if n < MIN_ROWS:
         return False
+    if is_date and (np.diff(present) >= 0).all() and present[0] < present[-1]:
+        return True
     last, middle, first = (int(share * n) for share in (LAST, MIDDLE, FIRST))
     rises = [
         _beyond(sign * present[start:end], sign * present[:start]) > ADVANCING_SHARE
@@ -203,18 +218,14 @@ def _new_share(codes: np.ndarray, places: np.ndarray | None) -> float:
     return float((~np.isin(codes[cut:], codes[:cut])).mean()) if len(codes) >= MIN_ROWS else 0.0
 
 
-def _are_numbered(cells: np.ndarray, codes: np.ndarray) -> bool:
-    """Whether texts keep coming, many or with digits: a file may be sorted by a category."""
+def _keep_coming(codes: np.ndarray) -> bool:
+    """Whether new texts keep coming, many of them: a file may be sorted by a category."""
     present = codes[codes >= 0]
     first = pd.Series(np.arange(len(present))).groupby(present).min().to_numpy()
     if 2 * len(first) > len(present):  # hardly any comes twice, in whatever order
         return False
     brought = np.bincount(first * 5 // len(present), minlength=5)[1:].min()
-    texts = pd.Series(cells[codes >= 0][np.sort(first)], dtype=object)
-    with_digits = (
-        texts.str.contains(r"\d").all() and (np.diff(present) != 0).sum() == len(first) - 1
-    )
-    return bool(brought >= (1 if with_digits else MIN_NEW_TEXTS))
+    return bool(brought >= MIN_NEW_TEXTS)
 
 
 def _is_sorted(numeric: Mapping[Any, np.ndarray], novelty: Mapping[Any, float]) -> bool:

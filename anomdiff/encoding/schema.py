@@ -126,6 +126,8 @@ class Schema:
             advancing_column(column, cells, order, column.name in kinds)
             for column, cells in read.values()
         )
+        if all(column.kind == "ignored" for column in columns):  # better those than nothing
+            columns = tuple(column for column, _ in read.values())
         warn_of_columns(columns, read, order, kinds)
         if all(column.kind == "ignored" for column in columns):
             raise ValueError(

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from anomdiff.encoding.casting import restore_cells
-from anomdiff.encoding.codecs import CategoryCodec, DatetimeCodec, NumberCodec
+from anomdiff.encoding.codecs import CategoryCodec, NumberCodec
+from anomdiff.encoding.datetime_codec import DatetimeCodec
 from anomdiff.encoding.quantile_transform import RankedNumbers
 from anomdiff.encoding.schema import Column, Schema, plain_frame
 

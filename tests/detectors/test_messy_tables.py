@@ -186,13 +186,23 @@ def test_later_rows_are_no_alarms_because_a_column_advances_and_odd_ones_still_a
     frame = stationary(3000)
     frame["when"] = ADVANCING[kind](frame)
     later = frame[2000:]
-    with pytest.warns(UserWarning, match="'when'"):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         detector = TabularDetector(**TINY).fit(frame[:2000])
 
     flagged = detector.score_frame(pd.concat([later, planted(later)]))["is_anomaly"]
 
     assert flagged[:1000].mean() < 0.03
     assert flagged[1000:].mean() > 0.5
+    told = [str(warning.message) for warning in caught if "'when'" in str(warning.message)]
+    assert len(told) == 1
+
+
+def test_where_all_columns_advance_they_are_used_as_they_are():
+    with pytest.warns(UserWarning, match=r"\['t'\] advance .* there are no others"):
+        detector = TabularDetector(**TINY).fit(pd.DataFrame({"t": np.arange(100) / 7}))
+
+    assert detector.columns_ == ["t"]
 
 
 def test_kinds_keep_an_advancing_column_as_it_is():

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from anomdiff.encoding.codecs import UNSEEN, CategoryCodec, DatetimeCodec, NumberCodec
+from anomdiff.encoding.codecs import UNSEEN, CategoryCodec, NumberCodec
+from anomdiff.encoding.datetime_codec import DatetimeCodec
 
 
 def words(*cells):

@@ -221,15 +221,17 @@ SEGMENTS = {
         "max(2, (max_reference - 1) // n",
     ),
 }
-WINDOW_MODEL = {
+WINDOW_FIT = {
     "optimism of the network kept": ("= without_optimism(whole, unseen)", "= whole"),
     "calibrated on overlapping windows": (
         "errors(components, segment, True)",
         "errors(components, segment, False)",
     ),
+}
+WINDOW_MODEL = {
     "screened with overlapping windows": (
-        "score(each, exclude_self=exclude_self)",
-        "score(each, exclude_self=False)",
+        "errors = self.components(segment, exclude_self=exclude_self)",
+        "errors = self.components(segment, exclude_self=False)",
     ),
     "levels of unknown series scored": ("bank if known or not", "bank if True or not"),
     "regression left out": (
@@ -285,6 +287,7 @@ FILES = {
     "reference/window_bank.py": WINDOW_BANK,
     "scoring/step_regression.py": STEP_REGRESSION,
     "reference/segments.py": SEGMENTS,
+    "models/window_fit.py": WINDOW_FIT,
     "models/window_model.py": WINDOW_MODEL,
     "explain/attribution.py": ATTRIBUTION,
     "conditional/constants.py": CONSTANTS,
