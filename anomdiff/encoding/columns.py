@@ -10,7 +10,9 @@ import pandas as pd
 
 from anomdiff.encoding.cell_types import held_type, held_values
 from anomdiff.encoding.datetime_codec import DAY, tell_weekdays
+from anomdiff.encoding.number_texts import parse_numbers
 from anomdiff.encoding.parsing import (
+    MANY_VALUES,
     Spelling,
     infer_kind,
     infer_spelling_of,
@@ -19,7 +21,7 @@ from anomdiff.encoding.parsing import (
     storage,
 )
 from anomdiff.encoding.row_order import RowOrder
-from anomdiff.encoding.sentinels import likely_sentinel
+from anomdiff.encoding.sentinels import warn_of_sentinels
 
 __all__ = ["Column", "advancing_column", "infer_column", "warn_of_columns"]
 
@@ -29,6 +31,8 @@ MAX_DISTINCT_SHARE = 0.95
 MIN_EXPECTED_REPEATS = 10
 ADVANCES = "its cells advance with the rows"
 NOTHING_REPEATS = "its dates advance with the rows, too few of them to show an hour or a weekday"
+# Where fewer cells are no numbers, a column of texts was perhaps meant to be one of numbers.
+MOST_UNLIKE = 0.5
 # A time of day or a weekday is used if training has it so many times.
 MIN_CYCLES = 2
 
@@ -173,21 +177,36 @@ def warn_of_columns(
     constant = [column.name for column in used if _is_constant(present[column.name])]
     if constant:
         _warn(f"columns {constant} hold one value; any other will count as unseen.")
+    _warn_of_unreadable(columns, read, kinds)
     numbers = {c.name: present[c.name] for c in used if c.kind == "number"}
-    found = {name: likely_sentinel(cells) for name, cells in numbers.items() if cells is not None}
-    sentinels = {name: value for name, value in found.items() if value is not None}
-    if sentinels:
-        listed = ", ".join(f"{shown(name)}: [{value:g}]" for name, value in sentinels.items())
-        _warn(
-            "numbers far outside that repeat may stand for missing cells; if so set "
-            f"missing_values={{{listed}}}."
-        )
+    warn_of_sentinels({name: cells for name, cells in numbers.items() if cells is not None})
     if disagreeing := [c.name for c in used if c.name in order.disagreeing]:
         _warn(
             f"the last fifth of the training rows differs from the rows before in columns "
             f"{disagreeing}: the threshold is set on the last rows; if the columns drift on, "
             "train again often."
         )
+
+
+def _warn_of_unreadable(
+    columns: Collection[Column],
+    read: Mapping[Any, tuple[Column, np.ndarray | None]],
+    kinds: Collection,
+) -> None:
+    """Say which columns are categories although most of their many texts are numbers."""
+    for column in columns:
+        texts = read[column.name][1]
+        if column.name in kinds or texts is None or texts.dtype != object:
+            continue
+        distinct = pd.Series(texts).dropna().value_counts()
+        unlike = np.isnan(parse_numbers(distinct.index.to_numpy(dtype=object)))
+        share = distinct[unlike].sum() / max(distinct.sum(), 1)
+        if 0 < share < MOST_UNLIKE and (~unlike).sum() >= MANY_VALUES:
+            examples = ", ".join(map(shown, distinct.index[unlike][:3]))
+            _warn(
+                f"column {column.name!r} is read as texts, because {share:.1%} of its cells are no "
+                f"numbers, such as {examples}; name what stands for missing in missing_values."
+            )
 
 
 def _is_kept(column: Column, kinds: Collection) -> bool:

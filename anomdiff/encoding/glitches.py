@@ -9,6 +9,7 @@ import numpy as np
 
 from anomdiff.encoding.parsing import shown
 from anomdiff.encoding.segment import Segment
+from anomdiff.encoding.sentinels import warn_of_sentinels
 
 __all__ = ["glitches", "without_glitches"]
 
@@ -28,13 +29,16 @@ def without_glitches(segments: Segments, channels: Sequence) -> list[Segment[np.
     """Segments of training whose glitches are missing; a warning names them.
 
     One glitch would otherwise set the scale of its channel and, by the windows that hold it, what
-    counts as normal, so that nothing else there is an anomaly.
+    counts as normal, so that nothing else there is an anomaly. Another one names numbers that come
+    again and again far outside and may stand for missing cells.
     """
     by_series: dict[Any, list[int]] = {}
     left_out: dict[Any, list[float]] = {}
     for i, segment in enumerate(segments):
         by_series.setdefault(segment.series, []).append(i)
     cleaned = list(segments)
+    whole = np.concatenate([segment.values for segment in segments])
+    warn_of_sentinels(dict(zip(channels, whole.T, strict=True)))
     for places in by_series.values():
         values = np.concatenate([segments[i].values for i in places])
         found = np.column_stack([glitches(cells) for cells in values.T])

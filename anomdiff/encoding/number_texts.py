@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-__all__ = ["infer_spelling", "parse_numbers"]
+__all__ = ["infer_spelling", "parse_numbers", "points_for_thousands"]
 
 # Thousands are set off by the other mark, by spaces (also those that do not break) or apostrophes.
 SPACES = " \u00a0\u2009\u202f'\u2019_"
@@ -33,6 +33,8 @@ def infer_spelling(texts: np.ndarray, counts: np.ndarray) -> tuple[str, str]:
     >>> infer_spelling(np.array(["2,6 kg", "1.250,5 kg", "7"], dtype=object), np.array([1, 1, 1]))
     (',', 'kg')
     """
+    if points_for_thousands(texts):
+        return ",", ""
     best, most = (".", ""), 0
     for mark in MARKS:
         numbers, units = _parse_spelled(pd.Series(texts, dtype=str), mark)
@@ -44,6 +46,20 @@ def infer_spelling(texts: np.ndarray, counts: np.ndarray) -> tuple[str, str]:
         if cells > most:
             best, most = (mark, unit), cells
     return best
+
+
+def points_for_thousands(texts: np.ndarray) -> bool:
+    """Whether points only ever stand before three digits, beside whole numbers below 1,000.
+
+    Fractions of three digits would end in zeros no more often than in others, and then be shorter.
+    """
+    bare = pd.Series(texts, dtype=str).str.replace(r"[^\d.,]", "", regex=True)
+    grouped = bare.str.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+")
+    small = bare.str.fullmatch(r"0|[1-9]\d{0,2}")
+    if not grouped.any() or not (grouped | small).all():
+        return False
+    large = bool((bare[small].astype(float) >= 100).any())
+    return large or bool(bare[grouped].str.count(r"\.").max() > 1)
 
 
 def parse_numbers(texts: np.ndarray, decimal: str = ".", unit: str = "") -> np.ndarray:

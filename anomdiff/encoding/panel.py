@@ -56,6 +56,7 @@ class PanelLayout:
     channels: tuple  # columns that were measured
     step: float | None = None  # usual difference of times in training; None where in order only
     durations: bool = False  # whether times are durations, read in nanoseconds
+    date_format: str = ""  # how times were written, if they came as text other than ISO 8601
     spellings: tuple = ()  # decimal mark and unit of each channel, where some came as text
     missing_values: tuple = ()  # numbers and texts that stand for a missing cell
     max_unreadable: float = 0.0  # share of a channel's cells that may be unreadable
@@ -96,14 +97,19 @@ class PanelLayout:
             series, time, channels, missing_values=absent, max_unreadable=float(max_unreadable)
         )
         layout._require(frame)
-        found = [infer_spelling_of(frame[name], absent, "") for name in channels]
+        return layout._inferred(frame)
+
+    def _inferred(self, frame: pd.DataFrame) -> "PanelLayout":
+        """Layout with what is found by looking at the cells of training."""
+        found = [infer_spelling_of(frame[name], self.missing_values, "") for name in self.channels]
         spelled = any((each.decimal, each.unit) != (".", "") for each in found)
-        return dataclasses.replace(
-            layout,
-            step=layout._usual_step(frame),
-            durations=layout._durations(frame),
+        dated = dataclasses.replace(
+            self,
+            date_format=self._format_of_times(frame),
+            durations=self._durations(frame),
             spellings=tuple((each.decimal, each.unit) for each in found) if spelled else (),
         )
+        return dataclasses.replace(dated, step=PanelLayout._usual_step(dated, frame))
 
     def read(self, frame: pd.DataFrame) -> list[Segment[np.ndarray]]:
         """Cut a frame, series mixed and rows in any order, into segments in the order of time.
@@ -154,7 +160,13 @@ class PanelLayout:
     def from_dict(cls, state: dict) -> "PanelLayout":
         """Rebuild a layout from `to_dict`."""
         labels = {name: as_label(state[name]) for name in ("series", "time", "channels")}
-        later = ("durations", "spellings", "missing_values", "max_unreadable")  # than format 1
+        later = (
+            "durations",
+            "date_format",
+            "spellings",
+            "missing_values",
+            "max_unreadable",
+        )  # than format 1
         further = {name: as_label(state[name]) for name in later if name in state}
         layout = cls(**labels, step=state["step"], **further)
         require_types(cls, vars(layout))
@@ -195,7 +207,8 @@ class PanelLayout:
         if cells is None:
             return None
         numeric = storage(cells) == "number"
-        times = read_cells(cells, "number" if numeric else "datetime")
+        spelling = Spelling(date_format=self.date_format)
+        times = read_cells(cells, "number" if numeric else "datetime", spelling)
         _require_everywhere("time", cells.name, pd.notna(times), frame.index)
         # Nanoseconds since 1970 have more digits than a float.
         whole = not numeric or pd.api.types.is_integer_dtype(cells)
@@ -208,6 +221,13 @@ class PanelLayout:
         if has_times(frame.index):
             return clock(pd.Series(frame.index, name="index"))
         return None
+
+    def _format_of_times(self, frame: pd.DataFrame) -> str:
+        """How times are written that come as text; "" for ISO 8601."""
+        cells = self._clock(frame)
+        if cells is None or storage(cells) != "text":
+            return ""
+        return infer_spelling_of(cells).date_format
 
     def _durations(self, frame: pd.DataFrame) -> bool:
         if self.time is None:

@@ -11,10 +11,11 @@ import pandas as pd
 from pandas.api import types
 
 from anomdiff.encoding.date_texts import infer_date_format, iso_format, nanoseconds, parse_dates
-from anomdiff.encoding.number_texts import infer_spelling, parse_numbers
+from anomdiff.encoding.number_texts import infer_spelling, parse_numbers, points_for_thousands
 from anomdiff.encoding.written import apart, written
 
 __all__ = [
+    "MANY_VALUES",
     "PLAIN",
     "Spelling",
     "distinct_texts",
@@ -30,6 +31,8 @@ __all__ = [
 
 # Compared in lower case. Lower-case "none" stays a value: surveys write it for "zero of them".
 MISSING_MARKERS = frozenset({"", ".", "?", "-", "na", "n/a", "nan", "null", "<na>"})
+MISSING_MARKERS |= {"--", "---", "\u2013", "\u2014", "\\n", "(null)", "#n/a", "#nv", "n.a.", "n.d."}
+MISSING_MARKERS |= {"#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!"}
 EXAMPLE = pd.Timestamp(2024, 1, 31, 12)
 SHORT_FLOATS = (np.float16, np.float32)
 BOOLEAN_TEXTS = {"true": "1", "false": "0"}
@@ -138,7 +141,9 @@ def infer_spelling_of(
     if storage(cells) not in ("text", "category"):
         return spelling
     texts, counts = _counted_texts(cells, spelling)
-    if not len(texts) or not np.isnan(parse_numbers(texts)).any():
+    if not len(texts):
+        return spelling
+    if not np.isnan(parse_numbers(texts)).any() and not points_for_thousands(texts):
         return spelling
     decimal, unit = infer_spelling(texts, counts)
     if unit and len(np.unique(parse_numbers(texts, decimal, unit))) < MANY_VALUES:

@@ -1,8 +1,12 @@
 """Numbers that stand for a missing cell, such as -999."""
 
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
-__all__ = ["likely_sentinel"]
+__all__ = ["likely_sentinel", "warn_of_sentinels"]
 
 MIN_REPEATS = 3
 # How far a sentinel lies from all other numbers, in their range.
@@ -33,3 +37,17 @@ def likely_sentinel(cells: np.ndarray) -> float | None:
         if counts[end] >= MIN_REPEATS and value % 1 == 0 and unlike and gap > MIN_GAP * spread:
             return value
     return None
+
+
+def warn_of_sentinels(columns: Mapping[Any, np.ndarray]) -> None:
+    """Say which columns of numbers hold a likely sentinel."""
+    suspects = {name: likely_sentinel(cells) for name, cells in columns.items()}
+    found = {name: value for name, value in suspects.items() if value is not None}
+    if found:
+        listed = ", ".join(f"{name!r}: [{value:g}]" for name, value in found.items())
+        warnings.warn(
+            "numbers far outside that repeat may stand for missing cells; if so set "
+            f"missing_values={{{listed}}}.",
+            UserWarning,
+            stacklevel=6,
+        )

@@ -53,7 +53,7 @@ ADVANCING = {
     "order number with gaps": lambda f: _growing(f).round().astype(int) + 5_000_000,
     "falling counter": lambda f: 1_000_000 - np.arange(len(f)) * 7,
     "meter reading": lambda f: _growing(f).round(1) + 812_345.6,
-    "epoch seconds": lambda f: _stamps(f, 600).view(np.int64) // 10**9,
+    "epoch seconds": lambda f: _stamps(f, 600).as_unit("s").asi8,
     "date as a number": lambda f: _stamps(f, 7200).strftime("%Y%m%d").astype(int),
     "timestamp": lambda f: _stamps(f, 600),
     "date dd/mm/yyyy": lambda f: _stamps(f, 7200).strftime("%d/%m/%Y"),

@@ -47,12 +47,21 @@ def test_shuffled_rows_have_no_order_but_that_of_their_dates(column):
 
     order = find_order(shuffled)
 
-    if column == "timestamp":
+    if column in ("timestamp", "epoch seconds", "date as a number"):
         assert order.advancing == {"when"}
-        np.testing.assert_array_equal(order.places, np.argsort(places))
+        assert (np.diff(shuffled["when"][order.places].astype("int64")) >= 0).all()
     else:
         assert not order.advancing
         assert order.places is None
+
+
+@pytest.mark.parametrize("column", ["epoch seconds", "date as a number"])
+def test_numbers_that_are_dates_tell_the_order_of_shuffled_rows(column):
+    columns = ordered(column)
+    places = np.random.default_rng(0).permutation(N)
+    shuffled = {name: found[places] for name, found in columns.items()}
+
+    assert find_order(shuffled).advancing == {"when"}
 
 
 def test_an_id_is_seen_to_advance_with_the_dates_of_shuffled_rows():
@@ -62,6 +71,44 @@ def test_an_id_is_seen_to_advance_with_the_dates_of_shuffled_rows():
     order = find_order(cells(frame.iloc[places].astype({"kind": object})))
 
     assert order.advancing == {"when", "id"}
+
+
+@pytest.mark.parametrize(
+    "sorted_cells",
+    [
+        np.sort(np.random.default_rng(0).integers(18, 90, N)),
+        np.repeat(np.arange(30), N // 30),
+        np.repeat(np.random.default_rng(0).permutation([f"P{i:03}" for i in range(30)]), N // 30),
+        np.repeat([f"city {chr(97 + i)}" for i in range(10)], N // 10),
+        np.sort(np.random.default_rng(0).lognormal(3, 1, N))
+        + np.random.default_rng(1).normal(0, 0.5, N),
+        10 - 20 * np.cos(np.arange(N) / N * 2.5) + np.random.default_rng(1).normal(0, 1, N),
+    ],
+    ids=["age", "shop", "code", "city", "nearly sorted", "warming"],
+)
+def test_sorted_and_grouped_columns_and_noisy_ones_are_kept(sorted_cells):
+    kind = object if sorted_cells.dtype.kind == "U" else float
+
+    order = find_order(
+        cells(stationary(N).assign(c=sorted_cells).astype({"kind": object, "c": kind}))
+    )
+
+    assert not order.advancing
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("year", lambda days: days.year),
+        ("any name", lambda days: days.year),
+        ("month", lambda days: np.minimum(np.arange(N) * 9 // N, 8) + 1),
+    ],
+)
+def test_years_that_never_step_back_and_named_months_tell_the_order(name, label):
+    days = pd.date_range("2022-06-01", periods=N, freq="D")
+    frame = stationary(N).assign(**{name: label(days)}).astype({"kind": object})
+
+    assert find_order(cells(frame)).advancing == {name}
 
 
 @pytest.mark.parametrize("sort_by", ["x", "amount", "kind"])
@@ -94,19 +141,25 @@ def test_years_weeks_and_quarters_advance_with_the_dates(label):
     assert find_order(frame).advancing == {"when", "at"}
 
 
-@pytest.mark.parametrize("dated", [False, True])
-def test_readings_advance_where_those_of_each_meter_do(dated):
+@pytest.mark.parametrize("numbered", [False, True])
+@pytest.mark.parametrize("dated", [False, True, "by meter"])
+def test_readings_advance_where_those_of_each_meter_do(dated, numbered):
     rng = np.random.default_rng(0)
     meter = rng.integers(0, 4, 4 * N)
     start = np.array([1e3, 5e3, 2e4, 7e4])[meter]
     frame = stationary(4 * N).assign(meter=np.array(list("abcd"))[meter])
     frame["reading"] = start + np.arange(4 * N) * 0.1 * (1 + meter) + rng.random(4 * N)
-    if dated:
+    if numbered:
+        frame["meter"] = meter
+    if dated == "by meter":
+        frame = frame.sort_values("meter", kind="stable")
+    elif dated:
         frame["when"] = pd.date_range("2025", periods=4 * N, freq="h")
 
-    order = find_order(cells(frame.astype({"kind": object, "meter": object})))
+    kinds = {"kind": object, "meter": float if numbered else object}
+    order = find_order(cells(frame.astype(kinds)))
 
-    assert order.advancing == ({"reading", "when"} if dated else {"reading"})
+    assert order.advancing == {"reading", "when"} & set(frame)
     assert not order.disagreeing
 
 
