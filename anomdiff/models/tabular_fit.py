@@ -22,7 +22,7 @@ from anomdiff.models.row_components import row_components
 from anomdiff.models.training_rows import TrainingRows, split_rows
 from anomdiff.models.training_run import StepHook, train_denoiser
 from anomdiff.reference.reference_set import ReferenceSet
-from anomdiff.scoring.calibration import MIN_SPREAD, ScoreCalibration
+from anomdiff.scoring.calibration import LEAST_TAIL, ScoreCalibration
 from anomdiff.scoring.cooccurrence import Cooccurrence
 from anomdiff.scoring.ensemble import Ensemble
 from anomdiff.scoring.missing_cells import MissingCells
@@ -172,7 +172,7 @@ def _calibration(
     fitted: pd.DataFrame,
 ) -> ScoreCalibration:
     """Calibrate on held-out rows; components weigh what they see of corrupted copies of these."""
-    least = [MIN_SPREAD] * len(components)
+    least = [LEAST_TAIL] * len(components)
     if ensemble.cooccurrence is not None:
         least[-1] = LEAST_COOCCURRENCE_TAIL
     calibration = ScoreCalibration.fit(components, least)

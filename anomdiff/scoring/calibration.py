@@ -10,10 +10,13 @@ from torch import Tensor
 
 from anomdiff.scoring.surprisal import Surprisal
 
-__all__ = ["MIN_SPREAD", "ScoreCalibration"]
+__all__ = ["LEAST_TAIL", "ScoreCalibration"]
 
 # Spreads below this are rounding, not information.
 MIN_SPREAD = 1e-6
+# Least mean excess of large errors: the network's errors are exact to about 1e-7, and what the
+# tail makes of that must stay far below a surprisal that counts.
+LEAST_TAIL = 1e-3
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class ScoreCalibration:
             Least mean excess of each component: where errors hardly vary, any difference would
             otherwise count as an alarm.
         """
-        least_tails = list(least_tails or [MIN_SPREAD] * len(components))
+        least_tails = list(least_tails or [LEAST_TAIL] * len(components))
         fitted = zip(components, least_tails, strict=True)
         surprisals = [Surprisal.fit(errors, least) for errors, least in fitted]
         pairs = zip(surprisals, components, strict=True)
