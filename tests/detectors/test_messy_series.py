@@ -97,3 +97,23 @@ def test_many_repeated_times_are_refused_with_what_to_set():
 
     with pytest.raises(ValueError, match="450 of 900 rows do: name the column.*series="):
         TimeSeriesDetector(**TINY_SERIES, time="time").fit(frame)
+
+
+@pytest.mark.parametrize("date_format", ["%d/%m/%Y %H:%M", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M %p"])
+def test_times_in_any_spelling_order_the_steps(date_format, tmp_path):
+    frame = table()
+    spelled = frame.assign(time=frame["time"].dt.strftime(date_format))
+    detector = load(save(fitted(spelled[:N_TRAIN]), tmp_path / "model"))
+
+    wanted = scores(fitted(frame[:N_TRAIN]), frame[N_TRAIN:])
+
+    np.testing.assert_allclose(scores(detector, spelled[N_TRAIN:]), wanted, atol=1e-9)
+
+
+def test_numbers_that_repeat_far_outside_are_named():
+    frame = table()
+    channel = frame.columns[1]
+    frame.loc[::50, channel] = -999
+
+    with pytest.warns(UserWarning, match=rf"missing_values=.*'{channel}': \[-999\]"):
+        TimeSeriesDetector(**TINY_SERIES, time="time").fit(frame)

@@ -112,7 +112,29 @@ def test_answers_about_a_messy_table_are_spelled_as_it_is(spelling):
     assert np.isfinite(explained["contribution"]).all()
 
 
-@pytest.mark.parametrize("bad", ["ERR", "#DIV/0!", "\\N", "--", "n.a.", "1;5"])
+@pytest.mark.parametrize(
+    "marker", ["#DIV/0!", "\\N", "--", "n.a.", "(null)", "#N/A", "\u2014", "NA", " . "]
+)
+def test_usual_markers_of_missing_cells_are_missing_however_many(marker):
+    frame = clean()
+    broken = frame.astype({"amount": str})
+    broken.loc[::4, "amount"] = marker
+
+    schema = Schema.infer(broken)
+
+    assert schema.columns[0].kind == "number"
+    assert schema.check(broken)["amount"].isna().sum() == 225
+
+
+def test_a_column_of_which_most_cells_are_numbers_is_told():
+    broken = clean().astype({"amount": str})
+    broken.loc[::5, "amount"] = "ERR"
+
+    with pytest.warns(UserWarning, match=r"'amount' is read as texts, because 20.0%.*'ERR'"):
+        assert Schema.infer(broken).columns[0].kind != "number"
+
+
+@pytest.mark.parametrize("bad", ["ERR", "OVERFLOW", "n/k", "1;5"])
 def test_one_unreadable_cell_is_a_missing_cell_and_told(bad):
     frame = clean()
     broken = frame.astype({"amount": str})

@@ -103,3 +103,18 @@ def test_the_frequent_spelling_wins():
 
     assert infer_spelling(texts, np.array([9, 1]))[0] == ","
     assert infer_spelling(texts, np.array([1, 9]))[0] == "."
+
+
+@pytest.mark.parametrize(
+    ("texts", "decimal"),
+    [
+        (["3.669", "812", "12.500"], ","),
+        (["3.669 EUR", "81 EUR", "1.250.000 EUR"], ","),
+        (["3.669", "5.275", "2.133"], "."),
+        (["3.669", "1", "2.1"], "."),
+        (["0.669", "812"], "."),
+        (["3.669", "12"], "."),
+    ],
+)
+def test_points_set_off_thousands_beside_whole_numbers_of_three_digits(texts, decimal):
+    assert infer_spelling(np.array(texts, dtype=object), np.ones(len(texts), int))[0] == decimal
