@@ -8,7 +8,7 @@ import pytest
 
 from anomdiff import TabularDetector, load, save
 from anomdiff.encoding.schema import Schema
-from benchmarks.tables.later_rows import ADVANCING, planted, stationary
+from benchmarks.tables.later_rows import ADVANCING, DRIFTING, planted, stationary
 from tests.settings import TINY
 
 N_TRAIN = 600
@@ -225,6 +225,20 @@ def test_where_all_columns_advance_they_are_used_as_they_are():
         detector = TabularDetector(**TINY).fit(pd.DataFrame({"t": np.arange(100) / 7}))
 
     assert detector.columns_ == ["t"]
+
+
+def test_where_columns_drift_the_last_rows_calibrate():
+    frame = DRIFTING["drifting means"](0)[::6]
+    past, later = frame[:1500], frame[1500:].drop(columns="when")
+    with pytest.warns(UserWarning, match="differs from the rows before in columns"):
+        drifting = TabularDetector(**TINY).fit(past)
+    shuffled = fitted(past.drop(columns="when").sample(frac=1, random_state=0))
+
+    assert drifting.n_validation_rows_ == 300
+    dated = later.assign(when=frame["when"][1500:])
+    assert drifting.score_frame(dated)["is_anomaly"].mean() < 0.05
+    by_chance = shuffled.score_frame(later)["is_anomaly"].mean()
+    assert drifting.score_frame(dated)["is_anomaly"].mean() < by_chance
 
 
 def test_kinds_keep_an_advancing_column_as_it_is():

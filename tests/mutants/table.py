@@ -263,7 +263,35 @@ FORECASTER = {
 }
 FDR = {"half the discoveries": ("<= q * (1 + ROUNDING)", "<= q / 2")}
 
+ADVANCING = {
+    "sorted files advance": ("is_date or known or not _sorted_on_purpose(present)", "True"),
+    "noisy measurements advance": ("if not is_date and moves >", "if False and moves >"),
+    "years tell no order": ("return bool(years and", "return bool(False and"),
+}
+DISAGREEMENT = {
+    "odd rows at the end are drift": ("((last, n), (middle, last))", "((last, n), (last, n))"),
+}
+NUMBER_TEXTS = {
+    "points never set off thousands": ("if points_for_thousands(texts):", "if False:"),
+    "any unit is read": ('np.where(np.isin(units, ["", unit]), numbers, np.nan)', "numbers"),
+}
+PARSING = {"no share is too much": ("if n > (math.ceil", "if False and n > (math.ceil")}
+DATETIME_CODEC = {
+    "later timestamps have a place": ("trend=not advances", "trend=True"),
+}
+MISSING_CELLS = {
+    "missing cells add nothing": ("SHARE_OF_SCORE = 0.4", "SHARE_OF_SCORE = 0.0"),
+    "patterns not known": ("return found[of_row][:, None]", "return found[of_row][:, None] + 9"),
+}
+TABULAR_MODEL = {"drift does not calibrate": ("if drifting is None:", "if True:")}
 FILES = {
+    "encoding/advancing.py": ADVANCING,
+    "encoding/disagreement.py": DISAGREEMENT,
+    "encoding/number_texts.py": NUMBER_TEXTS,
+    "encoding/parsing.py": PARSING,
+    "encoding/datetime_codec.py": DATETIME_CODEC,
+    "scoring/missing_cells.py": MISSING_CELLS,
+    "models/tabular_model.py": TABULAR_MODEL,
     "scoring/reconstruction.py": RECONSTRUCTION,
     "scoring/reconstruction_component.py": RECONSTRUCTION_COMPONENT,
     "scoring/ensemble.py": ENSEMBLE,
