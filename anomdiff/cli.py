@@ -52,3 +52,7 @@ class Jobs(click.Group):
 @click.version_option(package_name="anomdiff")
 def main() -> None:
     """Detect anomalies in tables and time series."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,10 @@
 """The door of a detector: whatever rows come in, as a pandas frame."""
 
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import validate_data
@@ -23,22 +26,47 @@ class InputFrames:
         X = as_pandas(X)
         if isinstance(X, pd.Series) and self.unit == "step":
             X = X.to_frame(X.name if X.name is not None else "value")
+        _require_rows(X)
         if not isinstance(X, pd.DataFrame):
             return self._from_array(X, reset=reset, dtype=float if self.unit == "step" else None)
         if reset:
             require_distinct_names(X.columns)
             require_labels(X.columns)
         elif not by_name:
-            validate_data(self, X, reset=False, skip_check_array=True)
+            validate_data(self, _nameable(X), reset=False, skip_check_array=True)
         return X
 
     def _keep_names(self, X: Any, frame: pd.DataFrame) -> None:
         """Keep the names of columns that can be used; those of arrays have none."""
         if isinstance(X, pd.DataFrame | pd.Series):
-            validate_data(self, frame, reset=True, skip_check_array=True)
+            validate_data(self, _nameable(frame), reset=True, skip_check_array=True)
 
     def _from_array(self, X: ArrayLike, *, reset: bool, dtype: Any) -> pd.DataFrame:
         """Name the columns of an array."""
         array = validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite="allow-nan")
         names = [f"x{i}" for i in range(array.shape[1])]
         return pd.DataFrame(array, columns=getattr(self, "feature_names_in_", names))
+
+
+def _require_rows(X: Any) -> None:
+    """Refuse what looks like rows but is none, and say how it becomes some."""
+    first = X[0] if isinstance(X, list) and X else X
+    if isinstance(X, pd.Series):
+        got = f"the Series {X.name!r}: set X.to_frame() for a column, X.to_frame().T for a row"
+    elif isinstance(first, Mapping):
+        several = "a list of dicts" if isinstance(X, list) else "a dict"
+        got = f"{several}: set pandas.DataFrame(X)"
+    elif X is None or isinstance(X, PurePath) or np.isscalar(X):
+        got = f"{X!r:.80}: read the table first, as by pandas.read_csv"
+    else:
+        return
+    raise TypeError(f"need rows and columns in a DataFrame or an array; got {got}.")
+
+
+def _nameable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Frame with numbered columns where text is among names of other types.
+
+    scikit-learn knows no such names; the columns are found by their own.
+    """
+    texts = [isinstance(name, str) for name in frame.columns]
+    return frame if all(texts) or not any(texts) else frame.set_axis(range(len(texts)), axis=1)

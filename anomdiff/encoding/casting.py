@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from anomdiff.encoding.cell_types import dtype_of, is_dictionary, restored
+from anomdiff.encoding.cell_types import TEXT, dtype_of, is_dictionary, restored
+from anomdiff.encoding.date_texts import parse_dates, write_dates
 from anomdiff.encoding.parsing import distinct_texts
 from anomdiff.encoding.schema import Column
 
@@ -24,15 +25,15 @@ def restore_cells(plain: np.ndarray, column: Column) -> pd.Series:
     if column.kind == "boolean":
         plain = np.where(np.isnan(plain), np.nan, plain > 0.5)
     if column.categories is not None:
-        return _categorical(_texts(plain, column.date_format), column)
+        return _categorical(plain, column)
     if column.values is not None:
         return _one_of(plain, column.values, dtype)
-    if column.held and column.kind in ("number", "datetime"):
+    if column.held and column.kind in ("number", "datetime") and not column.held.startswith(TEXT):
         return restored(plain, column.held, dtype)
     if column.numeric_text or types.is_string_dtype(dtype) or is_dictionary(dtype):
         # pandas calls object a string dtype: numbers and booleans in it are not text
         if column.numeric_text or column.kind in ("category", "datetime"):
-            return pd.Series(_texts(plain, column.date_format, column.decimal), dtype=dtype)
+            return pd.Series(_texts(plain, column), dtype=dtype)
     if column.kind == "category":
         plain = _from_texts(plain, dtype)
     if plain.dtype.kind == "M":
@@ -41,7 +42,8 @@ def restore_cells(plain: np.ndarray, column: Column) -> pd.Series:
         flags = pd.Series(plain > 0.5, dtype="boolean").mask(np.isnan(plain))
         return _cast(flags, dtype)
     if types.is_integer_dtype(dtype):
-        plain = _round_within(plain, np.iinfo(getattr(dtype, "numpy_dtype", dtype)))
+        stored = dtype.subtype if isinstance(dtype, pd.SparseDtype) else dtype
+        plain = _round_within(plain, np.iinfo(getattr(stored, "numpy_dtype", stored)))
     return _cast(pd.Series(plain), dtype)
 
 
@@ -105,24 +107,31 @@ def _round_within(plain: np.ndarray, limits: np.iinfo) -> np.ndarray:
     return np.clip(np.round(plain), limits.min, high)
 
 
-def _texts(plain: np.ndarray, date_format: str = "", decimal: str = ".") -> np.ndarray:
+def _texts(plain: np.ndarray, column: Column) -> np.ndarray:
     """Cells as text, None where missing."""
     texts = np.full(len(plain), None, dtype=object)
     present = ~pd.isna(plain)
     if plain.dtype.kind == "f":
-        texts[present] = [f"{value:.12g}".replace(".", decimal) for value in plain[present]]
+        texts[present] = [f"{value:.12g}".replace(".", column.decimal) for value in plain[present]]
     elif plain.dtype.kind == "M":
-        pattern = date_format or "%Y-%m-%d %H:%M:%S"
-        texts[present] = pd.DatetimeIndex(plain[present]).strftime(pattern)
+        pattern = column.date_format or "%Y-%m-%d %H:%M:%S"
+        texts[present] = write_dates(plain[present], pattern, column.held.removeprefix(TEXT))
     else:
         texts[present] = plain[present]
     return texts
 
 
-def _categorical(texts: np.ndarray, column: Column) -> pd.Series:
+def _categorical(plain: np.ndarray, column: Column) -> pd.Series:
     held = dtype_of(column.held) if column.held else None
     categories = pd.Index(column.categories, dtype=held)
-    found = _places(texts, pd.Series(categories))
+    if plain.dtype.kind == "M":  # one date may be written in several ways
+        codes, texts = distinct_texts(pd.Series(categories))
+        known = pd.Index(parse_dates(texts, column.date_format)[codes])
+        first = np.flatnonzero(~known.duplicated() & known.notna())
+        places = known[first].get_indexer(pd.Index(plain))
+        found = [*np.append(first, -1)[places]]  # where none is, the place is -1
+    else:
+        found = _places(_texts(plain, column), pd.Series(categories))
     return pd.Series(pd.Categorical.from_codes(found, categories, ordered=column.ordered))
 
 

@@ -1,20 +1,33 @@
 """Dates as people write them; which number is the day and which the month, a column decides."""
 
+import datetime
+import re
 import warnings
+from collections.abc import Iterable
 from itertools import product
 
 import numpy as np
 import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
-__all__ = ["infer_date_format", "iso_format", "nanoseconds", "parse_dates"]
+__all__ = [
+    "infer_date_format",
+    "iso_format",
+    "nanoseconds",
+    "parse_dates",
+    "write_dates",
+    "written_zone",
+]
 
 ISO_DATE = r"\d{4}([-/])\d{1,2}\1\d{1,2}(?:[T ].*)?$"
-BOUNDS_US = (pd.Timestamp.min.value // 1000 + 1, pd.Timestamp.max.value // 1000)
+# Whole years that nanoseconds hold; 9999-12-31 and the like move to their ends.
+FIRST, LAST = (pd.Timestamp(year, 1, 1).value for year in (1678, 2262))
 # Texts of which formats are guessed, and on which these are judged, before the best on all.
 GUESSED_FROM, JUDGED_ON, N_BEST = 100, 2000, 3
 # Guesses that are no date by themselves: bare digits, and the day before the month of ISO.
 UNUSUAL = ("%Y%m", "%Y-%d", "%Y/%d")
+# A zone behind a clock: an offset from UTC, or a name in capitals.
+ZONE = r".*\d:\d\d\S*? ?([+-]\d\d:?\d\d|Z|[A-Z]{3,5})"
 PERHAPS_DATE = r"(?=.*\d.*\d)[\w ,.:/+-]{6,40}"
 # What is not guessed: years of two digits, and clocks of twelve hours.
 SHORT_YEAR = r"(?:\d\d?(/)\d\d?/|\d\d([.-])\d\d\2|\d\d?([ ./-])[A-Za-z]{3}\3)\d\d(?: +\d.*)?"
@@ -61,7 +74,8 @@ def iso_format(texts: np.ndarray) -> str:
     if ":" not in longest:
         return day
     fraction = ".%f" if "." in longest else ""
-    return f"{day}{'T' if 'T' in longest else ' '}%H:%M:%S{fraction}"
+    zone = "%z" if written_zone(text for text in texts if text is not None) else ""
+    return f"{day}{'T' if 'T' in longest else ' '}%H:%M:%S{fraction}{zone}"
 
 
 def parse_dates(texts: np.ndarray, date_format: str = "") -> np.ndarray:
@@ -94,11 +108,69 @@ def parse_dates(texts: np.ndarray, date_format: str = "") -> np.ndarray:
 def nanoseconds(timestamps: pd.Series) -> np.ndarray:
     """Naive UTC datetime64[ns]; timestamps outside its range (9999-12-31) move to its ends."""
     timestamps = pd.DatetimeIndex(timestamps).tz_convert("UTC").tz_localize(None)
-    if timestamps.unit == "ns":
-        return timestamps.to_numpy()
-    micros = timestamps.as_unit("us").asi8
-    clipped = np.clip(micros, *BOUNDS_US) * 1000
+    in_range = timestamps.unit == "ns"
+    nanos = timestamps.asi8 if in_range else timestamps.as_unit("us").asi8
+    size = 1 if in_range else 1000
+    clipped = np.clip(nanos, FIRST // size, LAST // size) * size
     return np.where(timestamps.isna(), np.datetime64("NaT", "ns"), clipped.view("datetime64[ns]"))
+
+
+def written_zone(texts: Iterable[str]) -> str:
+    """Zone at the end of each of the texts as it is written, ``""`` where one has none.
+
+    Where they have several, as in winter and summer, it is UTC in the spelling of the first.
+    """
+    found: dict[str, None] = {}
+    for text in texts:
+        zone = _zone_of(text.strip())
+        if not zone:
+            return ""
+        found[zone] = None
+    first = next(iter(found), "")
+    if len(found) < 2:
+        return first
+    return "UTC" if first.isalpha() else f"+00{first[3:-2]}00"
+
+
+def write_dates(dates: np.ndarray, date_format: str, zone: str = "") -> np.ndarray:
+    """Write timestamps in UTC as texts, where the format asks for it in a zone.
+
+    Parameters
+    ----------
+    dates : datetime64[ns] array of shape (row,)
+        None of them missing.
+    date_format : str
+        As for ``strftime``.
+    zone : str, default=""
+        As from ``written_zone``: written for ``%z`` and ``%Z``.
+
+    Examples
+    --------
+    >>> write_dates(np.array(["2026-01-31T12:00"], "M8[ns]"), "%d.%m.%Y %H:%M %z", "+0100")
+    array(['31.01.2026 13:00 +0100'], dtype=object)
+    """
+    stamps = pd.DatetimeIndex(dates).tz_localize("UTC")
+    if "%z" in date_format or "%Z" in date_format:
+        stamps, zone = _moved(stamps, zone)
+        date_format = date_format.replace("%z", zone or "+0000").replace("%Z", zone or "UTC")
+    return stamps.strftime(date_format).to_numpy(dtype=object)
+
+
+def _moved(stamps: pd.DatetimeIndex, zone: str) -> tuple[pd.DatetimeIndex, str]:
+    """Timestamps on the clock of a zone, and its name; as they are where it is not known."""
+    if zone[:1] in ("+", "-") and zone:
+        minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+        since = datetime.timedelta(minutes=minutes if zone[0] == "+" else -minutes)
+        return stamps.tz_convert(datetime.timezone(since)), zone
+    try:
+        return stamps.tz_convert("UTC" if zone in ("", "Z") else zone), zone
+    except (KeyError, ValueError):  # a name that only the reader of texts knows
+        return stamps, ""
+
+
+def _zone_of(text: str) -> str:
+    found = re.fullmatch(ZONE, text)
+    return found[1] if found else ""
 
 
 def _fit(texts: np.ndarray, counts: np.ndarray, pattern: str) -> tuple[int, float]:

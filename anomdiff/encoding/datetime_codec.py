@@ -12,6 +12,8 @@ __all__ = ["DAY", "DatetimeCodec", "tell_weekdays"]
 MIN_CYCLE_STD = 0.2
 # Digits of coords beyond this pick one of many days.
 FINE = 1e5
+# Differences of timestamps that 64 bits hold, also after rounding as floats.
+LARGEST = 2**63 - 2**11
 DAY = 86_400_000_000_000
 WEEK = 7 * DAY
 # Of dates further apart, such as the first of each month, the weekday is chance.
@@ -65,7 +67,7 @@ class DatetimeCodec(Codec):
     def encode(self, cells: np.ndarray) -> np.ndarray:
         """Return trend and cycles of shape (row, trend + 2 * cycle)."""
         timestamps = cells.astype("datetime64[ns]").view(np.int64)
-        trend = (np.clip(timestamps, self.low, self.high) - self.mean) / (self.std or 1.0)
+        trend = (np.clip(timestamps, *self._ends) - self.mean) / (self.std or 1.0)
         waves = _waves(timestamps, self.periods)
         if self.periods:
             waves = (waves - self.cycle_mean) / self.cycle_std
@@ -78,11 +80,17 @@ class DatetimeCodec(Codec):
         """
         if not self.trend:
             return self._of_some_week(block)
+        low, high = self._ends
         timestamps = self.mean + np.clip(
-            np.round(block[:, 0] * self.std), self.low - self.mean, self.high - self.mean
+            np.round(block[:, 0] * self.std), low - self.mean, high - self.mean
         ).astype(np.int64)
         half = self.resolution // 2
         return ((timestamps + half) // self.resolution * self.resolution).view("datetime64[ns]")
+
+    @property
+    def _ends(self) -> tuple[int, int]:
+        """First and last timestamp, less far from the mean than 64 bits can hold."""
+        return max(self.low, self.mean - LARGEST), min(self.high, self.mean + LARGEST)
 
     def _of_some_week(self, block: np.ndarray) -> np.ndarray:
         """Return timestamps of training at the hour and the weekday of the cycles.
@@ -97,12 +105,13 @@ class DatetimeCodec(Codec):
             steps = period // unit
             phase = np.round(angle / (2 * np.pi) * steps).astype(np.int64) % steps * unit
             if period == WEEK:
-                phase = (phase - (start + 3 * DAY)) % WEEK
+                phase = (phase - (start + 3 * DAY) % WEEK) % WEEK
             since += phase
         span = self.periods[-1]
         stamps = start + since
         stamps = stamps - (stamps > self.high) * span
-        turns = np.maximum((stamps - self.low) // span + 1, 1)
+        low = max(self.low, start - LARGEST + 2 * WEEK)
+        turns = np.maximum((stamps - low) // span + 1, 1)
         digits = np.abs(block).sum(axis=1) * FINE % 1.0
         return (stamps - (digits * turns).astype(np.int64) * span).view("datetime64[ns]")
 

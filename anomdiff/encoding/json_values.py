@@ -1,6 +1,7 @@
 """Labels, cells and parameters as JSON values, and back: what JSON lacks has a tag of its type."""
 
 import datetime
+import ipaddress
 import json
 import uuid
 from collections.abc import Callable, Collection, Mapping
@@ -84,6 +85,7 @@ TYPES = {
     ),
     "decimal": Tagged(Decimal, str, Decimal),
     "uuid": Tagged(uuid.UUID, str, uuid.UUID),
+    "address": Tagged((ipaddress.IPv4Address, ipaddress.IPv6Address), str, ipaddress.ip_address),
     "path": Tagged(PurePath, str, Path),
     "range": Tagged(range, lambda v: [v.start, v.stop, v.step], lambda v: range(*v)),
     "bytes": Tagged(bytes, bytes.hex, bytes.fromhex),
@@ -209,12 +211,17 @@ def require_types(cls: type, fields: Mapping[str, Any]) -> None:
 
 
 def require_labels(columns: pd.Index) -> None:
-    """Refuse columns without a name, and names that could not be stored."""
+    """Refuse columns without a name, and names that could not be stored or pick no column."""
     for place, label in enumerate(columns.tolist()):
         if pd.api.types.is_scalar(label) and pd.isna(label):
             raise ValueError(
                 f"need a name for every column; got {label!r} for that at place {place}: set "
                 "frame.columns."
+            )
+        if isinstance(label, bool | np.bool_):
+            raise ValueError(
+                f"need column names of text, numbers or dates; got {label!r} at place {place}, by "
+                "which pandas picks rows: set frame.columns."
             )
         require_storable("column label", label)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from anomdiff.encoding.cell_types import dtype_of
+from anomdiff.encoding.cell_types import dtype_of, require_given_back
 from anomdiff.encoding.columns import Column, advancing_column, infer_column, warn_of_columns
 from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
@@ -121,6 +121,7 @@ class Schema:
             )
             for name in frame.columns.tolist()
         }
+        _require_given_back(frame, read)
         order = find_order({name: cells for name, (_, cells) in read.items() if cells is not None})
         columns = tuple(
             advancing_column(column, cells, order, column.name in kinds)
@@ -238,6 +239,14 @@ def _require_frame(frame: pd.DataFrame) -> None:
             f"(shape={frame.shape}) while a minimum of 1 is required."
         )
     require_distinct_names(frame.columns)
+
+
+def _require_given_back(frame: pd.DataFrame, read: Mapping[Any, tuple]) -> None:
+    """Refuse used columns of cells of which answers could not have the type."""
+    for name, (column, _) in read.items():
+        if column.kind != "ignored":
+            known = column.kind, column.held, column.values, column.categories
+            require_given_back(frame[name].rename(name), *known)
 
 
 def _require_kinds(kinds: Mapping, frame: pd.DataFrame) -> None:

@@ -90,10 +90,11 @@ def fit_table(
         frame.iloc[fitted],
     )
     scores = calibration.score(components)
+    missing = rows.missing_columns(held_out)
     missing_cells = MissingCells.fit(
-        rows.missing_columns(fitted), rows.missing_columns(typical), scores[calibrating]
+        rows.missing_columns(fitted), missing, scores, torch.as_tensor(calibrating)
     )
-    scores = missing_cells.adjusted(scores, rows.missing_columns(held_out))
+    scores = missing_cells.adjusted(scores, missing)
     return {
         "schema": schema,
         "encoder": encoder,

@@ -1,7 +1,7 @@
 """How unusual it is which cells of a row are missing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -37,7 +37,8 @@ class MissingCells:
     surprisal : Surprisal
         Of errors among those of held-out rows.
     median : float
-        Median score of the held-out rows: a row without any cell never scores less.
+        Median score of the held-out rows, with what missing cells add: a row without any cell
+        never scores less.
     """
 
     patterns: Tensor
@@ -52,15 +53,22 @@ class MissingCells:
         training: Bool[Tensor, "row column"],
         held_out: Bool[Tensor, "held column"],
         scores: Float[Tensor, "held"],
+        typical: Bool[Tensor, "held"] | None = None,
     ) -> "MissingCells":
-        """Learn the patterns of training rows, and their errors and scores on held-out ones."""
+        """Learn the patterns of training rows, and their errors and scores on held-out ones.
+
+        Errors are learned from the ``typical`` rows among these, all by default.
+        """
         patterns, counts = training.unique(dim=0, return_counts=True)
         kept = counts.argsort(descending=True, stable=True)[:MOST_PATTERNS]
         share = (training.sum(0) + 1.0).double() / (len(training) + 2)
         costs = -share.log(), -(1 - share).log()
-        errors = _errors(held_out, patterns[kept], *costs)
+        usual = held_out if typical is None else held_out[typical]
+        errors = _errors(usual, patterns[kept], *costs)
         surprisal = Surprisal.fit(errors, LEAST_PATTERN_TAIL)
-        return cls(patterns[kept], *costs, surprisal, scores.median().item())
+        known = cls(patterns[kept], *costs, surprisal, -torch.inf)
+        adjusted = known.adjusted(scores, held_out).sort().values
+        return replace(known, median=adjusted[len(adjusted) // 2].item())
 
     def errors(self, missing: Bool[Tensor, "row column"]) -> Float[Tensor, "row _"]:
         """Distance of each row's pattern to the nearest of training, in nats, (row, 1)."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+import anomdiff
 from anomdiff import TabularDetector
 from tests.settings import TINY
 from tests.tables import mixed_table
@@ -273,3 +274,49 @@ def test_every_component_has_a_name_of_its_own(fitted):
 
     assert len(set(names)) == len(names) == len(fitted.model_.calibration.weights)
     assert names[-3:] == ["subspaces (z)", "subspaces (ranks)", "parts"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (None, "got None: read the table first"),
+        ("table.csv", "got 'table.csv': read the table first"),
+        ({"a": [1.0, 2.0]}, r"got a dict: set pandas.DataFrame\(X\)"),
+        ([{"a": 1.0}, {"a": 2.0}], r"got a list of dicts: set pandas.DataFrame\(X\)"),
+        (pd.Series([1.0, 2.0], name="a"), r"got the Series 'a': set X.to_frame\(\)"),
+    ],
+    ids=["None", "a path", "a dict", "records", "a Series"],
+)
+def test_what_is_no_table_is_refused_in_one_sentence(fitted, rows, message):
+    for ask in (TabularDetector(**TINY).fit, fitted.score_frame, fitted.explain):
+        with pytest.raises(TypeError, match=f"need rows and columns.*{message}") as caught:
+            ask(rows)
+
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("names", [[True, False], ["a", np.True_]])
+def test_flags_as_column_names_are_refused_in_one_sentence(names):
+    frame = pd.DataFrame(np.eye(30, 2), columns=pd.Index(names, dtype=object))
+
+    with pytest.raises(ValueError, match=r"column names of text.*got .*True"):
+        TabularDetector(**TINY).fit(frame)
+
+
+@pytest.mark.parametrize("names", [["a", 1, "g"], [0, "x", ("p", 2)], ["t", pd.Timestamp(0), 2.5]])
+def test_columns_of_text_and_other_names_get_every_answer(names, tmp_path):
+    rng = np.random.default_rng(0)
+    cells = {0: rng.normal(size=90), 1: rng.normal(size=90), 2: rng.choice([*"xyz"], 90)}
+    plain = pd.DataFrame(cells)
+    mixed = plain.set_axis(pd.Index(names, dtype=object, tupleize_cols=False), axis=1)
+    detector, other = (TabularDetector(**TINY).fit(f) for f in (mixed, plain))
+    holed = mixed[:9].mask(np.eye(9, 3, dtype=bool))
+
+    anomdiff.save(detector, tmp_path / "model")
+    again = anomdiff.load(tmp_path / "model")
+
+    np.testing.assert_array_equal(scores(detector, mixed), scores(other, plain))
+    np.testing.assert_array_equal(scores(again, mixed), scores(other, plain))
+    assert set(detector.explain(mixed[:4])["column"]) == set(names)
+    assert [*detector.impute(holed)] == [*detector.repair(holed)] == [*again.sample(3)] == names
+    assert not detector.impute(holed).isna().any(axis=None)

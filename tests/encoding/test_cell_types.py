@@ -1,7 +1,10 @@
 import datetime
+import enum
+import ipaddress
 import itertools
 import uuid
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -64,6 +67,10 @@ COLUMNS = {
     "flags as objects": objects(bool(place % 2) for place in PLACES),
     "flags, numbers and texts": objects(["a", 1, True, "b", 2.5, False][p] for p in PLACES),
     "identifiers": objects(uuid.UUID(int=int(place)) for place in PLACES),
+    "addresses": objects(ipaddress.ip_address(2**24 + int(place)) for place in PLACES),
+    "sparse integers": pd.Series(pd.arrays.SparseArray(PLACES.astype("uint8"))),
+    "dates with an offset": pd.Series(HOURS.strftime("%d.%m.%Y %H:%M +0100"), dtype=object),
+    "ISO dates of UTC": pd.Series(HOURS.strftime("%Y-%m-%dT%H:%M:%SZ"), dtype="str"),
     "nullable integers": pd.Series(PLACES, dtype="Int64"),
     "nullable flags": pd.Series(PLACES % 2 == 0, dtype="boolean"),
     "single precision": pd.Series(PLACES / 10, dtype="float32"),
@@ -182,3 +189,77 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(cells):
 def test_every_dtype_can_be_built_from_its_name(cells):
     if not isinstance(cells.dtype, pd.CategoricalDtype):
         assert dtype_of(str(cells.dtype)) == cells.dtype
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+ZONES = ["Europe/Oslo", "Asia/Tokyo", "America/New_York"]
+REFUSED = {
+    "naive beside zoned": [
+        stamp.tz_localize("UTC") if i % 2 else stamp for i, stamp in enumerate(HOURS)
+    ],
+    "fractions": [Fraction(int(place), 3) for place in PLACES],
+    "whole fractions": [Fraction(int(place)) for place in PLACES],
+    "members of an enumeration": [[*Colour][place % 2] for place in PLACES],
+    "text beside members": ["red" if place else Colour.BLUE for place in PLACES],
+    "sets": [frozenset([int(place)]) for place in PLACES],
+    "times beside durations": [
+        t if i % 2 else s for i, (t, s) in enumerate(zip(times(), spans(), strict=True))
+    ],
+    "months beside days": [p.asfreq("D") if i % 2 else p for i, p in enumerate(PERIODS)],
+    "some object": [Schema for _ in PLACES],
+}
+
+
+@pytest.mark.parametrize("cells", REFUSED.values(), ids=REFUSED)
+def test_what_could_not_be_given_back_is_refused_in_one_sentence_or_left_out(cells):
+    frame = pd.DataFrame({"c": objects(cells), "a": np.arange(N) / 7})
+
+    with pytest.raises(ValueError, match=r"need .* in column 'c'; got ") as caught:
+        Schema.infer(frame)
+
+    assert "\n" not in str(caught.value)
+    assert [column.name for column in Schema.infer(frame, kinds={"c": "ignored"}).used] == ["a"]
+
+
+GIVEN_BACK_EQUAL = {
+    "timestamps of several zones": [t.tz_localize(ZONES[i % 3]) for i, t in enumerate(HOURS)],
+    "datetimes of several offsets": [
+        datetime.datetime(
+            2026, 1, 5, int(p), tzinfo=datetime.timezone(datetime.timedelta(hours=p % 2))
+        )
+        for p in PLACES.tolist()
+    ],
+    "integers of NumPy": [*PLACES],
+    "decimals beside floats": [Decimal(int(p)) / 4 if p % 2 else p / 4 for p in PLACES.tolist()],
+    "timestamps beside datetimes": [t if i % 2 else t.to_pydatetime() for i, t in enumerate(HOURS)],
+}
+
+
+@pytest.mark.parametrize("cells", GIVEN_BACK_EQUAL.values(), ids=GIVEN_BACK_EQUAL)
+def test_cells_of_several_types_come_back_equal_and_never_as_text(cells):
+    frame = pd.DataFrame({"c": objects(cells)})
+    schema = Schema.infer(frame, kinds={"c": Schema.infer(frame).columns[0].kind})
+
+    encoder = TableEncoder().fit(schema.check(frame), schema)
+    decoded = encoder.decode(encoder.encode(schema.check(frame))[0])
+
+    assert decoded["c"].tolist() == cells
+    assert not decoded["c"].map(lambda cell: isinstance(cell, str)).any()
+
+
+def test_dates_beside_datetimes_come_back_as_datetimes():
+    days = [
+        day if i % 2 else datetime.datetime(day.year, 1, day.day, 3)
+        for i, day in enumerate(dates())
+    ]
+    frame = pd.DataFrame({"c": objects(days)})
+    schema = Schema.infer(frame, kinds={"c": "datetime"})
+
+    encoder = TableEncoder().fit(schema.check(frame), schema)
+    decoded = encoder.decode(encoder.encode(schema.check(frame))[0])
+
+    assert decoded["c"].tolist() == [pd.Timestamp(day).to_pydatetime() for day in days]

@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anomdiff.encoding.date_texts import infer_date_format, iso_format, parse_dates
+from anomdiff.encoding.date_texts import (
+    infer_date_format,
+    iso_format,
+    parse_dates,
+    write_dates,
+    written_zone,
+)
 
 FORMATS = [
     "%d/%m/%Y",
@@ -110,3 +116,45 @@ def test_iso_dates_are_read_whatever_the_format():
 
     assert not np.isnat(parse_dates(texts, "%d/%m/%Y")).any()
     assert iso_format(texts) == "%Y-%m-%dT%H:%M:%S"
+
+
+RFC_2822, ISO = "%a, %d %b %Y %H:%M:%S ", "%Y-%m-%dT%H:%M:%S"
+
+
+@pytest.mark.parametrize(
+    ("day", "zone"),
+    [
+        *[(RFC_2822, zone) for zone in ("+0000", "+0100", "-0330", "UTC", "GMT")],
+        *[(ISO, zone) for zone in ("Z", "+00:00", "+05:30", "-0800")],
+        ("%d/%m/%Y %H:%M:%S ", "+0100"),
+        ("%d.%m.%Y %H:%M ", "-0500"),
+    ],
+)
+def test_dates_in_one_zone_are_written_as_they_came(day, zone):
+    stamps = pd.date_range("2024-01-01 00:05", periods=60, freq="22h7min")
+    texts = (stamps.strftime(day) + zone).to_numpy(dtype=object)
+    found = iso_format(texts) if day == ISO else infer_date_format(texts, np.ones(60, dtype=int))
+
+    dates = parse_dates(texts, found)
+
+    wanted = f"{day}{'%Z' if zone in ('UTC', 'GMT') else '%z'}"
+    assert (dates == pd.to_datetime(texts, format=wanted, utc=True).tz_localize(None)).all()
+    assert written_zone(texts) == zone
+    assert write_dates(dates, found, zone).tolist() == texts.tolist()
+
+
+def test_dates_in_several_zones_are_written_in_utc():
+    stamps = pd.date_range("2024-01-01", periods=300, freq="D", tz="Europe/Oslo")
+    for pattern, zone in (("%d.%m.%Y %H:%M %z", "+0000"), ("%d.%m.%Y %H:%M %Z", "UTC")):
+        texts = stamps.strftime(pattern)
+
+        assert written_zone(texts) == zone
+        again = write_dates(stamps.tz_convert(None).to_numpy(), pattern, zone)
+        assert (pd.to_datetime(again, format=pattern, utc=True) == stamps).all()
+
+
+@pytest.mark.parametrize(
+    "texts", [["2024-01-31", "12:30 UTC"], ["10:30 PM"], ["call +0100"], ["12:30 h"], []]
+)
+def test_what_ends_in_no_zone_has_none(texts):
+    assert written_zone(texts) == ""

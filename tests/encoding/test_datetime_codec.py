@@ -62,3 +62,22 @@ def test_weekdays_are_told_by_days_that_lie_close_together_or_weeks_apart(freq, 
     cells = stamps(freq, 40).astype("datetime64[ns]").view(np.int64)
 
     assert tell_weekdays(cells) == told
+
+
+@pytest.mark.parametrize("advances", [False, True])
+@pytest.mark.parametrize("ends", [["1678-01-01"], ["2262-01-01"], ["1678-01-01", "2262-01-01"]])
+def test_the_ends_of_what_nanoseconds_hold_are_encoded_and_decoded(ends, advances):
+    far = np.array(ends, dtype="datetime64[ns]")
+    for near in (
+        stamps("5h", 400),
+        stamps("5h", 400, "1700-03-01"),
+        stamps("5h", 400, "2250-03-01"),
+    ):
+        codec = DatetimeCodec.fit(np.concatenate([near, far]), advances=advances)
+
+        block = codec.encode(np.concatenate([near, far]))
+        back = codec.decode(np.concatenate([block, block + 9, block - 9]))
+
+        assert np.isfinite(block).all()
+        assert (back >= min(near.min(), far.min()) - 8 * DAY).all()
+        assert (back <= max(near.max(), far.max()) + 8 * DAY).all()

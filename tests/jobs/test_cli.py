@@ -98,3 +98,13 @@ def test_the_environment_is_set_before_a_job_is_imported_and_the_users_own_setti
     assert cli.job("score") == "anomdiff.jobs.score"
     assert seen["OMP_WAIT_POLICY"] == "PASSIVE"
     assert seen["MLFLOW_LOGGING_LEVEL"] == "ERROR"
+
+
+@pytest.mark.parametrize("module", ["anomdiff", "anomdiff.cli"])
+def test_the_command_is_run_as_a_module_too(module):
+    asked = [sys.executable, "-m", module, "score", "nowhere.toml"]
+
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "nowhere.toml" in done.stderr

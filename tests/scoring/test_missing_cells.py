@@ -91,3 +91,15 @@ def test_it_is_the_same_after_storage(some_missing):
         again.adjusted(torch.zeros(50), rows), some_missing.adjusted(torch.zeros(50), rows)
     )
     assert 0 < SHARE_OF_SCORE < 1
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.4, 0.6, 0.8])
+@pytest.mark.parametrize("n_held", [50, 401])
+def test_a_row_without_any_cell_is_no_more_normal_than_half_of_the_held_out_rows(rate, n_held):
+    held_out, scores = drawn(n_held, [rate] * 4, 1), torch.randn(n_held).double()
+    typical = torch.arange(n_held) % 7 > 0
+    known = MissingCells.fit(drawn(900, [rate] * 4, 0), held_out, scores, typical)
+
+    nothing = known.adjusted(torch.tensor([-9.0]), torch.ones(1, 4, dtype=torch.bool)).item()
+
+    assert nothing >= known.adjusted(scores, held_out).quantile(0.5).item()
