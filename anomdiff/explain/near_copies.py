@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anomdiff.diffusion.networks import ResidualMLP
-from anomdiff.reference.nearest import NearestRows
+from anomdiff.reference.nearest import COPY, NearestRows
 from anomdiff.reference.subset_search import SubsetSearch
 from anomdiff.scoring.ensemble import Ensemble
 from anomdiff.scoring.reconstruction import row_errors, row_sizes
@@ -46,17 +46,16 @@ def ensemble_of_copies(
         The encoded row.
     """
     weighted, view = values * ensemble.distance_weights, ensemble.network_view
-    spans, sizes = torch.zeros_like(weighted), torch.zeros_like(weighted)
+    low, high = torch.zeros_like(weighted), torch.zeros_like(weighted)
     for search, coords in zip(ensemble.searches, ensemble.views, strict=True):
-        low, high = search.rows.aminmax(dim=0)
-        spans[coords], sizes[coords] = high - low, torch.maximum(-low, high)
+        low[coords], high[coords] = search.rows.aminmax(dim=0)
     fast: dict[str, Any] = {
         "searches": [
             _CopySearch.of(search, weighted[view], observed[view])
             for search, view in zip(ensemble.searches, ensemble.views, strict=True)
         ],
         "subset_searches": [
-            _CopySubsets.of(search, weighted, observed, spans, sizes)
+            _CopySubsets.of(search, weighted, observed, low, high)
             for search in ensemble.subset_searches
         ],
     }
@@ -90,35 +89,39 @@ class _Changes(NamedTuple):
         found = _Changes(*(each[kept] for each in self))
         return found._replace(coords=number[found.coords])
 
-    def bounds(self, spans: Tensor, sizes: Tensor) -> Tensor:
-        r"""How much nearer each change may bring one reference row than another, at most.
+    def reach(self, low: Tensor, high: Tensor) -> Tensor:
+        r"""How much each change adds to or takes from a squared distance, at most.
 
-        The change :math:`(x - r)^2 - (y - r)^2` of two reference rows, whose values are within
-        ``spans`` of each other and ``sizes`` of 0, differs by :math:`2 |x - y| |r - r'|` at most,
-        and where it is observed in one only by :math:`|r^2 - r'^2|` beside that.
+        It adds :math:`(y - r)^2 - (x - r)^2`, or one of the two where the entry is observed in one
+        only, which is largest at one of the ends, ``low`` and ``high``, of the reference values.
         """
-        return 2 * spans[self.coords] * (self.linear.abs() + self.seen.abs() * sizes[self.coords])
+        ends = torch.stack([low, high])[:, self.coords]
+        return (self.seen * ends.square() - 2 * self.linear * ends + self.squared).abs().amax(0)
 
-    def least(self, reference: Tensor, squares: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
-        """Which copies have changed, and their least squared distance to the reference rows.
+    def least(
+        self, reference: Tensor, squares: Tensor, shrink: Tensor, reach: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Which copies have changed, and their least squared distances, (changed, kind).
 
-        Reference rows that are further from the row than the nearest one by more than a change
-        can make up for are passed over.
+        ``squares`` are those of the row itself, ``shrink`` what each kind multiplies those of a
+        reference row by. Reference rows that are further from the row than a change can make up
+        for are passed over.
         """
-        total = bounds.new_zeros(int(self.copies[-1]) + 1 if len(self.copies) else 0)
-        total.index_add_(0, self.copies, bounds)
+        total = reach.new_zeros(int(self.copies[-1]) + 1 if len(self.copies) else 0)
+        total.index_add_(0, self.copies, reach)
         touched = self.copies.unique_consecutive()
         if not len(touched):
-            return touched, squares[:0]
-        limit = total[touched].quantile(SMALL_CHANGES)
-        small = (total <= limit)[self.copies]
-        near = squares <= squares.min() + limit * (1 + 1e-9) + 1e-9
-        found = squares.new_empty(len(total))
+            return touched, shrink[:0]
+        limit = total[touched].quantile(SMALL_CHANGES) * (1 + 1e-9) + 1e-9
+        most = ((squares + limit)[:, None] * shrink).amin(0)
+        near = ((squares - limit)[:, None] * shrink <= most).any(1)
+        small, found = (total <= limit)[self.copies], shrink.new_empty(len(total), shrink.shape[1])
         for kept, some in ((small, near), (~small, torch.ones_like(near))):
             if kept.any():
                 part = _Changes(*(each[kept] for each in self))
                 places, each = part.squares(reference[some], squares[some])
-                found[places] = each.amin(0)
+                least = [(each * factor[:, None]).amin(0) for factor in shrink[some].T]
+                found[places] = torch.stack(least, dim=1)
         return touched, found[touched]
 
     def squares(self, reference: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,19 +157,21 @@ class _CopySearch(NearestRows):
     def of(cls, search: NearestRows, values: Tensor, observed: Tensor) -> "_CopySearch":
         row = torch.where(observed, values, 0.0)
         squares = _squared_distances(search.rows, row, observed)
-        own = search.distances(values[None], observed[None])
+        others = _without_self(squares, search.exclude_self)
+        own = torch.stack([others.amin(), (others / search.scales.square()).amin()]).sqrt()
         given = search.rows, search.scales, search.exclude_self
         return cls(*given, search, row, observed, squares, own)
 
     @torch.inference_mode()
     def distances(self, values: Tensor, observed: Tensor) -> Float[Tensor, "row 2"]:
         changes = _Changes.find(values, observed, self.row, self.observed)
-        touched, squares = changes.squares(self.rows, self.squares)
-        plain = squares.amin(0)
-        local = squares.div_(self.scales.square()[:, None]).amin(0)
+        low, high = self.rows.aminmax(dim=0)
+        local = self.scales.square().reciprocal()
+        shrink = torch.stack([torch.ones_like(local), local], dim=1)
+        touched, least = changes.least(self.rows, self.squares, shrink, changes.reach(low, high))
         found = self.own.repeat(len(values), 1)
-        found[touched] = torch.stack([plain, local], dim=1).clamp(min=0).sqrt()
-        doubtful = touched[plain <= _least(self.row, values[touched])]
+        found[touched] = least.clamp(min=0).sqrt()
+        doubtful = touched[least[:, 0] <= _least(self.row, values[touched])]
         if len(doubtful):
             found[doubtful] = self.search.distances(values[doubtful], observed[doubtful])
         return found
@@ -180,32 +185,33 @@ class _CopySubsets(SubsetSearch):
     observed: Tensor
     squares: Sequence[Tensor]  # squared distances of the row to the rows of each subset
     own: Tensor  # and what it finds itself
-    spans: Tensor  # of the reference rows in each coord, and how far from 0 they get
-    sizes: Tensor
+    low: Tensor  # least and largest reference value of each coord
+    high: Tensor
 
     @classmethod
     def of(
-        cls, search: SubsetSearch, values: Tensor, observed: Tensor, spans: Tensor, sizes: Tensor
+        cls, search: SubsetSearch, values: Tensor, observed: Tensor, low: Tensor, high: Tensor
     ) -> "_CopySubsets":
         row = torch.where(observed, values, 0.0)
         squares = [
             _squared_distances(each.rows, row[each.coords], observed[each.coords])
             for each in search.searched
         ]
-        own = search.distances(values[None], observed[None])[0]
-        given = search.subsets, search.searched
-        return cls(*given, row, observed, squares, own, spans, sizes)
+        pairs = zip(squares, search.searched, strict=True)
+        own = torch.stack([_without_self(each, s.exclude_self).amin() for each, s in pairs]).sqrt()
+        return cls(search.subsets, search.searched, row, observed, squares, own, low, high)
 
     @torch.inference_mode()
     def distances(self, values: Tensor, observed: Tensor) -> Float[Tensor, "row subset"]:
         changes = _Changes.find(values, observed, self.row, self.observed)
-        found, least_known = self.own.repeat(len(values), 1), _least(self.row, values)
+        reach, least_known = changes.reach(self.low, self.high), _least(self.row, values)
+        found = self.own.repeat(len(values), 1)
         for i, subset in enumerate(self.searched):
-            own = changes.within(subset.coords)
-            bounds = own.bounds(self.spans[subset.coords], self.sizes[subset.coords])
-            touched, least = own.least(subset.rows, self.squares[i], bounds)
-            found[touched, i] = least.clamp(min=0).sqrt()
-            doubtful = touched[least <= least_known[touched]]
+            own, inside = changes.within(subset.coords), subset.coords[changes.coords]
+            shrink = torch.ones_like(self.squares[i])[:, None]
+            touched, least = own.least(subset.rows, self.squares[i], shrink, reach[inside])
+            found[touched, i] = least[:, 0].clamp(min=0).sqrt()
+            doubtful = touched[least[:, 0] <= least_known[touched]]
             if len(doubtful):
                 alone = SubsetSearch(self.subsets, [subset])
                 found[doubtful, i] = alone.distances(values[doubtful], observed[doubtful])[:, 0]
@@ -217,6 +223,14 @@ def _squared_distances(reference: Tensor, values: Tensor, observed: Tensor) -> T
     if not observed.all():
         gaps *= observed
     return torch.linalg.vecdot(gaps, gaps)
+
+
+def _without_self(squares: Tensor, exclude_self: Tensor) -> Tensor:
+    """Squared distances of a row, infinite to its copy if that excludes itself."""
+    at = squares.argmin()
+    if len(squares) == 1 or not exclude_self[at] or squares[at].sqrt() >= COPY:
+        return squares
+    return squares.index_fill(0, at, torch.inf)
 
 
 def _least(row: Tensor, copies: Tensor) -> Tensor:
