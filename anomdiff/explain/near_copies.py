@@ -48,10 +48,10 @@ def ensemble_of_copies(
     weighted, view = values * ensemble.distance_weights, ensemble.network_view
     low, high = torch.zeros_like(weighted), torch.zeros_like(weighted)
     for search, coords in zip(ensemble.searches, ensemble.views, strict=True):
-        low[coords], high[coords] = search.rows.aminmax(dim=0)
+        low[coords], high[coords] = search.rows.amin(0), search.rows.amax(0)
     fast: dict[str, Any] = {
         "searches": [
-            _CopySearch.of(search, weighted[view], observed[view])
+            _CopySearch.of(search, weighted[view], observed[view], low[view], high[view])
             for search, view in zip(ensemble.searches, ensemble.views, strict=True)
         ],
         "subset_searches": [
@@ -77,17 +77,25 @@ class _Changes(NamedTuple):
 
     @classmethod
     def find(cls, values: Tensor, observed: Tensor, row: Tensor, seen: Tensor) -> "_Changes":
-        x = torch.where(observed, values, 0.0)
-        copies, coords = ((x != row) | (observed != seen)).nonzero().T
-        new, old = x[copies, coords], row[coords]
-        toggled = observed[copies, coords].to(x) - seen[coords].to(x)
+        if observed.all() and seen.all():
+            differs = values != row
+        else:
+            differs = (torch.where(observed, values, 0.0) != row) | (observed != seen)
+        copies, coords = differs.nonzero().T
+        shown, old = observed[copies, coords], row[coords]
+        new = torch.where(shown, values[copies, coords], 0.0)
+        toggled = shown.to(values) - seen[coords].to(values)
         return cls(copies, coords, new - old, new.square() - old.square(), toggled)
+
+    def take(self, which: Bool[Tensor, " change"]) -> "_Changes":
+        """Return some of them."""
+        numbers = which.nonzero()[:, 0]
+        return _Changes(*(each.index_select(0, numbers) for each in self))
 
     def within(self, coords: Bool[Tensor, "coord"]) -> "_Changes":
         """Those of some coords, numbered among these."""
-        kept, number = coords[self.coords], coords.cumsum(0) - 1
-        found = _Changes(*(each[kept] for each in self))
-        return found._replace(coords=number[found.coords])
+        found = self.take(coords[self.coords])
+        return found._replace(coords=(coords.cumsum(0) - 1)[found.coords])
 
     def reach(self, low: Tensor, high: Tensor) -> Tensor:
         r"""How much each change adds to or takes from a squared distance, at most.
@@ -118,8 +126,7 @@ class _Changes(NamedTuple):
         small, found = (total <= limit)[self.copies], shrink.new_empty(len(total), shrink.shape[1])
         for kept, some in ((small, near), (~small, torch.ones_like(near))):
             if kept.any():
-                part = _Changes(*(each[kept] for each in self))
-                places, each = part.squares(reference[some], squares[some])
+                places, each = self.take(kept).squares(reference[some], squares[some])
                 least = [(each * factor[:, None]).amin(0) for factor in shrink[some].T]
                 found[places] = torch.stack(least, dim=1)
         return touched, found[touched]
@@ -152,23 +159,27 @@ class _CopySearch(NearestRows):
     observed: Tensor
     squares: Tensor  # squared distances of the row
     own: Tensor  # and what it finds itself
+    low: Tensor  # least and largest reference value of each coord
+    high: Tensor
 
     @classmethod
-    def of(cls, search: NearestRows, values: Tensor, observed: Tensor) -> "_CopySearch":
+    def of(
+        cls, search: NearestRows, values: Tensor, observed: Tensor, low: Tensor, high: Tensor
+    ) -> "_CopySearch":
         row = torch.where(observed, values, 0.0)
         squares = _squared_distances(search.rows, row, observed)
         others = _without_self(squares, search.exclude_self)
         own = torch.stack([others.amin(), (others / search.scales.square()).amin()]).sqrt()
         given = search.rows, search.scales, search.exclude_self
-        return cls(*given, search, row, observed, squares, own)
+        return cls(*given, search, row, observed, squares, own, low, high)
 
     @torch.inference_mode()
     def distances(self, values: Tensor, observed: Tensor) -> Float[Tensor, "row 2"]:
         changes = _Changes.find(values, observed, self.row, self.observed)
-        low, high = self.rows.aminmax(dim=0)
         local = self.scales.square().reciprocal()
         shrink = torch.stack([torch.ones_like(local), local], dim=1)
-        touched, least = changes.least(self.rows, self.squares, shrink, changes.reach(low, high))
+        reach = changes.reach(self.low, self.high)
+        touched, least = changes.least(self.rows, self.squares, shrink, reach)
         found = self.own.repeat(len(values), 1)
         found[touched] = least.clamp(min=0).sqrt()
         doubtful = touched[least[:, 0] <= _least(self.row, values[touched])]
@@ -255,18 +266,23 @@ class _CopyReconstruction(ReconstructionComponent):
     ) -> Float[Tensor, "row level"]:
         copies, coords = (values != self.row).nonzero().T
         new = values[copies, coords]
-        changed = copies, coords, new, new - self.row[coords]
         network: Any = denoiser.network
         weights = network.inward.weight[:, : values.shape[1]].double()
         inward = values.new_zeros(len(values), len(weights))
-        inward.index_add_(0, copies, changed[3][:, None] * weights.T[coords])
+        inward.index_add_(0, copies, (new - self.row[coords])[:, None] * weights.T[coords])
+        counted = self.entries[coords]
+        place = (self.entries.cumsum(0) - 1)[coords[counted]]
+        changed = copies[counted], place, new[counted]
         levels = zip(self.levels, self.noise, strict=True)
         total = row_errors if self.compressed else row_sizes
+        seen = observed if self.entries.all() else observed[:, self.entries]
         found = []
         for sigma, draws in levels:
-            squares = _squares(network, self.row, float(sigma), draws, inward, changed)
-            squares = torch.where(observed, squares / len(draws), 0.0)
-            found.append(total(squares[:, None, self.entries], share))
+            squares = _squares(
+                network, self.row, float(sigma), draws, inward, changed, self.entries
+            )
+            squares = torch.where(seen, squares.div_(len(draws)), 0.0)
+            found.append(total(squares[:, None], share))
         return torch.cat(found, dim=1).to(values)
 
 
@@ -277,23 +293,29 @@ def _squares(
     draws: Tensor,
     inward: Tensor,
     changed: Sequence[Tensor],
-) -> Float[Tensor, "row coord"]:
-    """Sum of the squared errors of copies over the draws of one level, in single precision."""
-    copies, coords, new, _ = changed
-    scale, outward = (1 + sigma**2) ** -0.5, network.outward
-    level = row.new_full((1,), sigma).log().to(outward.weight) / 4
+    entries: Tensor,
+) -> Float[Tensor, "row counted"]:
+    """Sum of the squared errors of copies over the draws of one level, in single precision.
+
+    Of the entries that count; ``changed`` has the number of the copy and of the entry among these,
+    and the new value.
+    """
+    copies, place, new = changed
+    scale = (1 + sigma**2) ** -0.5
+    outward, ahead = network.outward.weight[entries], network.outward.bias[entries]
+    level = row.new_full((1,), sigma).log().to(outward) / 4
     at_level = network.inlevel(network.level(level))
     weights, bias = (each.double() for each in (network.inward.weight, network.inward.bias))
-    total = torch.zeros(len(inward), len(row), dtype=outward.weight.dtype)
+    total, own = torch.zeros(len(inward), len(outward), dtype=outward.dtype), outward[place]
     for noise in draws.to(row):
         first = weights[:, : len(row)] @ (scale * (row + sigma * noise)) + bias
-        hidden = (first + scale * inward).to(outward.weight) + at_level
+        hidden = (first + scale * inward).to(outward) + at_level
         for block in network.blocks:
             hidden = block(hidden)
         hidden = F.silu(network.norm(hidden))
-        wanted = scale * (sigma * row - noise)
-        errors = torch.addmm((outward.bias - wanted).to(hidden), hidden, outward.weight.T)
-        predicted = (hidden[copies] * outward.weight[coords]).sum(1) + outward.bias[coords]
-        errors[copies, coords] = predicted - (scale * (sigma * new - noise[coords])).to(predicted)
+        wanted = scale * (sigma * row - noise)[entries]
+        errors = torch.addmm((ahead - wanted).to(hidden), hidden, outward.T)
+        predicted = (hidden[copies] * own).sum(1) + ahead[place]
+        errors[copies, place] = predicted - scale * (sigma * new - noise[entries][place]).to(hidden)
         total.addcmul_(errors, errors)
     return total
