@@ -114,10 +114,11 @@ class TableEncoder:
                 values[:, own.stop] = indicator.encode(missing * 1.0)[:, 0]
         return values, observed
 
-    def decode(self, values: np.ndarray) -> pd.DataFrame:
+    def decode(self, values: np.ndarray, *, digits: int | None = None) -> pd.DataFrame:
         """Decode rows of shape (row, coord) into the used columns, in the dtypes of training.
 
-        A cell is missing where the coord that says so is nearer to yes than to no.
+        A cell is missing where the coord that says so is nearer to yes than to no. Floats are
+        rounded to some ``digits`` of the largest cell of their column, if these are given.
         """
         columns, floats = {}, {}
         for column, codec, indicator, own in self._parts:
@@ -132,7 +133,9 @@ class TableEncoder:
         if not floats:
             return plain_frame(columns)
         # Plain floats are put together at once: column by column they cost milliseconds.
-        block = pd.DataFrame(np.column_stack(list(floats.values())), columns=pd.Index([*floats]))
+        cells = np.column_stack(list(floats.values()))
+        cells = cells if digits is None else _rounded(cells, digits)
+        block = pd.DataFrame(cells, columns=pd.Index([*floats]))
         joined = pd.concat([block, plain_frame(columns)], axis=1) if columns else block
         at = {name: i for i, name in enumerate([*floats, *columns])}
         names = [column.name for column in self.schema.used]
@@ -271,3 +274,15 @@ def _flag(missing: np.ndarray) -> NumberCodec:
     In standard deviations the rare gaps of one column would outweigh all that is there.
     """
     return NumberCodec(float(missing.mean()) if len(missing) else 0.0, 1.0, 0.0, 1.0)
+
+
+def _rounded(cells: np.ndarray, digits: int) -> np.ndarray:
+    """Round each column to some digits of its largest cell."""
+    size = np.fmax.reduce(np.abs(cells), axis=0, initial=0.0)
+    rounded, sized = cells.copy(), (size > 0) & np.isfinite(size)
+    places = np.zeros(len(size), dtype=int)
+    places[sized] = np.minimum(digits - np.ceil(np.log10(size[sized])), 300)
+    for number in np.unique(places[sized]).tolist():
+        alike = sized & (places == number)
+        rounded[:, alike] = np.round(cells[:, alike], number)
+    return rounded

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anomdiff.diffusion.networks import ResidualMLP
-from anomdiff.reference.nearest import NearestRows
+from anomdiff.reference.nearest import COPY, NearestRows
 from anomdiff.reference.subset_search import SubsetSearch
 from anomdiff.scoring.ensemble import Ensemble
 from anomdiff.scoring.reconstruction import row_errors, row_sizes
@@ -46,17 +46,16 @@ def ensemble_of_copies(
         The encoded row.
     """
     weighted, view = values * ensemble.distance_weights, ensemble.network_view
-    spans, sizes = torch.zeros_like(weighted), torch.zeros_like(weighted)
+    low, high = torch.zeros_like(weighted), torch.zeros_like(weighted)
     for search, coords in zip(ensemble.searches, ensemble.views, strict=True):
-        low, high = search.rows.aminmax(dim=0)
-        spans[coords], sizes[coords] = high - low, torch.maximum(-low, high)
+        low[coords], high[coords] = search.rows.amin(0), search.rows.amax(0)
     fast: dict[str, Any] = {
         "searches": [
-            _CopySearch.of(search, weighted[view], observed[view])
+            _CopySearch.of(search, weighted[view], observed[view], low[view], high[view])
             for search, view in zip(ensemble.searches, ensemble.views, strict=True)
         ],
         "subset_searches": [
-            _CopySubsets.of(search, weighted, observed, spans, sizes)
+            _CopySubsets.of(search, weighted, observed, low, high)
             for search in ensemble.subset_searches
         ],
     }
@@ -78,47 +77,58 @@ class _Changes(NamedTuple):
 
     @classmethod
     def find(cls, values: Tensor, observed: Tensor, row: Tensor, seen: Tensor) -> "_Changes":
-        x = torch.where(observed, values, 0.0)
-        copies, coords = ((x != row) | (observed != seen)).nonzero().T
-        new, old = x[copies, coords], row[coords]
-        toggled = observed[copies, coords].to(x) - seen[coords].to(x)
+        if observed.all() and seen.all():
+            differs = values != row
+        else:
+            differs = (torch.where(observed, values, 0.0) != row) | (observed != seen)
+        copies, coords = differs.nonzero().T
+        shown, old = observed[copies, coords], row[coords]
+        new = torch.where(shown, values[copies, coords], 0.0)
+        toggled = shown.to(values) - seen[coords].to(values)
         return cls(copies, coords, new - old, new.square() - old.square(), toggled)
+
+    def take(self, which: Bool[Tensor, " change"]) -> "_Changes":
+        """Return some of them."""
+        numbers = which.nonzero()[:, 0]
+        return _Changes(*(each.index_select(0, numbers) for each in self))
 
     def within(self, coords: Bool[Tensor, "coord"]) -> "_Changes":
         """Those of some coords, numbered among these."""
-        kept, number = coords[self.coords], coords.cumsum(0) - 1
-        found = _Changes(*(each[kept] for each in self))
-        return found._replace(coords=number[found.coords])
+        found = self.take(coords[self.coords])
+        return found._replace(coords=(coords.cumsum(0) - 1)[found.coords])
 
-    def bounds(self, spans: Tensor, sizes: Tensor) -> Tensor:
-        r"""How much nearer each change may bring one reference row than another, at most.
+    def reach(self, low: Tensor, high: Tensor) -> Tensor:
+        r"""How much each change adds to or takes from a squared distance, at most.
 
-        The change :math:`(x - r)^2 - (y - r)^2` of two reference rows, whose values are within
-        ``spans`` of each other and ``sizes`` of 0, differs by :math:`2 |x - y| |r - r'|` at most,
-        and where it is observed in one only by :math:`|r^2 - r'^2|` beside that.
+        It adds :math:`(y - r)^2 - (x - r)^2`, or one of the two where the entry is observed in one
+        only, which is largest at one of the ends, ``low`` and ``high``, of the reference values.
         """
-        return 2 * spans[self.coords] * (self.linear.abs() + self.seen.abs() * sizes[self.coords])
+        ends = torch.stack([low, high])[:, self.coords]
+        return (self.seen * ends.square() - 2 * self.linear * ends + self.squared).abs().amax(0)
 
-    def least(self, reference: Tensor, squares: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
-        """Which copies have changed, and their least squared distance to the reference rows.
+    def least(
+        self, reference: Tensor, squares: Tensor, shrink: Tensor, reach: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Which copies have changed, and their least squared distances, (changed, kind).
 
-        Reference rows that are further from the row than the nearest one by more than a change
-        can make up for are passed over.
+        ``squares`` are those of the row itself, ``shrink`` what each kind multiplies those of a
+        reference row by. Reference rows that are further from the row than a change can make up
+        for are passed over.
         """
-        total = bounds.new_zeros(int(self.copies[-1]) + 1 if len(self.copies) else 0)
-        total.index_add_(0, self.copies, bounds)
+        total = reach.new_zeros(int(self.copies[-1]) + 1 if len(self.copies) else 0)
+        total.index_add_(0, self.copies, reach)
         touched = self.copies.unique_consecutive()
         if not len(touched):
-            return touched, squares[:0]
-        limit = total[touched].quantile(SMALL_CHANGES)
-        small = (total <= limit)[self.copies]
-        near = squares <= squares.min() + limit * (1 + 1e-9) + 1e-9
-        found = squares.new_empty(len(total))
+            return touched, shrink[:0]
+        limit = total[touched].quantile(SMALL_CHANGES) * (1 + 1e-9) + 1e-9
+        most = ((squares + limit)[:, None] * shrink).amin(0)
+        near = ((squares - limit)[:, None] * shrink <= most).any(1)
+        small, found = (total <= limit)[self.copies], shrink.new_empty(len(total), shrink.shape[1])
         for kept, some in ((small, near), (~small, torch.ones_like(near))):
             if kept.any():
-                part = _Changes(*(each[kept] for each in self))
-                places, each = part.squares(reference[some], squares[some])
-                found[places] = each.amin(0)
+                places, each = self.take(kept).squares(reference[some], squares[some])
+                least = [(each * factor[:, None]).amin(0) for factor in shrink[some].T]
+                found[places] = torch.stack(least, dim=1)
         return touched, found[touched]
 
     def squares(self, reference: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,24 +159,30 @@ class _CopySearch(NearestRows):
     observed: Tensor
     squares: Tensor  # squared distances of the row
     own: Tensor  # and what it finds itself
+    low: Tensor  # least and largest reference value of each coord
+    high: Tensor
 
     @classmethod
-    def of(cls, search: NearestRows, values: Tensor, observed: Tensor) -> "_CopySearch":
+    def of(
+        cls, search: NearestRows, values: Tensor, observed: Tensor, low: Tensor, high: Tensor
+    ) -> "_CopySearch":
         row = torch.where(observed, values, 0.0)
         squares = _squared_distances(search.rows, row, observed)
-        own = search.distances(values[None], observed[None])
+        others = _without_self(squares, search.exclude_self)
+        own = torch.stack([others.amin(), (others / search.scales.square()).amin()]).sqrt()
         given = search.rows, search.scales, search.exclude_self
-        return cls(*given, search, row, observed, squares, own)
+        return cls(*given, search, row, observed, squares, own, low, high)
 
     @torch.inference_mode()
     def distances(self, values: Tensor, observed: Tensor) -> Float[Tensor, "row 2"]:
         changes = _Changes.find(values, observed, self.row, self.observed)
-        touched, squares = changes.squares(self.rows, self.squares)
-        plain = squares.amin(0)
-        local = squares.div_(self.scales.square()[:, None]).amin(0)
+        local = self.scales.square().reciprocal()
+        shrink = torch.stack([torch.ones_like(local), local], dim=1)
+        reach = changes.reach(self.low, self.high)
+        touched, least = changes.least(self.rows, self.squares, shrink, reach)
         found = self.own.repeat(len(values), 1)
-        found[touched] = torch.stack([plain, local], dim=1).clamp(min=0).sqrt()
-        doubtful = touched[plain <= _least(self.row, values[touched])]
+        found[touched] = least.clamp(min=0).sqrt()
+        doubtful = touched[least[:, 0] <= _least(self.row, values[touched])]
         if len(doubtful):
             found[doubtful] = self.search.distances(values[doubtful], observed[doubtful])
         return found
@@ -180,32 +196,33 @@ class _CopySubsets(SubsetSearch):
     observed: Tensor
     squares: Sequence[Tensor]  # squared distances of the row to the rows of each subset
     own: Tensor  # and what it finds itself
-    spans: Tensor  # of the reference rows in each coord, and how far from 0 they get
-    sizes: Tensor
+    low: Tensor  # least and largest reference value of each coord
+    high: Tensor
 
     @classmethod
     def of(
-        cls, search: SubsetSearch, values: Tensor, observed: Tensor, spans: Tensor, sizes: Tensor
+        cls, search: SubsetSearch, values: Tensor, observed: Tensor, low: Tensor, high: Tensor
     ) -> "_CopySubsets":
         row = torch.where(observed, values, 0.0)
         squares = [
             _squared_distances(each.rows, row[each.coords], observed[each.coords])
             for each in search.searched
         ]
-        own = search.distances(values[None], observed[None])[0]
-        given = search.subsets, search.searched
-        return cls(*given, row, observed, squares, own, spans, sizes)
+        pairs = zip(squares, search.searched, strict=True)
+        own = torch.stack([_without_self(each, s.exclude_self).amin() for each, s in pairs]).sqrt()
+        return cls(search.subsets, search.searched, row, observed, squares, own, low, high)
 
     @torch.inference_mode()
     def distances(self, values: Tensor, observed: Tensor) -> Float[Tensor, "row subset"]:
         changes = _Changes.find(values, observed, self.row, self.observed)
-        found, least_known = self.own.repeat(len(values), 1), _least(self.row, values)
+        reach, least_known = changes.reach(self.low, self.high), _least(self.row, values)
+        found = self.own.repeat(len(values), 1)
         for i, subset in enumerate(self.searched):
-            own = changes.within(subset.coords)
-            bounds = own.bounds(self.spans[subset.coords], self.sizes[subset.coords])
-            touched, least = own.least(subset.rows, self.squares[i], bounds)
-            found[touched, i] = least.clamp(min=0).sqrt()
-            doubtful = touched[least <= least_known[touched]]
+            own, inside = changes.within(subset.coords), subset.coords[changes.coords]
+            shrink = torch.ones_like(self.squares[i])[:, None]
+            touched, least = own.least(subset.rows, self.squares[i], shrink, reach[inside])
+            found[touched, i] = least[:, 0].clamp(min=0).sqrt()
+            doubtful = touched[least[:, 0] <= least_known[touched]]
             if len(doubtful):
                 alone = SubsetSearch(self.subsets, [subset])
                 found[doubtful, i] = alone.distances(values[doubtful], observed[doubtful])[:, 0]
@@ -217,6 +234,14 @@ def _squared_distances(reference: Tensor, values: Tensor, observed: Tensor) -> T
     if not observed.all():
         gaps *= observed
     return torch.linalg.vecdot(gaps, gaps)
+
+
+def _without_self(squares: Tensor, exclude_self: Tensor) -> Tensor:
+    """Squared distances of a row, infinite to its copy if that excludes itself."""
+    at = squares.argmin()
+    if len(squares) == 1 or not exclude_self[at] or squares[at].sqrt() >= COPY:
+        return squares
+    return squares.index_fill(0, at, torch.inf)
 
 
 def _least(row: Tensor, copies: Tensor) -> Tensor:
@@ -241,18 +266,23 @@ class _CopyReconstruction(ReconstructionComponent):
     ) -> Float[Tensor, "row level"]:
         copies, coords = (values != self.row).nonzero().T
         new = values[copies, coords]
-        changed = copies, coords, new, new - self.row[coords]
         network: Any = denoiser.network
         weights = network.inward.weight[:, : values.shape[1]].double()
         inward = values.new_zeros(len(values), len(weights))
-        inward.index_add_(0, copies, changed[3][:, None] * weights.T[coords])
+        inward.index_add_(0, copies, (new - self.row[coords])[:, None] * weights.T[coords])
+        counted = self.entries[coords]
+        place = (self.entries.cumsum(0) - 1)[coords[counted]]
+        changed = copies[counted], place, new[counted]
         levels = zip(self.levels, self.noise, strict=True)
         total = row_errors if self.compressed else row_sizes
+        seen = observed if self.entries.all() else observed[:, self.entries]
         found = []
         for sigma, draws in levels:
-            squares = _squares(network, self.row, float(sigma), draws, inward, changed)
-            squares = torch.where(observed, squares / len(draws), 0.0)
-            found.append(total(squares[:, None, self.entries], share))
+            squares = _squares(
+                network, self.row, float(sigma), draws, inward, changed, self.entries
+            )
+            squares = torch.where(seen, squares.div_(len(draws)), 0.0)
+            found.append(total(squares[:, None], share))
         return torch.cat(found, dim=1).to(values)
 
 
@@ -263,23 +293,29 @@ def _squares(
     draws: Tensor,
     inward: Tensor,
     changed: Sequence[Tensor],
-) -> Float[Tensor, "row coord"]:
-    """Sum of the squared errors of copies over the draws of one level, in single precision."""
-    copies, coords, new, _ = changed
-    scale, outward = (1 + sigma**2) ** -0.5, network.outward
-    level = row.new_full((1,), sigma).log().to(outward.weight) / 4
+    entries: Tensor,
+) -> Float[Tensor, "row counted"]:
+    """Sum of the squared errors of copies over the draws of one level, in single precision.
+
+    Of the entries that count; ``changed`` has the number of the copy and of the entry among these,
+    and the new value.
+    """
+    copies, place, new = changed
+    scale = (1 + sigma**2) ** -0.5
+    outward, ahead = network.outward.weight[entries], network.outward.bias[entries]
+    level = row.new_full((1,), sigma).log().to(outward) / 4
     at_level = network.inlevel(network.level(level))
     weights, bias = (each.double() for each in (network.inward.weight, network.inward.bias))
-    total = torch.zeros(len(inward), len(row), dtype=outward.weight.dtype)
+    total, own = torch.zeros(len(inward), len(outward), dtype=outward.dtype), outward[place]
     for noise in draws.to(row):
         first = weights[:, : len(row)] @ (scale * (row + sigma * noise)) + bias
-        hidden = (first + scale * inward).to(outward.weight) + at_level
+        hidden = (first + scale * inward).to(outward) + at_level
         for block in network.blocks:
             hidden = block(hidden)
         hidden = F.silu(network.norm(hidden))
-        wanted = scale * (sigma * row - noise)
-        errors = torch.addmm((outward.bias - wanted).to(hidden), hidden, outward.weight.T)
-        predicted = (hidden[copies] * outward.weight[coords]).sum(1) + outward.bias[coords]
-        errors[copies, coords] = predicted - (scale * (sigma * new - noise[coords])).to(predicted)
+        wanted = scale * (sigma * row - noise)[entries]
+        errors = torch.addmm((ahead - wanted).to(hidden), hidden, outward.T)
+        predicted = (hidden[copies] * own).sum(1) + ahead[place]
+        errors[copies, place] = predicted - scale * (sigma * new - noise[entries][place]).to(hidden)
         total.addcmul_(errors, errors)
     return total

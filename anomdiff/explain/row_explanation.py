@@ -44,6 +44,8 @@ N_NEAR = 19
 EXPLAINED_AT_ONCE, CELLS_AT_ONCE = 256, 2**24
 # From so many columns on, the copies of a row are scored by what differs.
 MANY_COLUMNS = 64
+# Cells nearer than this, in standard deviations, are the same.
+SAME = 1e-9
 # Digits kept of decoded numbers: what was equal before encoding has to be equal again.
 DIGITS = 12
 
@@ -111,13 +113,7 @@ def as_cells(model: TabularModel, values: Tensor) -> Cells:
 
 def decoded(model: TabularModel, values: Tensor) -> pd.DataFrame:
     """Cells of encoded rows, without the rounding errors of decoding."""
-    frame = model.encoder.decode(values.numpy())
-    floats = np.flatnonzero([dtype == np.float64 for dtype in frame.dtypes])
-    if len(floats) == frame.shape[1]:
-        return pd.DataFrame(_rounded(frame.to_numpy()), columns=frame.columns)
-    for place, cells in zip(floats, _rounded(frame.iloc[:, floats].to_numpy()).T, strict=True):
-        frame.isetitem(place, cells)
-    return frame
+    return model.encoder.decode(values.numpy(), digits=DIGITS)
 
 
 def replaced_scores(
@@ -131,14 +127,7 @@ def replaced_scores(
     parts = model.column_masks
     if len(parts) < MANY_COLUMNS:
         return [scores_with_one_replaced(model.score, *rows, each, parts) for each in options]
-    after = []
-    for i, score in enumerate(scores):
-        row = rows.take(slice(i, i + 1))
-        new = [each.take(slice(i, i + 1)) for each in options]
-        copies = [row, *(_with_one_replaced(model, row, each) for each in new)]
-        fast = replace(model, ensemble=ensemble_of_copies(model.ensemble, *row.take(0)))
-        found = fast.score(*map(torch.cat, zip(*copies, strict=True)))
-        after.append((found[1:] - found[0] + score).reshape(len(options), -1))
+    after = [_scores_of_copies(model, rows, options, *each) for each in enumerate(scores)]
     return list(torch.stack(after, dim=1))
 
 
@@ -164,10 +153,23 @@ def _explain_block(model, shown, frame, top) -> pd.DataFrame:
     return _laid_out(model, shown, cells, contributions, drops.numpy(), top)
 
 
-def _with_one_replaced(model, row: Cells, new: Cells) -> Cells:
-    """Copies of a row, each with one column of the new cells."""
-    parts = model.column_masks
-    return Cells(*(torch.where(parts, n, old) for n, old in zip(new, row, strict=True)))
+def _scores_of_copies(
+    model: TabularModel, rows: Cells, options: Sequence[Cells], i: int, score: Tensor
+) -> Tensor:
+    """Scores of one row with one column replaced, (option, column); copies like it are skipped."""
+    row, parts = rows.take(i), model.column_masks
+    after, copies, changed = score.repeat(len(options), len(parts)), [], []
+    for new in (each.take(i) for each in options):
+        differs = (new.values - row.values).abs() > SAME
+        differs |= new.observed != row.observed
+        changed.append((parts & differs).any(1))
+        pairs = zip(new, row, strict=True)
+        copies.append([torch.where(parts[changed[-1]], n, old) for n, old in pairs])
+    fast = replace(model, ensemble=ensemble_of_copies(model.ensemble, *row))
+    together = zip(rows.take(slice(i, i + 1)), *copies, strict=True)
+    found = fast.score(*(torch.cat(each) for each in together))
+    after[torch.stack(changed)] = found[1:] - found[0] + score
+    return after
 
 
 def _by_network(model, rows: Cells, low: Cells, high: Cells) -> Cells:
@@ -208,15 +210,3 @@ def _laid_out(model, shown, cells, contributions, drops, top) -> pd.DataFrame:
 def _row_by_row(frame: pd.DataFrame) -> np.ndarray:
     """Lay the cells of a frame out row by row, each as it is."""
     return frame.astype(object).to_numpy().reshape(-1)
-
-
-def _rounded(cells: np.ndarray) -> np.ndarray:
-    """Round each column to DIGITS digits of its largest cell."""
-    size = np.fmax.reduce(np.abs(cells), axis=0, initial=0.0)
-    rounded, sized = cells.copy(), (size > 0) & np.isfinite(size)
-    places = np.zeros(len(size), dtype=int)
-    places[sized] = np.minimum(DIGITS - np.ceil(np.log10(size[sized])), 300)
-    for number in np.unique(places[sized]).tolist():
-        alike = sized & (places == number)
-        rounded[:, alike] = np.round(cells[:, alike], number)
-    return rounded
