@@ -103,7 +103,6 @@ LABELS = {
     "uuids": [uuid.UUID(int=1), uuid.UUID(int=2)],
     "integers of NumPy": [np.int64(1), np.int64(2)],
     "floats": [1.0, 2.5],
-    "flags": [False, True],
     "months": list(pd.period_range("2026-01", periods=2, freq="M")),
     "durations": list(pd.timedelta_range("1h", periods=2, freq="h")),
     "intervals": list(pd.interval_range(0, 2)),

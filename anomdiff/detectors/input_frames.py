@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from anomdiff.encoding.frames import as_pandas
@@ -53,7 +54,7 @@ def _require_rows(X: Any) -> None:
     first = X[0] if isinstance(X, list) and X else X
     if isinstance(X, pd.Series):
         got = f"the Series {X.name!r}: set X.to_frame() for a column, X.to_frame().T for a row"
-    elif isinstance(first, Mapping):
+    elif isinstance(first, Mapping) and not issparse(X):
         several = "a list of dicts" if isinstance(X, list) else "a dict"
         got = f"{several}: set pandas.DataFrame(X)"
     elif X is None or isinstance(X, PurePath) or np.isscalar(X):
