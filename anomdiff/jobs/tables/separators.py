@@ -12,15 +12,19 @@ be found together with the separator: in `20,1;50,2` both characters part each l
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from anomdiff.jobs.tables.cells import DECIMAL_COMMA, DECIMAL_POINT, look
+from anomdiff.jobs.tables.lines import COLUMN_MARK, with_separator
 
-__all__ = ["BLANK", "find_decimal", "find_separator", "split_lines"]
+__all__ = ["BLANK", "find_decimal", "find_separator", "line_ends", "split_lines"]
 
 BLANK = " "  # stands for any run of blanks and tabs
 SEPARATORS = (",", ";", "\t", "|", BLANK)
+RARE = ("^", "~", "\x01", "::")  # \x01 is Hive's
+DOUBLED = ("|", "^", "~")
+RARE_COUNTS = 0.9
 MIN_SHARE_OF_LINES = 0.6
 N_JUDGED = 100, 50  # records, and fields of each
 PLAIN_TEXT = 0.5  # what such a field counts
@@ -30,7 +34,7 @@ GROUPS = re.compile(r"[-+]?[1-9]\d{0,2}(?:[.,]\d{3})+")
 THREE_DECIMALS = re.compile(r"[-+]?\d+,\d{3}")
 
 
-def split_lines(lines: Iterable[str], separator: str) -> list[list[str]]:
+def split_lines(lines: Iterable[str], separator: str, quote: str = '"') -> list[list[str]]:
     """Fields of each record, stripped; quoted ones may hold separators and line ends.
 
     Examples
@@ -38,19 +42,36 @@ def split_lines(lines: Iterable[str], separator: str) -> list[list[str]]:
     >>> split_lines(['a; "b;c"', "1;2"], ";")
     [['a', 'b;c'], ['1', '2']]
     """
+    return [record for record, _ in _numbered(lines, separator, quote)]
+
+
+def line_ends(lines: Iterable[str], separator: str, quote: str = '"') -> list[int]:
+    """Number of lines up to the end of each record: a quoted field may span several."""
+    return [number for _, number in _numbered(lines, separator, quote)]
+
+
+def _numbered(lines: Iterable[str], separator: str, quote: str) -> Iterator[tuple[list[str], int]]:
     if separator == BLANK:
         lines = (line.strip().replace("\t", " ") for line in lines)
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    return [[field.strip() for field in record] for record in reader]
+    if len(separator) > 1:
+        lines, separator = with_separator(lines, separator), COLUMN_MARK
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, quotechar=quote)
+    for record in reader:
+        yield [field.strip() for field in record], reader.line_num
 
 
-def find_separator(lines: Sequence[str]) -> str:
+def find_separator(lines: Sequence[str], quote: str = '"') -> str:
     """Separator of lines; one that does not occur if there is a single column."""
-    judged = {each: _judge(lines, each) for each in SEPARATORS}
+    there = [each for each in RARE if any(each in line for line in lines)]
+    judged = {each: _judge(lines, each, quote) for each in (*SEPARATORS, *there)}
     best = max(judged, key=lambda each: judged[each])
+    if best == "," and judged[BLANK] and _is_blank_with_commas(lines):
+        return BLANK
+    if best in DOUBLED and _is_doubled(lines, best):
+        return 2 * best
     if judged[best] > 0 and not _is_decimal_column(lines, best):
         return best
-    return next(each for each in ";\t|\x1f" if not any(each in line for line in lines))
+    return next(each for each in ";\t|\x02\x03\x04" if not any(each in line for line in lines))
 
 
 def find_decimal(rows: Iterable[Sequence[str]], separator: str) -> str:
@@ -74,10 +95,10 @@ def _has_three_decimals(column: Sequence[str]) -> bool:
     return len(numbers) > 1 and all(THREE_DECIMALS.fullmatch(field) for field in numbers)
 
 
-def _judge(lines: Sequence[str], separator: str) -> float:
+def _judge(lines: Sequence[str], separator: str, quote: str) -> float:
     """How well a separator explains lines; 0 if it does not."""
     try:
-        records = [record for record in split_lines(lines, separator) if any(record)]
+        records = [record for record in split_lines(lines, separator, quote) if any(record)]
     except csv.Error:
         return 0.0
     counts = Counter(map(len, records))
@@ -92,7 +113,7 @@ def _judge(lines: Sequence[str], separator: str) -> float:
     points = [_points(field, others) for record in regular[: N_JUDGED[0]] for field in record]
     if share < 1 and max(points) <= PLAIN_TEXT and len(records[0]) == 1:  # a column of sentences
         return 0.0
-    prior = BLANK_COUNTS if separator == BLANK else 1.0
+    prior = BLANK_COUNTS if separator == BLANK else RARE_COUNTS if separator in RARE else 1.0
     prior *= 1.0 if len(records[0]) >= n_fields else SHORT_FIRST
     return prior * share**2 * (0.2 + sum(points) / len(points))
 
@@ -103,6 +124,22 @@ def _points(field: str, others: set[str]) -> float:
     parts = field.split()
     numbers = len(parts) > 1 and all(look(part) == "number" for part in parts)
     return 0.0 if numbers or any(other in field for other in others) else PLAIN_TEXT
+
+
+def _is_blank_with_commas(lines: Sequence[str]) -> bool:
+    """Whether blanks part all lines alike, and all commas are decimal marks of their fields."""
+    records = [record for record in split_lines(lines, BLANK) if any(record)]
+    alike = len(records) > 1 and {len(record) for record in records} == {len(records[0])}
+    if not alike or len(records[0]) < 2:
+        return False
+    commas = [field for record in records for field in record if "," in field]
+    return all(map(DECIMAL_COMMA.fullmatch, commas)) and not any("," in f for f in records[0])
+
+
+def _is_doubled(lines: Sequence[str], separator: str) -> bool:
+    """Whether a separator comes in pairs only, in all lines."""
+    filled = [line for line in lines if separator in line]
+    return bool(filled) and all(separator not in line.replace(2 * separator, "") for line in filled)
 
 
 def _is_decimal_column(lines: Sequence[str], separator: str) -> bool:

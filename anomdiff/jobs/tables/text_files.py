@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ import pandas as pd
 
 from anomdiff.jobs.tables.encodings import register_mixed_errors
 from anomdiff.jobs.tables.files import EmptyFileError, damaged, first_line, open_bytes
+from anomdiff.jobs.tables.footers import MAX_FOOTER_BYTES, split_footer
+from anomdiff.jobs.tables.lines import (
+    COLUMN_MARK,
+    Lines,
+    as_lines,
+    chunks_of,
+    unwrapped,
+    with_separator,
+    without_end,
+)
 from anomdiff.jobs.tables.numbers import MIN_NUMBERS, plain_numbers
 from anomdiff.jobs.tables.options import FileOptions, Name
 from anomdiff.jobs.tables.separators import BLANK
@@ -79,7 +90,8 @@ class TextFile:
             "header": None,
             "names": [*self.names, *unnamed],
             "dtype": {name: "str" for name in self.names if name in text},
-            "sep": r"\s+" if self.format.separator == BLANK else self.format.separator,
+            "sep": _separator(self.format.separator),
+            "quotechar": self.format.quote,
             "decimal": self.format.decimal,
             "skipinitialspace": True,
             "low_memory": False,  # else types are inferred in parts of a batch
@@ -153,27 +165,26 @@ def _open_text(path: Path, form: TextFormat) -> Iterator[io.TextIOBase]:
         lines = io.TextIOWrapper(handle, form.encoding, form.errors, newline="")
         for _ in range(form.n_above):
             lines.readline()
-        yield _Rows(lines, form.left_out) if form.left_out else lines
+        yield _rows_alone(lines, form)
 
 
-class _Rows(io.TextIOBase):
-    """Lines of a file without those that begin with one of some texts."""
+def _separator(separator: str) -> str:
+    """Separator as pandas takes it."""
+    if separator == BLANK:
+        return r"\s+"
+    return separator if len(separator) == 1 else COLUMN_MARK
 
-    def __init__(self, lines: io.TextIOBase, left_out: tuple[str, ...]):
-        self._rows = (line for line in lines if not line.startswith(left_out))
 
-    def readable(self) -> bool:
-        return True
-
-    def readline(self, size: int = -1) -> str:  # type: ignore[override]
-        return next(self._rows, "")
-
-    def read(self, size: int | None = -1) -> str:
-        """Read about `size` characters, in whole lines."""
-        found, length = [], 0
-        for line in self._rows:
-            found.append(line)
-            length += len(line)
-            if size is not None and 0 <= size <= length:
-                break
-        return "".join(found)
+def _rows_alone(lines: io.TextIOBase, form: TextFormat) -> io.TextIOBase:
+    """Rows of a file in the way that pandas can read them; the file itself if it has no others."""
+    changed = form.left_out or form.quoted_lines or form.rows or len(form.separator) > 1
+    if not changed:
+        return lines
+    if form.quoted_lines:
+        lines = Lines(unwrapped(lines))
+    pieces = as_lines(lines, form.left_out) if form.left_out else chunks_of(lines)
+    if form.rows:
+        pieces = without_end(pieces, partial(split_footer, rows=form.rows), MAX_FOOTER_BYTES)
+    if len(form.separator) > 1:
+        pieces = with_separator(pieces, form.separator)
+    return Lines(pieces)

@@ -5,15 +5,24 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from anomdiff.jobs.tables import layout as layouts
 from anomdiff.jobs.tables.encodings import MIXED_ERRORS, find_encoding
 from anomdiff.jobs.tables.files import EmptyFileError, damaged, open_bytes, require_text
+from anomdiff.jobs.tables.footers import MAX_FOOTER_BYTES, Rows, last_text, rows_of, split_footer
+from anomdiff.jobs.tables.lines import unwrapped
 from anomdiff.jobs.tables.options import FileOptions, Name
-from anomdiff.jobs.tables.separators import BLANK, find_decimal, find_separator, split_lines
+from anomdiff.jobs.tables.quotes import are_lines_quoted, find_quote
+from anomdiff.jobs.tables.separators import (
+    BLANK,
+    find_decimal,
+    find_separator,
+    line_ends,
+    split_lines,
+)
 
 __all__ = ["TextFormat", "find_format"]
 
@@ -22,6 +31,7 @@ MAX_SAMPLE_BYTES = 64_000_000  # of a file with very long lines
 MIN_SAMPLE_LINES = 20
 MAX_SAMPLE_LINES = 500
 COMMENT = "#"
+MAX_SHOWN = 40  # characters of a line that is told
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own
 SAID = {BLANK: "blanks", "\t": "tab"}
 
@@ -54,6 +64,14 @@ class TextFormat:
         Lines of the header.
     n_unnamed : int
         Columns without a name in the header, which are called `column_0` and so on.
+    quote : str
+        Character around fields that hold separators.
+    quoted_lines : bool
+        Whether each line is quoted as a whole.
+    footer : tuple of str
+        Lines at the end that are no rows, as far as they were looked for.
+    rows : Rows, optional
+        What the end has to be compared with while it is read; None if all lines are rows.
     """
 
     encoding: str
@@ -69,6 +87,10 @@ class TextFormat:
     n_titles: int = 0
     n_header: int = 1
     n_unnamed: int = 0
+    quote: str = '"'
+    quoted_lines: bool = False
+    footer: tuple[str, ...] = ()
+    rows: Rows | None = None
 
     def describe(self) -> str:
         """What is not as in plain CSV, in a few words; empty if nothing is."""
@@ -83,6 +105,9 @@ class TextFormat:
             "" if self.n_header < 2 else f"a header of {self.n_header} lines",
             "" if not self.n_unnamed else f"{self.n_unnamed} names added (column_0, ...)",
             "" if not self.left_out else "comments or repeated headers left out",
+            "" if self.quote == '"' else f"quotes {self.quote}",
+            "" if not self.quoted_lines else "each line in quotes",
+            "" if not self.footer else _footer_said(self.footer),
         ]
         return ", ".join(filter(None, said))
 
@@ -93,6 +118,8 @@ class _Sample(NamedTuple):
     lines: list[str]
     encoding: str
     errors: str
+    whole: bool
+    quoted_lines: bool
 
 
 def find_format(path: Path, options: FileOptions) -> TextFormat:
@@ -104,19 +131,21 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
         If the file is empty, is no text, or has more values in a row than names.
     """
     sample = _sample(path, options)
-    start, separator = _start(sample.lines, options)
+    lines = sample.lines[:MAX_SAMPLE_LINES]
+    quote = find_quote(lines)
+    start, separator = _start(lines, options)
     if separator is None:
-        separator = find_separator(sample.lines[start:])
+        separator = find_separator(lines[start:], quote)
     if separator.isspace() and separator != "\t":
         separator = BLANK
-    comment = _comment_above(sample.lines, start)
-    records = _records(sample.lines[start:], separator, path)
+    comment = _comment_above(lines, start)
+    records = _records(lines[start:], separator, quote, path)
     if not any(map(any, records)):
         raise EmptyFileError(f"need at least one row; {path} is an empty file.")
     found = layouts.find_layout(records, header=options.header, titles=options.skip_lines is None)
     rows = records[found.n_above :]
     header = layouts.header_names(records, found)
-    ends = _line_ends(sample.lines[start:], separator)
+    ends = line_ends(lines[start:], separator, quote)
     n_above = start + (ends[found.n_above - 1] if found.n_above else 0)
     in_comment = not found.header and options.header is None
     if in_comment and comment:
@@ -125,21 +154,49 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
         raise _too_many_values(path)
     names, repeated, n_fields = _columns(header, rows, path)
     first = start + (ends[found.header[0] - 1] if found.header and found.header[0] else 0)
-    return TextFormat(
+    left_out = _left_out(lines, start, n_above, found)
+    decimal = options.decimal or find_decimal(rows, separator)
+    form = TextFormat(
         encoding=sample.encoding,
         errors=sample.errors,
         separator=separator,
-        decimal=options.decimal or find_decimal(rows, separator),
+        decimal=decimal,
         n_above=n_above,
         names=tuple(names),
         n_fields=n_fields,
-        left_out=_left_out(sample.lines, start, n_above, found),
+        left_out=left_out,
         has_header=bool(header),
         repeated=tuple(repeated),
         n_unnamed=sum(not name for name in header[: len(names)]),
         n_header=max(len(found.header), 1),
         n_titles=first if found.header else n_above - bool(header),
+        quote=quote,
+        quoted_lines=sample.quoted_lines,
     )
+    return _with_footer(form, rows, sample, path)
+
+
+def _with_footer(
+    form: TextFormat, records: Sequence[Sequence[str]], sample: _Sample, path: Path
+) -> TextFormat:
+    """Look for lines at the end that are no rows."""
+    if form.left_out:
+        records = [row for row in records if not "".join(row[:1]).startswith(COMMENT)]
+    whole = sample.whole and len(sample.lines) <= MAX_SAMPLE_LINES
+    rows = rows_of(records, form.separator, form.decimal, form.quote, whole=whole)
+    if sample.whole:
+        end: str | None = "".join(sample.lines[form.n_above :])[-MAX_FOOTER_BYTES:]
+    else:
+        end = last_text(path, form.encoding)
+    if end is None:
+        return replace(form, rows=rows)
+    _, footer = split_footer(end, rows)
+    return replace(form, rows=rows, footer=tuple(footer)) if footer else form
+
+
+def _footer_said(footer: Sequence[str]) -> str:
+    shown = repr(footer[0] if len(footer[0]) <= MAX_SHOWN else footer[0][:MAX_SHOWN] + "...")
+    return f"{_lines(len(footer))} at the end left out ({shown})"
 
 
 def _sample(path: Path, options: FileOptions) -> _Sample:
@@ -169,7 +226,10 @@ def _sample(path: Path, options: FileOptions) -> _Sample:
         raise ValueError(f"need a text file; {path} is none, or set its `encoding`.")
     lines = list(io.StringIO(text, newline=""))
     complete = lines if whole or len(lines) < 2 else lines[:-1]
-    return _Sample(complete[:MAX_SAMPLE_LINES], encoding, errors)
+    quoted_lines = are_lines_quoted(complete[:MAX_SAMPLE_LINES])
+    if quoted_lines:
+        complete = list(unwrapped(complete))
+    return _Sample(complete, encoding, errors, whole, quoted_lines)
 
 
 def _lines(number: int) -> str:
@@ -202,19 +262,13 @@ def _comment_above(lines: Sequence[str], start: int) -> str | None:
     return above[len(COMMENT) :].strip() if above.startswith(COMMENT) else None
 
 
-def _records(lines: Sequence[str], separator: str, path: Path) -> list[list[str]]:
+def _records(lines: Sequence[str], separator: str, quote: str, path: Path) -> list[list[str]]:
     try:
-        return split_lines(lines, separator)
+        return split_lines(lines, separator, quote)
     except (csv.Error, TypeError) as error:
         raise ValueError(
-            f"cannot split {path} at {separator!r}: {error}; set `separator` to one character."
+            f"cannot split {path} at {separator!r}: {error}; set another `separator`."
         ) from None
-
-
-def _line_ends(lines: Sequence[str], separator: str) -> list[int]:
-    """Number of lines up to the end of each record: a quoted field may span several."""
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    return [reader.line_num for _ in reader]
 
 
 def _names_in_comment(
