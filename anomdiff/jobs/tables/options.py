@@ -14,7 +14,7 @@ class FileOptions:
     Attributes
     ----------
     separator : str, optional
-        One character, or a blank for any run of blanks and tabs.
+        One character or two, or a blank for any run of blanks and tabs.
     decimal : str, optional
         Decimal mark of the numbers, "." or ",".
     encoding : str, optional

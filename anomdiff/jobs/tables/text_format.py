@@ -302,8 +302,8 @@ def _columns(
 
 def _too_many_values(path: Path) -> ValueError:
     return ValueError(
-        f"{path} has more values in a row than names in its first line; set `skip_lines` or "
-        "`header` if that is no header."
+        f"{path} has more values in a row than names in its first line; set `separator`, "
+        "`skip_lines` or `header` if that is no header of its columns."
     )
 
 
