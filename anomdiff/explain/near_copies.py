@@ -232,7 +232,7 @@ class _CopySubsets(SubsetSearch):
 def _squared_distances(reference: Tensor, values: Tensor, observed: Tensor) -> Tensor:
     gaps = reference - values
     if not observed.all():
-        gaps *= observed
+        return gaps.square_() @ observed.to(gaps)
     return torch.linalg.vecdot(gaps, gaps)
 
 

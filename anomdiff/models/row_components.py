@@ -30,6 +30,8 @@ def row_components(
 
 def _observed_share(encoder: TableEncoder, observed: Tensor) -> Tensor:
     """Share of each row's columns that is observed; at least one column's worth."""
+    if observed.all():
+        return torch.ones(len(observed), dtype=torch.float64)
     everything = torch.ones_like(observed[:1])
     seen, whole = (encoder.fold(mask.double().numpy()) for mask in (observed, everything))
     return torch.from_numpy((seen / whole).mean(1)).clamp(min=1 / seen.shape[1])
