@@ -5,6 +5,7 @@ import torch
 
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.noise import geometric_levels
+from anomdiff.models.encoded_rows import missing_columns
 from anomdiff.models.tabular_fit import MAXIMUM_SHARE, PRIORS
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.training_rows import category_codes
@@ -36,9 +37,12 @@ def naive_share(model, observed):
 def test_the_score_is_mean_and_maximum_of_the_weighted_standardised_components(kind):
     model, rows = stored_model(kind), stored_rows(kind)
     components, numbers = model.components(*rows), model.calibration
+    missing = missing_columns(rows[1], model.column_masks)
+    further = model.missing_cells.adjusted(torch.zeros(len(missing)), missing)
 
-    scores = model.score(*rows)
+    scores = model.score(*rows) - further
 
+    assert (further > 0).any() or not missing.any()
     surprising = [read(errors) for read, errors in zip(numbers.surprisals, components, strict=True)]
     for row, score in enumerate(scores.tolist()):
         weighted = []
