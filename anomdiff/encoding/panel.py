@@ -119,7 +119,7 @@ class PanelLayout:
         """
         self._require(frame)
         warn_of_further(frame, [self.series, self.time, *self.channels])
-        values = np.column_stack([self._numbers(frame, name) for name in self.channels])
+        values = np.column_stack([self.numbers(frame[name], name) for name in self.channels])
         times = self.times(frame)
         segments = []
         for label, rows in self._groups(frame):
@@ -172,9 +172,8 @@ class PanelLayout:
         require_types(cls, vars(layout))
         return layout
 
-    def _numbers(self, frame: pd.DataFrame, name: Any) -> np.ndarray:
-        """Read a channel; floats, as most streams bring them row by row, without a detour."""
-        cells = frame[name]
+    def numbers(self, cells: pd.Series, name: Any) -> np.ndarray:
+        """Read cells of a channel; floats, as most streams bring them, without a detour."""
         if cells.dtype == np.float64 and not self.missing_values:
             if not np.isinf(values := cells.to_numpy()).any():
                 return values

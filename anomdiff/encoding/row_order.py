@@ -70,7 +70,10 @@ def find_order(columns: Columns) -> RowOrder:
     whole = {name: cells for name, cells in numeric.items() if name not in in_blocks}
     places, advancing = _time_order(whole, dates & set(whole))
     advancing |= in_blocks
-    advancing |= _in_no_order(texts) if places is None else _in_order(numeric, texts, places)
+    if places is None:
+        advancing |= _in_no_order(texts)
+    else:
+        advancing |= _in_order(numeric, texts, dates, places)
     advancing |= _within(numeric, groups, advancing | dates, places)
     stay = {name: c for name, c in {**numeric, **codes}.items() if name not in advancing}
     if places is None and not _is_sorted(numeric, codes):
@@ -92,7 +95,7 @@ def _as_floats(cells: np.ndarray) -> np.ndarray:
 
 
 def _time_order(numeric: Columns, dates: set) -> tuple[np.ndarray | None, set[Any]]:
-    """Row numbers in the order of time, None if nothing tells it, and what advances in it."""
+    """Row numbers in the order of time, None if nothing tells it, and the columns that tell it."""
     advancing = {
         name
         for name, cells in numeric.items()
@@ -109,20 +112,16 @@ def _time_order(numeric: Columns, dates: set) -> tuple[np.ndarray | None, set[An
         return None, set()
     event = min(events, key=lambda name: name not in dates)  # the first, dates before numbers
     places = np.argsort(numeric[event], kind="stable")
-    moved = {
-        name
-        for name, cells in numeric.items()
-        if single.advances(cells[places], is_date=name in dates, known=True)
-    }
-    return places, moved | {event}
+    return places, {event}
 
 
-def _in_order(numeric: Columns, texts: Mapping, places: np.ndarray) -> set[Any]:
+def _in_order(numeric: Columns, texts: Mapping, dates: set, places: np.ndarray) -> set[Any]:
     """Columns that advance in a known order."""
     rising = {
         name
         for name, cells in numeric.items()
-        if single.rises(cells[places]) or single.advances(cells[places], known=True)
+        if single.rises(cells[places])
+        or single.advances(cells[places], is_date=name in dates, known=True)
     }
     return rising | {
         name

@@ -49,7 +49,12 @@ class Schema:
         return tuple(column for column in self.columns if column.kind != "ignored")
 
     @classmethod
-    def infer(
+    def infer(cls, frame: pd.DataFrame, **options: Any) -> "Schema":
+        """Infer what each column of a frame of training rows is; see ``infer_with_order``."""
+        return cls.infer_with_order(frame, **options)[0]
+
+    @classmethod
+    def infer_with_order(
         cls,
         frame: pd.DataFrame,
         *,
@@ -57,8 +62,8 @@ class Schema:
         missing_values: Sequence | Mapping[Any, Sequence] = (),
         date_format: str | None = None,
         max_unreadable: float = 0.05,
-    ) -> "Schema":
-        """Infer what each column of a frame of training rows is.
+    ) -> tuple["Schema", RowOrder]:
+        """Infer what each column of a frame of training rows is, and the order of the rows in time.
 
         Parameters
         ----------
@@ -80,6 +85,8 @@ class Schema:
         schema : Schema
             With a UserWarning for every column that is ignored without being named in ``kinds``,
             and one that names the columns of a single value.
+        order : RowOrder
+            What is known about the order of the rows in time.
 
         Raises
         ------
@@ -87,25 +94,6 @@ class Schema:
             If the frame is empty, repeats a column name, holds cells that cannot be read or has
             no usable column, or if ``kinds`` or ``missing_values`` names an unknown column.
         """
-        return cls.infer_with_order(
-            frame,
-            kinds=kinds,
-            missing_values=missing_values,
-            date_format=date_format,
-            max_unreadable=max_unreadable,
-        )[0]
-
-    @classmethod
-    def infer_with_order(
-        cls,
-        frame: pd.DataFrame,
-        *,
-        kinds: Mapping[Any, str] | None = None,
-        missing_values: Sequence | Mapping[Any, Sequence] = (),
-        date_format: str | None = None,
-        max_unreadable: float = 0.05,
-    ) -> tuple["Schema", RowOrder]:
-        """Do what ``infer`` does, and return the order of the rows in time beside it."""
         _require_frame(frame)
         require_labels(frame.columns)
         kinds = dict(kinds or {})

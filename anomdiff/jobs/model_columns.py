@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.parsing import read_cells, storage
+from anomdiff.encoding.parsing import storage
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.settings import Settings
@@ -90,8 +90,19 @@ class PanelColumns:
 
     def count_missing(self, rows: pd.DataFrame) -> pd.Series:
         """Missing cells by channel."""
-        channels = rows[list(self.layout.channels)].rename(columns=str)
-        return channels.apply(lambda cells: pd.isna(read_cells(cells, "number")).sum())
+        missing = {
+            str(name): np.isnan(self.layout.numbers(rows[name], name)).sum()
+            for name in self.layout.channels
+        }
+        return pd.Series(missing)
+
+    def with_numbers(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Columns of a table with the channels read as numbers, as the model reads them."""
+        read = frame.copy(deep=False)
+        for name, found in self.found.items():
+            if found in self.numbers:
+                read[found] = self.layout.numbers(frame[found], name)
+        return read
 
     def _require_columns(self, names: list[Name]) -> None:
         series, time = self.layout.series, self.layout.time

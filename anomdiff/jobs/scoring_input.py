@@ -8,7 +8,6 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from anomdiff.encoding.parsing import read_cells
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.model_columns import PanelColumns, TableColumns
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
@@ -97,12 +96,11 @@ class ScoringInput:
         """Read the table; numbers of steps in CSV are read here: no batch decides on a type."""
         typed = set(self.columns.found.values()) - set(self.columns.text)
         text = [name for name in self._wanted if name not in typed]
-        is_text = self.columns.unit == "step" and not self._table.has_types
         for batch in self._read(self._wanted, text):
-            frame = batch.copy(deep=False)
-            for name in self.columns.numbers if is_text else []:
-                frame[name] = read_cells(frame[name], "number")
-            yield frame
+            if isinstance(self.columns, PanelColumns) and not self._table.has_types:
+                yield self.columns.with_numbers(batch)
+            else:
+                yield batch.copy(deep=False)
 
 
 def _require_free(columns: list[Name], results: dict[str, pa.DataType]) -> None:

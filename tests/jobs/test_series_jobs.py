@@ -295,3 +295,26 @@ def test_more_groups_than_files_are_joined(tmp_path, monkeypatch, detector):
     assert scored["host"].unique().tolist() == labels
     wanted = detector.score_frame(frame)["anomaly_score"]
     np.testing.assert_allclose(scored["anomaly_score"], wanted.loc[scored["row"]], rtol=1e-9)
+
+
+def test_channels_of_a_text_file_are_read_as_the_model_reads_them(tmp_path):
+    training = panel(120, seed=0, labels=HOSTS[:3])
+    training.loc[::40, "slow"] = -999.0
+    detector = TimeSeriesDetector(
+        **TINY_SERIES, series="host", time="time", missing_values=-999
+    ).fit(training)
+    frame = panel(60, seed=5, labels=HOSTS[:3])
+    gaps = frame.index.isin([30, 90])
+    spelled = frame.astype({"echo": object})
+    spelled.loc[gaps, "echo"] = "ERR"
+    spelled.loc[gaps, "slow"] = -999.0
+
+    with pytest.warns(UserWarning, match="2 of 180 cells of column 'echo'"):
+        scored, summary = _score(_settings(_write(spelled, tmp_path / "in.csv")), detector)
+
+    cells = {name: frame[name].mask(gaps) for name in ("echo", "slow")}
+    wanted = detector.score_frame(frame.assign(**cells)[list(training)])["anomaly_score"]
+    found = scored.set_index("row")["anomaly_score"].sort_index()
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    rates = summary["missing_rates"]
+    assert rates["echo"] == rates["slow"] == pytest.approx(2 / 180)
