@@ -10,14 +10,15 @@ __all__ = ["are_lines_quoted", "find_quote"]
 
 SINGLE = re.compile(r"(?:^|[,;\t|^~:\x01\x1f])\s*'[^']*'\s*(?=[,;\t|^~:\x01\x1f]|$)")
 MIN_SHARE_OF_LINES = 0.6
+WHOLE_LINE = re.compile(r'"(?:[^"]|"")*"')  # no quote inside but doubled ones
 DOUBLE = re.compile(r"(?:^|[,;\t|^~:\x01\x1f])\s*\"")
 
 
 def find_quote(lines: Sequence[str]) -> str:
-    """Character around fields: a single quote where the header and most rows have them."""
+    """Character around fields: a single quote where the header and most rows, or all rows, do."""
     filled = [line.strip() for line in lines if line.strip()]
     single = sum(bool(SINGLE.search(line)) for line in filled)
-    named = any(SINGLE.search(line) for line in filled[:1])
+    named = any(SINGLE.search(line) for line in filled[:1]) or 1 < single == len(filled) - 1
     doubled = any(DOUBLE.search(line) for line in filled)
     return "'" if named and not doubled and single > MIN_SHARE_OF_LINES * len(filled) else '"'
 
@@ -29,19 +30,17 @@ def are_lines_quoted(lines: Sequence[str]) -> bool:
     some columns below it are numbers or dates.
     """
     filled = [line.strip() for line in lines if line.strip()]
-    if len(filled) < 2 or not all(len(line) > 1 and line[0] == line[-1] == '"' for line in filled):
+    if len(filled) < 2 or not all(map(WHOLE_LINE.fullmatch, filled)):
         return False
-    try:
-        outer = list(csv.reader(filled))
-    except csv.Error:
-        return False
-    return all(len(record) == 1 for record in outer) and any(
-        _is_table([record[0] for record in outer], separator) for separator in ",;\t|"
-    )
+    inner = [line[1:-1].replace('""', '"') for line in filled]
+    return any(_is_table(inner, separator) for separator in ",;\t|")
 
 
 def _is_table(lines: Sequence[str], separator: str) -> bool:
-    header, *rows = list(csv.reader(lines, delimiter=separator))
+    try:
+        header, *rows = list(csv.reader(lines, delimiter=separator))
+    except csv.Error:
+        return False
     if len(header) < 2 or any(len(row) != len(header) for row in rows):
         return False
     columns = list(zip(*rows, strict=True))
