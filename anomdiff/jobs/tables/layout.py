@@ -15,6 +15,7 @@ from anomdiff.jobs.tables.options import Name
 
 __all__ = [
     "Layout",
+    "are_row_names",
     "blank_names",
     "distinct_names",
     "find_layout",
@@ -98,6 +99,22 @@ def looks_like_header(first: Sequence[str], rows: Records) -> bool:
     if 2 * sum(recurring) >= len(recurring):
         cells += sum(recurring)
     return names >= cells
+
+
+def are_row_names(cells: Sequence[str]) -> bool:
+    """Whether cells may be names of rows as R writes them: all differ, and numbers count up.
+
+    Examples
+    --------
+    >>> are_row_names(["1", "2", "3"]), are_row_names(["1", "4", "7"]), are_row_names(["b", "a"])
+    (True, False, True)
+    """
+    if len(set(cells)) < len(cells):
+        return False
+    if all(map(is_whole, cells)):
+        values = list(map(int, cells))
+        return len(values) > 2 and values == list(range(values[0], values[0] + len(values)))
+    return common_look(cells) == "text"
 
 
 def header_names(records: Records, found: Layout) -> list[str]:

@@ -106,16 +106,30 @@ def _judge(lines: Sequence[str], separator: str, quote: str) -> float:
     share = n_records / max(len(records), 1)
     if n_fields < 2 or share < MIN_SHARE_OF_LINES:
         return 0.0
-    if separator == BLANK and len(records[0]) < 2:  # a column of sentences, or of dates with hours
+    one_name = len(records[0]) == 1 and not _has_row_names(records, lines, quote)
+    if separator == BLANK and one_name:  # a column of sentences, or of dates with hours
         return 0.0
     regular = [record[: N_JUDGED[1]] for record in records if len(record) == n_fields]
     others = set(SEPARATORS) - {separator, BLANK}
     points = [_points(field, others) for record in regular[: N_JUDGED[0]] for field in record]
-    if share < 1 and max(points) <= PLAIN_TEXT and len(records[0]) == 1:  # a column of sentences
+    if share < 1 and max(points) <= PLAIN_TEXT and one_name:  # a column of sentences
         return 0.0
     prior = BLANK_COUNTS if separator == BLANK else RARE_COUNTS if separator in RARE else 1.0
     prior *= 1.0 if len(records[0]) >= n_fields else SHORT_FIRST
     return prior * share**2 * (0.2 + sum(points) / len(points))
+
+
+def _has_row_names(records: Sequence[Sequence[str]], lines: Sequence[str], quote: str) -> bool:
+    """Whether one name stands above pairs of a row's name and a cell, as R writes them.
+
+    The names of rows are quoted, or count up beside numbers: else they may be part of a sentence.
+    """
+    rows = records[1:]
+    if len(rows) < 3 or any(len(row) != 2 for row in rows):
+        return False
+    counted = [row[0] for row in rows] == [str(i) for i in range(1, len(rows) + 1)]
+    quoted = all(line.startswith(quote) for line in lines if line.strip())
+    return quoted or (counted and all(look(row[1]) == "number" for row in rows))
 
 
 def _points(field: str, others: set[str]) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from anomdiff.jobs.tables.comments import without_comments
 from anomdiff.jobs.tables.encodings import register_mixed_errors
 from anomdiff.jobs.tables.files import EmptyFileError, damaged, first_line, open_bytes
 from anomdiff.jobs.tables.footers import MAX_FOOTER_BYTES, split_footer
@@ -176,13 +177,12 @@ def _separator(separator: str) -> str:
 
 
 def _rows_alone(lines: io.TextIOBase, form: TextFormat) -> io.TextIOBase:
-    """Rows of a file in the way that pandas can read them; the file itself if it has no others."""
-    changed = form.left_out or form.quoted_lines or form.rows or len(form.separator) > 1
-    if not changed:
-        return lines
+    """Rows of a file in the way that pandas can read them."""
     if form.quoted_lines:
         lines = Lines(unwrapped(lines))
     pieces = as_lines(lines, form.left_out) if form.left_out else chunks_of(lines)
+    if form.comments:
+        pieces = without_comments(pieces, form.comments)
     if form.rows:
         pieces = without_end(pieces, partial(split_footer, rows=form.rows), MAX_FOOTER_BYTES)
     if len(form.separator) > 1:

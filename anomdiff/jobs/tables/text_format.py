@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomdiff.jobs.tables import layout as layouts
+from anomdiff.jobs.tables.comments import (
+    Comments,
+    blank_comments,
+    find_comments,
+    without_comments,
+)
 from anomdiff.jobs.tables.encodings import MIXED_ERRORS, find_encoding
 from anomdiff.jobs.tables.files import EmptyFileError, damaged, open_bytes, require_text
 from anomdiff.jobs.tables.footers import MAX_FOOTER_BYTES, Rows, last_text, rows_of, split_footer
@@ -30,7 +36,7 @@ SAMPLE_BYTES = 100_000
 MAX_SAMPLE_BYTES = 64_000_000  # of a file with very long lines
 MIN_SAMPLE_LINES = 20
 MAX_SAMPLE_LINES = 500
-COMMENT = "#"
+COMMENT = re.compile(r"#|//|%(?![^\s%])")  # %cpu is a name
 MAX_SHOWN = 40  # characters of a line that is told
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own
 SAID = {BLANK: "blanks", "\t": "tab"}
@@ -53,7 +59,7 @@ class TextFormat:
     n_fields : int
         Fields of a row: more than there are names where rows end with separators.
     left_out : tuple of str
-        What lines begin with that are no rows: comments, and headers that are repeated.
+        What lines begin with that are no rows: headers that are repeated.
     has_header : bool
         Whether a line of the file names the columns.
     repeated : tuple
@@ -70,6 +76,12 @@ class TextFormat:
         Whether each line is quoted as a whole.
     footer : tuple of str
         Lines at the end that are no rows, as far as they were looked for.
+    comments : Comments, optional
+        What tells comments from rows.
+    has_comments : bool
+        Whether there are any in the first lines.
+    row_names : bool
+        Whether the first column lacks a name and is taken for names of rows without being quoted.
     rows : Rows, optional
         What the end has to be compared with while it is read; None if all lines are rows.
     """
@@ -90,6 +102,9 @@ class TextFormat:
     quote: str = '"'
     quoted_lines: bool = False
     footer: tuple[str, ...] = ()
+    comments: Comments | None = None
+    has_comments: bool = False
+    row_names: bool = False
     rows: Rows | None = None
 
     def describe(self) -> str:
@@ -104,7 +119,8 @@ class TextFormat:
             "" if self.has_header else "no header line",
             "" if self.n_header < 2 else f"a header of {self.n_header} lines",
             "" if not self.n_unnamed else f"{self.n_unnamed} names added (column_0, ...)",
-            "" if not self.left_out else "comments or repeated headers left out",
+            "comments left out" if self.has_comments else "",
+            "repeated headers left out" if self.left_out else "",
             "" if self.quote == '"' else f"quotes {self.quote}",
             "" if not self.quoted_lines else "each line in quotes",
             "" if not self.footer else _footer_said(self.footer),
@@ -142,6 +158,14 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
     records = _records(lines[start:], separator, quote, path)
     if not any(map(any, records)):
         raise EmptyFileError(f"need at least one row; {path} is an empty file.")
+    above = [line for line in lines[:start] if COMMENT.match(line)]
+    comments = find_comments(records, above, separator, quote)
+    has_comments = False
+    if comments:
+        ends = line_ends(lines[start:], separator, quote)
+        rest, has_comments = blank_comments(lines[start:], records, ends, comments)
+        lines = [*lines[:start], *rest]
+        records = _records(rest, separator, quote, path) if has_comments else records
     found = layouts.find_layout(records, header=options.header, titles=options.skip_lines is None)
     rows = records[found.n_above :]
     header = layouts.header_names(records, found)
@@ -150,11 +174,12 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
     in_comment = not found.header and options.header is None
     if in_comment and comment:
         header = _names_in_comment(comment, separator, found.n_fields, rows)
-    if found.short and separator != BLANK:
+    unsure = found.short and separator != BLANK and not _are_quoted(lines[n_above:], quote)
+    if unsure and not layouts.are_row_names([row[0] for row in rows if any(row)]):
         raise _too_many_values(path)
     names, repeated, n_fields = _columns(header, rows, path)
     first = start + (ends[found.header[0] - 1] if found.header and found.header[0] else 0)
-    left_out = _left_out(lines, start, n_above, found)
+    left_out = _left_out(lines, n_above, found)
     decimal = options.decimal or find_decimal(rows, separator)
     form = TextFormat(
         encoding=sample.encoding,
@@ -172,6 +197,9 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
         n_titles=first if found.header else n_above - bool(header),
         quote=quote,
         quoted_lines=sample.quoted_lines,
+        comments=comments,
+        has_comments=has_comments or bool(above),
+        row_names=unsure,
     )
     return _with_footer(form, rows, sample, path)
 
@@ -180,14 +208,14 @@ def _with_footer(
     form: TextFormat, records: Sequence[Sequence[str]], sample: _Sample, path: Path
 ) -> TextFormat:
     """Look for lines at the end that are no rows."""
-    if form.left_out:
-        records = [row for row in records if not "".join(row[:1]).startswith(COMMENT)]
     whole = sample.whole and len(sample.lines) <= MAX_SAMPLE_LINES
     rows = rows_of(records, form.separator, form.decimal, form.quote, whole=whole)
     if sample.whole:
         end: str | None = "".join(sample.lines[form.n_above :])[-MAX_FOOTER_BYTES:]
     else:
         end = last_text(path, form.encoding)
+    if end and form.comments:
+        end = "".join(without_comments([end], form.comments))
     if end is None:
         return replace(form, rows=rows)
     _, footer = split_footer(end, rows)
@@ -244,13 +272,13 @@ def _start(lines: Sequence[str], options: FileOptions) -> tuple[int, str | None]
     separator = options.separator
     if options.skip_lines is not None:
         return options.skip_lines, separator
-    commented = sum(line.startswith(COMMENT) for line in lines) < len(lines) / 2
+    commented = sum(bool(COMMENT.match(line)) for line in lines) < len(lines) / 2
     start = 0
     for line in lines:
         excel = SEPARATOR_LINE.fullmatch(line) if start == 0 else None
         if excel:
             separator = separator or excel[1]
-        elif line.strip() and not (commented and line.startswith(COMMENT)):
+        elif line.strip() and not (commented and COMMENT.match(line)):
             break
         start += 1
     return start, separator
@@ -259,7 +287,8 @@ def _start(lines: Sequence[str], options: FileOptions) -> tuple[int, str | None]
 def _comment_above(lines: Sequence[str], start: int) -> str | None:
     """Comment in the line above the first record, which may hold the names."""
     above = lines[start - 1] if start else ""
-    return above[len(COMMENT) :].strip() if above.startswith(COMMENT) else None
+    mark = COMMENT.match(above)
+    return above[mark.end() :].strip() if mark else None
 
 
 def _records(lines: Sequence[str], separator: str, quote: str, path: Path) -> list[list[str]]:
@@ -276,7 +305,7 @@ def _names_in_comment(
 ) -> list[str]:
     names = split_lines([comment], separator)[0] if comment else []
     fits = len(names) == n_fields and layouts.looks_like_header(names, rows)
-    return [names[0] or COMMENT, *names[1:]] if fits else []
+    return [names[0] or "#", *names[1:]] if fits else []
 
 
 def _columns(
@@ -307,13 +336,12 @@ def _too_many_values(path: Path) -> ValueError:
     )
 
 
-def _left_out(
-    lines: Sequence[str], start: int, n_above: int, found: layouts.Layout
-) -> tuple[str, ...]:
+def _left_out(lines: Sequence[str], n_above: int, found: layouts.Layout) -> tuple[str, ...]:
     """What lines among the rows begin with that are no rows."""
-    commented = any(line.startswith(COMMENT) for line in lines[:start])
-    left_out = [COMMENT] if commented else []
     header = lines[n_above - 1] if found.header and len(found.header) == 1 else ""
-    if header.strip() and header in lines[n_above:]:
-        left_out.append(header)
-    return tuple(left_out)
+    return (header,) if header.strip() and header in lines[n_above:] else ()
+
+
+def _are_quoted(lines: Sequence[str], quote: str) -> bool:
+    """Whether all lines begin with a quoted field."""
+    return all(line.lstrip().startswith(quote) for line in lines if line.strip())

@@ -1,5 +1,4 @@
 import itertools
-import zipfile
 from contextlib import contextmanager
 
 import numpy as np
@@ -87,20 +86,6 @@ def test_a_packed_file_is_the_plain_one(tmp_path, frame, name, packed):
     pd.testing.assert_frame_equal(read_table(path), frame, check_column_type=False)
 
 
-def test_an_archive_without_a_suffix_of_a_table_is_known_by_what_is_in_it(tmp_path):
-    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
-        archive.writestr("__MACOSX/._t.csv", "x")
-        archive.writestr("readme", "x")
-        archive.writestr("data/t.csv", "a;b\n1;2\n")
-    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
-        archive.writestr("a.csv", "a\n1\n")
-        archive.writestr("b.csv", "a\n1\n")
-
-    assert read_table(tmp_path / "t.zip").to_dict("list") == {"a": [1], "b": [2]}
-    with pytest.raises(ValueError, match=r"need one table in .*two.zip; got .*: unpack it"):
-        read_table(tmp_path / "two.zip")
-
-
 @pytest.mark.parametrize("decimal", [".", ","])
 def test_columns_that_blanks_part_are_read(tmp_path, frame, decimal):
     numbers = frame[["code", "Größe (m, netto)"]].set_axis(["code", "size"], axis=1)
@@ -109,13 +94,6 @@ def test_columns_that_blanks_part_are_read(tmp_path, frame, decimal):
     read = _read(tmp_path / "t.txt", text.encode())
 
     pd.testing.assert_frame_equal(read, numbers, check_column_type=False)
-
-
-def test_names_of_rows_as_r_writes_them_are_a_column(tmp_path):
-    read = _read(tmp_path / "t.txt", b'"a" "b"\n' + b'"r 1" 0.5 2\n"r 2" 1.5 3\n' * 5)
-
-    assert read.columns.tolist() == ["column_0", "a", "b"]
-    assert read["column_0"].tolist() == ["r 1", "r 2"] * 5
 
 
 @pytest.mark.parametrize(
@@ -134,6 +112,9 @@ def test_names_of_rows_as_r_writes_them_are_a_column(tmp_path):
         ("2025-01-31,2025-02-28,2025-03-31", ["2025-01-31", "2025-02-28", "2025-03-31"]),
         ("#,a,b", ["#", "a", "b"]),
         ("# t,a,b", ["t", "a", "b"]),
+        ("% t,a,b", ["t", "a", "b"]),
+        ("//t,a,b", ["t", "a", "b"]),
+        ("%t,%a,b", ["%t", "%a", "b"]),
         ("a,b,c\n,V,°C", ["a", "b V", "c °C"]),
         ("[s],[V],[°C]", ["[s]", "[V]", "[°C]"]),
         ("x,x,y\nlow,high,low", ["x low", "x high", "y low"]),
