@@ -39,8 +39,8 @@ class Table:
     Parameters
     ----------
     path : path
-        A file named .csv, .tsv, .txt, .data, .jsonl, .ndjson, .parquet or .xlsx, each also with
-        .gz or (text) .zip; a folder of such files, or a glob. The folders of partitions
+        A file named .csv, .tsv, .txt, .data, .json, .jsonl, .ndjson, .parquet or .xlsx, each also
+        with .gz or (text) .zip; a folder of such files, or a glob. The folders of partitions
         (`region=north/`) are columns.
     options : FileOptions, optional
         How text files are written.

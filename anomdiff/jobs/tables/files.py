@@ -23,6 +23,7 @@ __all__ = [
     "first_line",
     "open_bytes",
     "require_text",
+    "suffix_of",
 ]
 
 SUFFIXES = {
@@ -32,11 +33,15 @@ SUFFIXES = {
     ".data": "text",
     ".jsonl": "json",
     ".ndjson": "json",
+    ".json": "json",
     ".parquet": "parquet",
     ".xlsx": "excel",
 }
 WILDCARDS = re.compile(r"[*?\[]")
 PARTITION = re.compile(r"([^=/]+)=[^/]*/")
+# Files beside the data that tell about it.
+DOCUMENT = re.compile(r"(?:read[ _.-]?me|licen[cs]e|citation|changelog)\b.*\.txt", re.IGNORECASE)
+HIDDEN = (".", "_", "~$")  # the last of Excel, while a workbook is open
 UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
 # What a file begins with whose name promises text.
 SIGNATURES = {
@@ -73,7 +78,8 @@ def find_files(path: Path | str) -> TableFiles:
     ----------
     path : path
         A file, a folder that is searched with all folders below it, or a glob such as
-        `2025-*.csv`. Names that begin with `_` or `.` are not data.
+        `2025-*.csv`. Names that begin with `_`, `.` or `~$` are not data, nor are a README.txt,
+        and .json beside tables of another kind.
 
     Returns
     -------
@@ -85,24 +91,31 @@ def find_files(path: Path | str) -> TableFiles:
     FileNotFoundError
         If there is no such file, or none with a known suffix.
     ValueError
-        If the suffix is unknown, or the files are of several kinds.
+        If the suffix is unknown, the files are of several kinds, or a file is there twice
+        (a.csv and a.csv.gz).
     """
     path = Path(path)
     if path.is_file():
         return TableFiles(path, _kind(path), [Part(path, {})])
     root, found = _candidates(path)
-    suffixes = sorted({_suffix(each) for each in found})
+    found = _without_descriptions(found)
+    suffixes = sorted({suffix_of(each) for each in found})
     if not found:
         raise FileNotFoundError(
             f"need files named {_known()} in {path}; there are none."
             if path.is_dir()
             else f"need a table at {path}; there is no such file."
         )
-    if len(suffixes) > 1:
-        example = (path if path.is_dir() else root) / "**" / f"*{suffixes[0]}"
+    example = (path if path.is_dir() else root) / "**" / f"*{suffixes[0]}"
+    if len({SUFFIXES[suffix] for suffix in suffixes}) > 1:
         raise ValueError(
             f"need files of one kind in {path}; got {', '.join(suffixes)}: give a pattern "
             f"such as {example}."
+        )
+    if twice := _twice(found):
+        raise ValueError(
+            f"need each file of {path} once; {twice[0]} and {twice[1].name} have the same name: "
+            f"remove one, or give a pattern such as {example}."
         )
     return TableFiles(path, _kind(found[0]), _with_keys(root, found))
 
@@ -138,12 +151,13 @@ def require_text(sample: bytes, path: Path) -> None:
             raise ValueError(f"need a text file; {path} is none: name it {suffix}.")
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
     """Suffix of a table without that of its compression; empty if it is unknown."""
     name = path.name.lower()
-    if name.endswith(".zip") and not _plain_suffix(name.removesuffix(".zip")):
+    if name.endswith(".zip"):
         with damaged(path), zipfile.ZipFile(path) as archive:
-            return _plain_suffix(_member(archive, path).lower())
+            if suffix := _plain_suffix(_member(archive, path)):
+                return suffix
     return _plain_suffix(name.removesuffix(".gz").removesuffix(".zip"))
 
 
@@ -160,7 +174,13 @@ def first_line(error: Exception) -> str:
 
 
 def _kind(path: Path) -> str:
-    suffix = _suffix(path)
+    suffix = suffix_of(path)
+    if not suffix and path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            held = _member(archive, path)
+        raise ValueError(
+            f"need a table in {path}; got {held!r}: unpack it, and name it {_known()}."
+        )
     if not suffix:
         raise ValueError(f"need a file named {_known()}, or a folder of such files; got {path}.")
     return SUFFIXES[suffix]
@@ -171,6 +191,7 @@ def _known() -> str:
 
 
 def _plain_suffix(name: str) -> str:
+    name = name.lower()
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
 
 
@@ -179,12 +200,34 @@ def _member(archive: zipfile.ZipFile, path: Path) -> str:
     names = [
         name
         for name in archive.namelist()
-        if not name.endswith("/") and not name.startswith("__MACOSX")
+        if not name.endswith("/") and not any(part.startswith(HIDDEN) for part in name.split("/"))
     ]
-    tables = [name for name in names if _plain_suffix(name.lower())] or names
+    data = [name for name in names if not DOCUMENT.fullmatch(Path(name).name)] or names
+    tables = [name for name in data if _plain_suffix(name)] or data
+    if not tables:
+        raise ValueError(f"need a table in {path}; it holds no file.")
     if len(tables) != 1:
         raise ValueError(f"need one table in {path}; got {tables}: unpack it into a folder.")
     return tables[0]
+
+
+def _without_descriptions(found: list[Path]) -> list[Path]:
+    """Files without .json beside tables of another kind, which describes them."""
+    kinds = {SUFFIXES[suffix_of(each)] for each in found}
+    alone = kinds <= {"json"}
+    return [each for each in found if alone or suffix_of(each) != ".json"]
+
+
+def _twice(found: list[Path]) -> tuple[Path, Path] | None:
+    """Two files of one folder that differ in their suffixes only."""
+    seen: dict[Path, Path] = {}
+    for path in found:
+        name = path.name.lower().removesuffix(".gz").removesuffix(".zip")
+        stem = path.with_name(name.removesuffix(_plain_suffix(name)))
+        if stem in seen and seen[stem].name.lower() != path.name.lower():
+            return seen[stem], path
+        seen[stem] = path
+    return None
 
 
 def _candidates(path: Path) -> tuple[Path, list[Path]]:
@@ -209,9 +252,10 @@ def _below(folder: Path, root: Path) -> list[Path]:
 def _is_part(path: Path, root: Path) -> bool:
     """Whether a file is data, and not what Spark or a file system leaves beside it."""
     names = path.relative_to(root).parts
-    hidden = any(name.startswith((".", "_")) and "=" not in name for name in names)
+    hidden = any(name.startswith(HIDDEN) and "=" not in name for name in names)
+    hidden = hidden or bool(DOCUMENT.fullmatch(path.name))
     is_data = not hidden and path.is_file() and path.stat().st_size > 0
-    return is_data and bool(_suffix(path))
+    return is_data and bool(suffix_of(path))
 
 
 def _with_keys(root: Path, found: list[Path]) -> list[Part]:

@@ -1,7 +1,8 @@
-"""Reading a file of JSON lines: one object a line, whose keys are the columns."""
+"""Reading a file of JSON: objects, one a line or in an array, whose keys are the columns."""
 
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator
 from itertools import chain, islice
@@ -11,16 +12,20 @@ from typing import Any
 import pandas as pd
 
 from anomdiff.jobs.tables.files import EmptyFileError, damaged, open_bytes, require_text
+from anomdiff.jobs.tables.json_values import page_key, place_values, rows_of_document
 from anomdiff.jobs.tables.options import FileOptions, Name
 
 __all__ = ["JsonLines"]
 
 
+LINES = re.compile(r"\.(?:jsonl|ndjson)\b")  # suffixes of files with one object a line
+
+
 class JsonLines:
-    """A file of JSON lines.
+    """A file of JSON objects, or of one object that holds them (`{"data": [...]}`).
 
     Objects within objects become columns (`address.city`), lists become text. `names` are the keys
-    of all lines, because a key may be missing in most of them.
+    of all rows, because a key may be missing in most of them.
     """
 
     def __init__(self, path: Path, options: FileOptions):
@@ -50,20 +55,29 @@ class JsonLines:
     def _records(self) -> Iterator[dict[str, Any]]:
         with damaged(self.path), open_bytes(self.path) as handle:
             lines = io.TextIOWrapper(handle, self.encoding)
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield self._record(line, number)
+            values = place_values(self._text(lines), self.path)
+            some = list(islice(values, 2))
+            if len(some) == 1:
+                has_metadata = not LINES.search(self.path.name.lower())
+                rows = rows_of_document(some[0][1], has_metadata=has_metadata)
+                some = [(some[0][0], row) for row in rows]
+            key = page_key(some[0][1]) if some else None
+            for place, value in chain(some, values):
+                is_page = key is not None and page_key(value) == key
+                for row in value[key] if is_page else [value]:
+                    yield self._record(row, place)
 
-    def _record(self, line: str, number: int) -> dict[str, Any]:
-        require_text(line[:4].encode(), self.path)
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {number} of {self.path} is no JSON: {error}.") from None
+    def _text(self, lines: Iterator[str]) -> Iterator[str]:
+        first = next(lines, "")
+        require_text(first[:4].encode(), self.path)
+        yield from chain([first], lines)
+
+    def _record(self, record: Any, place: str) -> dict[str, Any]:
         if not isinstance(record, dict):
+            where = "in each line" if place.startswith("line") else "for each row"
             raise ValueError(
-                f"need a JSON object in each line; line {number} of {self.path} has "
-                f"{type(record).__name__}."
+                f"need a JSON object {where}; {place} of {self.path} has "
+                f"{type(record).__name__}: write the names beside the values."
             )
         return dict(_flat(record, ""))
 

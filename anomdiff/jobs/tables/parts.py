@@ -12,7 +12,13 @@ from typing import Protocol
 
 import pandas as pd
 
-from anomdiff.jobs.tables.files import EmptyFileError, Part, TableFiles, are_whole_numbers
+from anomdiff.jobs.tables.files import (
+    EmptyFileError,
+    Part,
+    TableFiles,
+    are_whole_numbers,
+    suffix_of,
+)
 from anomdiff.jobs.tables.json_lines import JsonLines
 from anomdiff.jobs.tables.options import FileOptions, Name
 from anomdiff.jobs.tables.text_files import TextFile
@@ -63,6 +69,7 @@ class PartsTable:
         if not self._files:
             raise ValueError(f"need at least one row; all files of {files.path} are empty.")
         _join_split_files([each for each, _ in self._files], options)
+        _require_same_columns([each for each, _ in self._files], files.path)
         keys = list(files.parts[0].keys)
         self._whole = {key for key in keys if are_whole_numbers(p.keys[key] for p in files.parts)}
         everywhere = [name for each, _ in self._files for name in each.names]
@@ -156,9 +163,26 @@ def _join_split_files(files: Sequence[_File], options: FileOptions) -> None:
             each.names, each.has_header = list(first.names), True
 
 
+def _require_same_columns(files: Sequence[_File], path: Path) -> None:
+    """Refuse files of several suffixes with other columns: one may be no part of the table."""
+    suffixes = {suffix_of(each.path) for each in files}
+    other = next((each for each in files if set(each.names) != set(files[0].names)), None)
+    if len(suffixes) > 1 and other is not None:
+        raise ValueError(
+            f"need the same columns in {files[0].path.name} and {other.path.name} of {path}; got "
+            f"{files[0].names[:5]} and {other.names[:5]}: give a pattern such as "
+            f"{path / '**' / ('*' + files[0].path.suffix)}."
+        )
+
+
 def _notices(file: _File) -> list[str]:
     """What was decided about the header of a file."""
     said = []
+    if isinstance(file, TextFile) and file.format.row_names:
+        said.append(
+            f"{file.path} has a name fewer than columns; the first column is taken for the names "
+            f"of rows and called {file.names[0]!r}. Set `skip_lines` or `header` if it is not."
+        )
     if file.repeated:
         said.append(
             f"{file.path} has the columns {list(file.repeated)} more than once; the later ones are "
