@@ -16,6 +16,7 @@ from anomdiff.encoding.written import apart, written
 
 __all__ = [
     "MANY_VALUES",
+    "MISSING_MARKERS",
     "PLAIN",
     "Spelling",
     "distinct_texts",

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from anomdiff.encoding.parsing import MISSING_MARKERS
+
 __all__ = [
     "DECIMAL_COMMA",
     "DECIMAL_POINT",
@@ -13,7 +15,7 @@ __all__ = [
     "look",
 ]
 
-MISSING = frozenset({"", ".", "?", "-", "na", "n/a", "#n/a", "nan", "null", "none", "<na>", "nat"})
+MISSING = MISSING_MARKERS | {"none", "nat"}  # as cells of a file; "none" may be a category
 INFINITE = r"[-+]?inf(?:inity)?"
 GROUPED = r"\d{1,3}(?:[., '\u00a0\u202f]\d{3})+(?:[.,]\d+)?"
 NUMBER = re.compile(

@@ -20,8 +20,6 @@ MARKS = ("#", "%", "//")
 MAX_COMMENTED_OUT = 0.1  # share of the lines; marks of more are part of the cells
 MIN_PLAIN_ROWS = 3
 N_TOLD = 100  # rows by which a column is told
-# Cells of spreadsheets that begin as comments do.
-FAILURES = re.compile(r"#(?:n/?a|nv|div/0!|value!|ref!|num!|name\?|null!)", re.IGNORECASE)
 
 
 class Comments(NamedTuple):
@@ -46,14 +44,14 @@ class Comments(NamedTuple):
         except csv.Error:  # a field too long to split
             return False
         if line.startswith(self.marks):
-            return not FAILURES.fullmatch(fields[0])
+            return look(fields[0]) != "missing"  # such as #DIV/0!
         return not self.fits(fields)
 
     def fits(self, fields: Sequence[str]) -> bool:
         """Whether fields of which the first begins with a mark are those of a row."""
         if not self.typed:
             return len(fields) == self.widths[0]
-        if 0 in self.typed and not FAILURES.fullmatch(fields[0]):
+        if 0 in self.typed and look(fields[0]) != "missing":
             return False
         cells = [fields[i] for i in self.typed if 0 < i < len(fields) and fields[i]]
         typed = sum(look(cell) in ("number", "date") for cell in cells)

@@ -113,3 +113,12 @@ def test_values_that_cannot_be_names_of_rows_are_refused(tmp_path, first, separa
 
     with pytest.raises(ValueError, match="more values in a row than names in its first line; set"):
         read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("gap", ["", "NA", "\\N", "--", "n.a.", "#DIV/0!", "(null)", "none"])
+def test_a_header_above_numbers_with_gaps_is_one_however_gaps_are_written(tmp_path, gap):
+    rows = "".join(f"{i}.5,{i % 7}\n" if i % 3 == 0 else f"{gap},{i % 7}\n" for i in range(30))
+    (tmp_path / "u.csv").write_text("x,1\n" + rows, encoding="utf-8")
+
+    assert Table(tmp_path / "u.csv").names == ["x", "1"]
+    assert len(read_table(tmp_path / "u.csv")) == 30
