@@ -31,14 +31,14 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
-def _one_character(value: str) -> str:
+def _separator(value: str) -> str:
     value = {"tab": "\t", "\\t": "\t", "space": " ", "blank": " "}.get(value, value)
-    if len(value) != 1:
-        raise ValueError("need one character, 'tab' or a blank")
+    if len(value) not in (1, 2):
+        raise ValueError("need one character or two, 'tab' or a blank")
     return value
 
 
-Separator = Annotated[str, AfterValidator(_one_character)]
+Separator = Annotated[str, AfterValidator(_separator)]
 Values = Annotated[tuple[Value, ...], BeforeValidator(_listed)]
 Columns = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 
@@ -63,7 +63,7 @@ class Settings(BaseModel):
     header: bool | None = None
     """Does the first line of a text file name the columns? If not, they are 0, 1, 2, ..."""
     separator: Separator | None = None
-    """Separator of a text file: one character, a blank for any run of blanks, or 'tab'."""
+    """Separator of a text file: one character or two, a blank for any run of blanks, or 'tab'."""
     decimal: Literal[".", ","] | None = None
     """Decimal mark of the numbers in a text file."""
     encoding: str | None = None

@@ -150,6 +150,17 @@ def test_what_is_set_reaches_every_job(detector, tmp_path):
     np.testing.assert_allclose(_scores(detector, tmp_path / "t.csv", **said), expected, rtol=1e-9)
 
 
+def test_a_separator_of_two_characters_can_be_set(detector, tmp_path):
+    rows = _rows(30, 1)
+    text = rows.to_csv(index=False, sep="\a").replace("\a", "~~")
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+
+    found = _scores(detector, tmp_path / "t.csv", separator="~~")
+
+    expected = detector.score_frame(rows)["anomaly_score"]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 def test_infinite_cells_are_scored_as_missing_and_told(detector, tmp_path):
     rows = _rows(30, 1)
     rows.loc[3, "Höhe"] = np.inf
@@ -186,7 +197,7 @@ def test_the_command_tells_how_a_file_is_written(mlflow_store, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--separator", "::"], "need one character, 'tab' or a blank"),
+        (["--separator", ":::"], "need one character or two, 'tab' or a blank"),
         (["--decimal", "x"], "'decimal': Input should be '.' or ','"),
         (["--skip-lines", "-1"], "'skip_lines': Input should be greater than or equal to 0"),
         (["--encoding", "klingon"], "need a known `encoding`, such as cp1252; got 'klingon'"),
