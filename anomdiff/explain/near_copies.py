@@ -5,18 +5,19 @@ reference rows are those of the row, plus what the changed entries add, and so a
 enter the network. A table of hundreds of columns has as many copies with one column replaced.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from anomdiff.diffusion.networks import ResidualMLP
-from anomdiff.reference.nearest import COPY, NearestRows
-from anomdiff.reference.subset_search import SubsetSearch
+from anomdiff.reference.nearest import products
+from anomdiff.reference.subset_search import nearest_of
 from anomdiff.scoring.ensemble import Ensemble
 from anomdiff.scoring.reconstruction import row_errors, row_sizes
 from anomdiff.scoring.reconstruction_component import ReconstructionComponent
@@ -25,7 +26,7 @@ __all__ = ["ensemble_of_copies"]
 
 # Squared distances this small, relative to the squared lengths they come from, have lost their
 # digits, or are those of copies of reference rows, which may exclude themselves.
-CANCELLED = 1e-10
+CANCELLED = 1e-9
 # Share of the copies that are compared with the reference rows near their row only.
 SMALL_CHANGES = 0.95
 
@@ -45,25 +46,65 @@ def ensemble_of_copies(
     values, observed : Tensor of shape (coord,)
         The encoded row.
     """
-    weighted, view = values * ensemble.distance_weights, ensemble.network_view
-    low, high = torch.zeros_like(weighted), torch.zeros_like(weighted)
+    row = torch.where(observed, values, 0.0)
+    weighted = row * ensemble.distance_weights
+    ends = torch.zeros(2, len(row), dtype=row.dtype)
+    nearest, in_subsets = [], []
     for search, coords in zip(ensemble.searches, ensemble.views, strict=True):
-        low[coords], high[coords] = search.rows.amin(0), search.rows.amax(0)
-    fast: dict[str, Any] = {
-        "searches": [
-            _CopySearch.of(search, weighted[view], observed[view], low[view], high[view])
-            for search, view in zip(ensemble.searches, ensemble.views, strict=True)
-        ],
-        "subset_searches": [
-            _CopySubsets.of(search, weighted, observed, low, high)
-            for search in ensemble.subset_searches
-        ],
-    }
-    if isinstance(getattr(ensemble.denoiser, "network", None), ResidualMLP):
-        fast["reconstructions"] = [
-            _CopyReconstruction(**vars(each), row=values[view]) for each in ensemble.reconstructions
-        ]
-    return replace(ensemble, **fast)
+        ends[:, coords] = search.ends
+        shrink = torch.stack([torch.ones_like(search.scales), search.scales**-2], dim=1)
+        squares = _squared_distances(search.rows, weighted[coords], observed[coords])
+        nearest.append(_Compared(coords, search.rows, shrink, squares, search.distances))
+    for subsets in ensemble.subset_searches:
+        for each in subsets.searched:
+            coords, seen = each.coords, observed[each.coords][None]
+            x = weighted[coords]
+            squares = products(each.rows, x[None], seen, each.lengths)[0] + x.square().sum()
+            shrink, again = torch.ones_like(squares)[:, None], partial(nearest_of, each)
+            in_subsets.append(_Compared(coords, each.rows, shrink, squares, again))
+    return _CopyEnsemble(
+        **vars(ensemble), row=row, seen=observed, ends=ends, nearest=nearest, in_subsets=in_subsets
+    )
+
+
+@dataclass(frozen=True)
+class _CopyEnsemble(Ensemble):
+    """``Ensemble``, for copies of a row: what they change is found once, for all components."""
+
+    row: Tensor  # 0 where not observed
+    seen: Tensor
+    ends: Tensor  # least and largest reference value of each coord, weighted
+    nearest: Sequence["_Compared"]  # one per search
+    in_subsets: Sequence["_Compared"]  # one per subset of each subset search
+
+    @torch.inference_mode()
+    def components(
+        self, values: Tensor, observed: Tensor, share: Tensor, codes: Tensor | None
+    ) -> list[Tensor]:
+        changes = _Changes.find(values, observed, self.row, self.seen)
+        found = self._reconstructed(changes, values, observed, share)
+        whole, copies = share.sqrt()[:, None], _Copies.of(self, changes, values, observed)
+        for each in self.nearest:
+            found += (each.distances(copies) / whole).split(1, dim=1)
+        subsets = iter(self.in_subsets)
+        for search in self.subset_searches:
+            own = [next(subsets).distances(copies) for _ in search.searched]
+            found.append(search.mean_errors(torch.cat(own, dim=1) / whole))
+        if self.cooccurrence is not None and codes is not None:
+            found.append(self.cooccurrence.errors(codes))
+        return found
+
+    def _reconstructed(
+        self, changes: "_Changes", values: Tensor, observed: Tensor, share: Tensor
+    ) -> list[Tensor]:
+        """Components of the network."""
+        view = self.network_view
+        shown = values[:, view], observed[:, view]
+        if not isinstance(getattr(self.denoiser, "network", None), ResidualMLP):
+            return [each.errors(self.denoiser, *shown, share) for each in self.reconstructions]
+        network: Any = self.denoiser.network
+        network = _CopyNetwork.of(network, self.row[view], changes.within(view), *shown)
+        return [network.errors(each, share) for each in self.reconstructions]
 
 
 class _Changes(NamedTuple):
@@ -92,8 +133,15 @@ class _Changes(NamedTuple):
         numbers = which.nonzero()[:, 0]
         return _Changes(*(each.index_select(0, numbers) for each in self))
 
+    def weighted(self, weights: Tensor) -> "_Changes":
+        """The same of values multiplied by a weight per coord."""
+        own = weights[self.coords]
+        return self._replace(linear=self.linear * own, squared=self.squared * own.square())
+
     def within(self, coords: Bool[Tensor, "coord"]) -> "_Changes":
         """Those of some coords, numbered among these."""
+        if coords.all():
+            return self
         found = self.take(coords[self.coords])
         return found._replace(coords=(coords.cumsum(0) - 1)[found.coords])
 
@@ -150,83 +198,63 @@ class _Changes(NamedTuple):
         return touched, total.add_(squares[:, None])
 
 
-@dataclass(frozen=True)
-class _CopySearch(NearestRows):
-    """``NearestRows`` of one view, for copies of a row."""
+class _Copies(NamedTuple):
+    """Copies of a row as they are compared with reference rows."""
 
-    search: NearestRows
-    row: Tensor  # 0 where not observed
+    changes: _Changes  # weighted, as the values are
+    reach: Tensor
+    limit: Tensor  # squared distances below which they are not to be trusted
+    values: Tensor  # not weighted
     observed: Tensor
+    row: Tensor
+    seen: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, ensemble: _CopyEnsemble, changes: _Changes, values: Tensor, observed: Tensor):
+        weights = ensemble.distance_weights
+        changes = changes.weighted(weights)
+        own = (ensemble.row * weights).square().sum()
+        limit = (2 * own).repeat(len(values)).index_add_(0, changes.copies, changes.squared)
+        shown = values, observed, ensemble.row, ensemble.seen
+        reach = changes.reach(*ensemble.ends)
+        return cls(changes, reach, CANCELLED * limit, *shown, weights)
+
+    def take(self, which: Tensor, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Weighted values of some copies in some coords, and what is observed of them."""
+        return (self.values[which] * self.weights)[:, coords], self.observed[which][:, coords]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Reference rows in some coords, to compare copies of a row with."""
+
+    coords: Tensor
+    rows: Tensor
+    shrink: Tensor  # (reference, kind): what squared distances are multiplied by
     squares: Tensor  # squared distances of the row
-    own: Tensor  # and what it finds itself
-    low: Tensor  # least and largest reference value of each coord
-    high: Tensor
+    again: Callable[[Tensor, Tensor], Tensor]  # the distances of any rows, exactly
 
-    @classmethod
-    def of(
-        cls, search: NearestRows, values: Tensor, observed: Tensor, low: Tensor, high: Tensor
-    ) -> "_CopySearch":
-        row = torch.where(observed, values, 0.0)
-        squares = _squared_distances(search.rows, row, observed)
-        others = _without_self(squares, search.exclude_self)
-        own = torch.stack([others.amin(), (others / search.scales.square()).amin()]).sqrt()
-        given = search.rows, search.scales, search.exclude_self
-        return cls(*given, search, row, observed, squares, own, low, high)
-
-    @torch.inference_mode()
-    def distances(self, values: Tensor, observed: Tensor) -> Float[Tensor, "row 2"]:
-        changes = _Changes.find(values, observed, self.row, self.observed)
-        local = self.scales.square().reciprocal()
-        shrink = torch.stack([torch.ones_like(local), local], dim=1)
-        reach = changes.reach(self.low, self.high)
-        touched, least = changes.least(self.rows, self.squares, shrink, reach)
-        found = self.own.repeat(len(values), 1)
+    def distances(self, copies: _Copies) -> Float[Tensor, "row kind"]:
+        """Least distances, by what has changed; those that have lost their digits once more."""
+        inside = copies.changes.within(self.coords)
+        reach = copies.reach[self.coords[copies.changes.coords]]
+        touched, least = inside.least(self.rows, self.squares, self.shrink, reach)
+        found = self._own(copies).repeat(len(copies.values), 1)
         found[touched] = least.clamp(min=0).sqrt()
-        doubtful = touched[least[:, 0] <= _least(self.row, values[touched])]
+        doubtful = touched[least[:, 0] <= copies.limit[touched]]
         if len(doubtful):
-            found[doubtful] = self.search.distances(values[doubtful], observed[doubtful])
+            exact = self.again(*copies.take(doubtful, self.coords))
+            found[doubtful] = exact.reshape(len(doubtful), -1)
         return found
 
-
-@dataclass(frozen=True)
-class _CopySubsets(SubsetSearch):
-    """``SubsetSearch``, for copies of a row."""
-
-    row: Tensor  # 0 where not observed
-    observed: Tensor
-    squares: Sequence[Tensor]  # squared distances of the row to the rows of each subset
-    own: Tensor  # and what it finds itself
-    low: Tensor  # least and largest reference value of each coord
-    high: Tensor
-
-    @classmethod
-    def of(
-        cls, search: SubsetSearch, values: Tensor, observed: Tensor, low: Tensor, high: Tensor
-    ) -> "_CopySubsets":
-        row = torch.where(observed, values, 0.0)
-        squares = [
-            _squared_distances(each.rows, row[each.coords], observed[each.coords])
-            for each in search.searched
-        ]
-        pairs = zip(squares, search.searched, strict=True)
-        own = torch.stack([_without_self(each, s.exclude_self).amin() for each, s in pairs]).sqrt()
-        return cls(search.subsets, search.searched, row, observed, squares, own, low, high)
-
-    @torch.inference_mode()
-    def distances(self, values: Tensor, observed: Tensor) -> Float[Tensor, "row subset"]:
-        changes = _Changes.find(values, observed, self.row, self.observed)
-        reach, least_known = changes.reach(self.low, self.high), _least(self.row, values)
-        found = self.own.repeat(len(values), 1)
-        for i, subset in enumerate(self.searched):
-            own, inside = changes.within(subset.coords), subset.coords[changes.coords]
-            shrink = torch.ones_like(self.squares[i])[:, None]
-            touched, least = own.least(subset.rows, self.squares[i], shrink, reach[inside])
-            found[touched, i] = least[:, 0].clamp(min=0).sqrt()
-            doubtful = touched[least[:, 0] <= least_known[touched]]
-            if len(doubtful):
-                alone = SubsetSearch(self.subsets, [subset])
-                found[doubtful, i] = alone.distances(values[doubtful], observed[doubtful])[:, 0]
-        return found
+    def _own(self, copies: _Copies) -> Tensor:
+        """What the row itself finds."""
+        least = (self.squares[:, None] * self.shrink).amin(0)
+        x = (copies.row * copies.weights)[self.coords]
+        if least[0] > 2 * CANCELLED * x.square().sum():
+            return least.sqrt()
+        return self.again(x[None], copies.seen[self.coords][None]).reshape(-1)
 
 
 def _squared_distances(reference: Tensor, values: Tensor, observed: Tensor) -> Tensor:
@@ -236,86 +264,72 @@ def _squared_distances(reference: Tensor, values: Tensor, observed: Tensor) -> T
     return torch.linalg.vecdot(gaps, gaps)
 
 
-def _without_self(squares: Tensor, exclude_self: Tensor) -> Tensor:
-    """Squared distances of a row, infinite to its copy if that excludes itself."""
-    at = squares.argmin()
-    if len(squares) == 1 or not exclude_self[at] or squares[at].sqrt() >= COPY:
-        return squares
-    return squares.index_fill(0, at, torch.inf)
-
-
-def _least(row: Tensor, copies: Tensor) -> Tensor:
-    """Squared distances of copies below which they are not to be trusted."""
-    return CANCELLED * (row.square().sum() + copies.square().sum(1))
-
-
 @dataclass(frozen=True)
-class _CopyReconstruction(ReconstructionComponent):
-    r"""``ReconstructionComponent``, for copies of a row.
+class _CopyNetwork:
+    r"""The network's errors on copies of a row.
 
     With the denoiser written out, the error of an entry at level :math:`\sigma` and noise
     :math:`\epsilon` is :math:`(F - (\sigma x - \epsilon) / \sqrt{1 + \sigma^2})^2`, without a
     difference of large numbers: single precision is enough.
     """
 
+    network: ResidualMLP
     row: Tensor
+    copies: Tensor  # which copy has another value
+    coords: Tensor  # at which coord
+    new: Tensor  # and which value
+    observed: Tensor
+    weights: Tensor  # of the first layer, in double precision
+    inward: Tensor  # what each copy changes of the sums that enter the network
 
-    @torch.inference_mode()
+    @classmethod
+    def of(
+        cls, network: ResidualMLP, row: Tensor, changes: _Changes, values: Tensor, observed: Tensor
+    ) -> "_CopyNetwork":
+        copies, coords = changes.copies, changes.coords
+        weights = network.inward.weight[:, : len(row)].double()
+        inward = weights.new_zeros(len(values), len(weights))
+        inward.index_add_(0, copies, changes.linear[:, None] * weights.T.contiguous()[coords])
+        new = row[coords] + changes.linear
+        return cls(network, row, copies, coords, new, observed, weights, inward)
+
     def errors(
-        self, denoiser: nn.Module, values: Tensor, observed: Tensor, share: Tensor
+        self, component: ReconstructionComponent, share: Tensor
     ) -> Float[Tensor, "row level"]:
-        copies, coords = (values != self.row).nonzero().T
-        new = values[copies, coords]
-        network: Any = denoiser.network
-        weights = network.inward.weight[:, : values.shape[1]].double()
-        inward = values.new_zeros(len(values), len(weights))
-        inward.index_add_(0, copies, (new - self.row[coords])[:, None] * weights.T[coords])
-        counted = self.entries[coords]
-        place = (self.entries.cumsum(0) - 1)[coords[counted]]
-        changed = copies[counted], place, new[counted]
-        levels = zip(self.levels, self.noise, strict=True)
-        total = row_errors if self.compressed else row_sizes
-        seen = observed if self.entries.all() else observed[:, self.entries]
+        """As of the component."""
+        entries = component.entries
+        seen = self.observed if entries.all() else self.observed[:, entries]
+        hidden = None if seen.all() else ~seen
+        total = row_errors if component.compressed else row_sizes
         found = []
-        for sigma, draws in levels:
-            squares = _squares(
-                network, self.row, float(sigma), draws, inward, changed, self.entries
-            )
-            squares = torch.where(seen, squares.div_(len(draws)), 0.0)
+        for sigma, draws in zip(component.levels, component.noise, strict=True):
+            squares = self._squares(float(sigma), draws, entries).div_(len(draws))
+            squares = squares if hidden is None else squares.masked_fill_(hidden, 0.0)
             found.append(total(squares[:, None], share))
-        return torch.cat(found, dim=1).to(values)
+        return torch.cat(found, dim=1).to(self.row)
 
-
-def _squares(
-    network: ResidualMLP,
-    row: Tensor,
-    sigma: float,
-    draws: Tensor,
-    inward: Tensor,
-    changed: Sequence[Tensor],
-    entries: Tensor,
-) -> Float[Tensor, "row counted"]:
-    """Sum of the squared errors of copies over the draws of one level, in single precision.
-
-    Of the entries that count; ``changed`` has the number of the copy and of the entry among these,
-    and the new value.
-    """
-    copies, place, new = changed
-    scale = (1 + sigma**2) ** -0.5
-    outward, ahead = network.outward.weight[entries], network.outward.bias[entries]
-    level = row.new_full((1,), sigma).log().to(outward) / 4
-    at_level = network.inlevel(network.level(level))
-    weights, bias = (each.double() for each in (network.inward.weight, network.inward.bias))
-    total, own = torch.zeros(len(inward), len(outward), dtype=outward.dtype), outward[place]
-    for noise in draws.to(row):
-        first = weights[:, : len(row)] @ (scale * (row + sigma * noise)) + bias
-        hidden = (first + scale * inward).to(outward) + at_level
-        for block in network.blocks:
-            hidden = block(hidden)
-        hidden = F.silu(network.norm(hidden))
-        wanted = scale * (sigma * row - noise)[entries]
-        errors = torch.addmm((ahead - wanted).to(hidden), hidden, outward.T)
-        predicted = (hidden[copies] * own).sum(1) + ahead[place]
-        errors[copies, place] = predicted - scale * (sigma * new - noise[entries][place]).to(hidden)
-        total.addcmul_(errors, errors)
-    return total
+    def _squares(
+        self, sigma: float, draws: Tensor, entries: Tensor
+    ) -> Float[Tensor, "row counted"]:
+        """Sum of the squared errors over the draws of one level, of the entries that count."""
+        network, row, scale = self.network, self.row, (1 + sigma**2) ** -0.5
+        counted = entries[self.coords]
+        copies, new = self.copies[counted], self.new[counted]
+        place = (entries.cumsum(0) - 1)[self.coords[counted]]
+        outward, ahead = network.outward.weight[entries], network.outward.bias[entries]
+        level = row.new_full((1,), sigma).log().to(outward) / 4
+        at_level = network.inlevel(network.level(level))
+        total, own = torch.zeros(len(self.inward), len(outward)), outward[place]
+        for noise in draws.to(row):
+            first = self.weights @ (scale * (row + sigma * noise)) + network.inward.bias
+            hidden = (first + scale * self.inward).to(outward) + at_level
+            for block in network.blocks:
+                hidden = block(hidden)
+            hidden = F.silu(network.norm(hidden))
+            wanted = scale * (sigma * row - noise)[entries]
+            errors = torch.addmm((ahead - wanted).to(hidden), hidden, outward.T)
+            predicted = (hidden[copies] * own).sum(1) + ahead[place]
+            off = predicted - scale * (sigma * new - noise[entries][place]).to(hidden)
+            errors[copies, place] = off
+            total.addcmul_(errors, errors)
+        return total

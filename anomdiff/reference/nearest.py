@@ -171,6 +171,11 @@ class NearestRows:
         return bounds.clamp_(min=0.0)
 
     @cached_property
+    def ends(self) -> Tensor:
+        """Least and largest value of each coord, of shape (2, coord)."""
+        return torch.stack([self.rows.amin(0), self.rows.amax(0)])
+
+    @cached_property
     def _order(self) -> Tensor:
         """Rows by their scales, so that one number bounds the scales of a block."""
         return self.scales.argsort(stable=True)

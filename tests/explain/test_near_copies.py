@@ -7,7 +7,7 @@ import torch
 
 from anomdiff import TabularDetector
 from anomdiff.explain import row_explanation
-from anomdiff.explain.near_copies import ensemble_of_copies
+from anomdiff.explain.near_copies import _Changes, ensemble_of_copies
 from tests.settings import TINY
 from tests.tables import mixed_table
 
@@ -119,3 +119,93 @@ def test_a_repair_is_the_same_however_copies_are_scored(wide, monkeypatch):
 
     pd.testing.assert_frame_equal(*answers)
     assert not answers[0].equals(frame)
+
+
+def test_copies_without_a_change_have_the_components_of_the_row(wide):
+    values, observed = _encoded(wide, wide_table(2, 90, seed=5))
+    model = wide.model_
+
+    fast = replace(model, ensemble=ensemble_of_copies(model.ensemble, values[0], observed[0]))
+
+    rows = values[:1].repeat(3, 1), observed[:1].repeat(3, 1)
+    for part, other in zip(model.components(*rows), fast.components(*rows), strict=True):
+        torch.testing.assert_close(other, part, rtol=1e-6, atol=1e-6)
+
+
+def test_that_copies_like_the_row_are_skipped_changes_nothing(wide, monkeypatch):
+    rows = row_explanation.Cells(*_encoded(wide, wide_table(6, 90, seed=3)))
+    same = torch.arange(rows.values.shape[1]) % 3 > 0
+    new = rows.values.roll(1, 0), rows.observed.roll(1, 0)
+    pairs = zip(rows, new, strict=True)
+    option = row_explanation.Cells(*(torch.where(same, *pair) for pair in pairs))
+    scores, answers = wide.model_.score(*rows), []
+
+    for limit in (0.0, -1.0):  # from -1 on, every copy differs
+        monkeypatch.setattr(row_explanation, "SAME", limit)
+        answers += row_explanation.replaced_scores(wide.model_, rows, [option], scores)
+
+    torch.testing.assert_close(*answers, rtol=1e-5, atol=1e-5)
+
+
+def test_scores_of_the_wanted_columns_are_the_same_without_the_others(wide):
+    rows = row_explanation.Cells(*_encoded(wide, wide_table(4, 90, seed=3)))
+    option = row_explanation.Cells(*(each.roll(1, 0) for each in rows))
+    model, scores = wide.model_, wide.model_.score(*rows)
+    generator = torch.Generator().manual_seed(0)
+    wanted = torch.rand(len(scores), len(model.column_masks), generator=generator) < 0.3
+
+    (some,) = row_explanation.replaced_scores(model, rows, [option], scores, wanted)
+
+    (everything,) = row_explanation.replaced_scores(model, rows, [option], scores)
+    torch.testing.assert_close(some[wanted], everything[wanted], rtol=1e-5, atol=1e-5)
+
+
+def _drawn_changes(n_copies, n_coords, seed):
+    """Copies of a row, both with gaps; the row, the copies and what they change."""
+    generator = torch.Generator().manual_seed(seed)
+    row, new = (
+        torch.randn(n_copies + 1, n_coords, generator=generator).double().split([1, n_copies])
+    )
+    differs = torch.rand(n_copies, n_coords, generator=generator) < 0.3
+    seen = torch.rand(n_coords, generator=generator) < 0.7
+    observed = seen ^ (differs & (torch.rand(n_copies, n_coords, generator=generator) < 0.3))
+    row = torch.where(seen, row[0], 0.0)
+    values = torch.where(observed, torch.where(differs, new, row), 0.0)
+    return row, seen, values, observed, _Changes.find(values, observed, row, seen)
+
+
+def _added(reference, row, seen, value, observed):
+    """What a changed entry adds to the squared distance to a reference value."""
+    return observed * (reference - value) ** 2 - seen * (reference - row) ** 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_change_reaches_as_far_as_at_the_ends_of_the_reference_values(seed):
+    row, seen, values, observed, changes = _drawn_changes(6, 9, seed)
+    reference = torch.randn(40, 9, generator=torch.Generator().manual_seed(seed)).double()
+    low, high = reference.amin(0), reference.amax(0)
+
+    reach = changes.reach(low, high)
+
+    assert len(reach) == ((values != row) | (observed != seen)).sum()
+    for far, copy, coord in zip(reach, changes.copies, changes.coords, strict=True):
+        entry = row[coord], seen[coord], values[copy, coord], observed[copy, coord]
+        ends = max(abs(_added(end[coord], *entry)) for end in (low, high))
+        torch.testing.assert_close(far, ends)
+        if seen[coord] == observed[copy, coord]:
+            inside = max(abs(_added(x, *entry)) for x in reference[:, coord])
+            assert inside <= far * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_squared_distances_of_copies_are_those_of_a_loop(seed):
+    row, seen, values, observed, changes = _drawn_changes(6, 9, seed)
+    reference = torch.randn(5, 9, generator=torch.Generator().manual_seed(seed)).double()
+    own = ((reference - row) ** 2 * seen).sum(1)
+
+    touched, squares = changes.squares(reference, own)
+
+    for place, copy in enumerate(touched):
+        for i, other in enumerate(reference):
+            naive = sum((other - values[copy])[observed[copy]] ** 2)
+            torch.testing.assert_close(squares[i, place], naive)
