@@ -275,5 +275,7 @@ def products(
     gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
     if not gaps.any():
         return torch.addmm(lengths, values, reference.T, alpha=-2)
-    counted = lengths - (~observed[:, gaps]).to(values) @ reference[:, gaps].square().T
+    at = gaps.nonzero()[:, 0]
+    unseen, there = ~observed.index_select(1, at), reference.index_select(1, at)
+    counted = lengths - unseen.to(values) @ there.square_().T
     return counted.addmm_(values, reference.T, alpha=-2)
