@@ -186,7 +186,8 @@ def _read(
     checked = pd.DataFrame(block, index=frame.index, columns=pd.Index(numbers))
     if len(numbers) == len(used):
         return checked
-    alone = [column for column in used if column.name not in set(numbers)]
+    together = set(numbers)
+    alone = [column for column in used if column.name not in together]
     others = {column.name: _read_as(frame[column.name], column, max_unreadable) for column in alone}
     joined = pd.concat([checked, plain_frame(others, frame.index)], axis=1)
     order = {name: i for i, name in enumerate([*numbers, *others])}

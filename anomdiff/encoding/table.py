@@ -105,13 +105,13 @@ class TableEncoder:
         for column, codec, _, own in self._others:
             values[:, own] = codec.encode(frame[column.name].to_numpy())
         all_missing = frame.isna().to_numpy()
-        for column, _, indicator, own in self._parts:
+        for column, _, _, own in self._parts:
             missing = all_missing[:, place[column.name]]
             if missing.any():
                 values[missing, own] = 0.0
                 observed[missing, own] = False
-            if indicator is not None:
-                values[:, own.stop] = indicator.encode(missing * 1.0)[:, 0]
+        flagged = all_missing[:, [place[part.column.name] for part in self._flagged]]
+        values[:, self._flag_coords] = np.where(flagged, self._flags[2], self._flags[0])
         return values, observed
 
     def decode(self, values: np.ndarray, *, digits: int | None = None) -> pd.DataFrame:
@@ -121,10 +121,11 @@ class TableEncoder:
         rounded to some ``digits`` of the largest cell of their column, if these are given.
         """
         columns, floats = {}, {}
+        middle = dict(zip(self._flag_coords.tolist(), self._flags[1].tolist(), strict=True))
         for column, codec, indicator, own in self._parts:
             cells = codec.decode(values[:, own])
             if indicator is not None:
-                missing = values[:, own.stop] >= indicator.encode(np.array([0.5]))[0, 0]
+                missing = values[:, own.stop] >= middle[own.stop]
                 cells[missing] = None if cells.dtype == object else np.array(None, cells.dtype)
             if column.kind == "number" and column.dtype == "float64":
                 floats[column.name] = cells
@@ -254,6 +255,12 @@ class TableEncoder:
             for part in self._parts
             if part.column.kind == "category" and len(part.codec.shares) + bool(part.indicator) > 1
         ]
+        self._flagged = [part for part in self._parts if part.indicator]
+        self._flag_coords = np.array([part.own.stop for part in self._flagged], dtype=np.intp)
+        # What no, neither and yes are encoded as, of shape (3, flagged column).
+        known = [part.indicator for part in self._parts if part.indicator]
+        ends = [each.encode(np.array([0.0, 0.5, 1.0]))[:, 0] for each in known]
+        self._flags = np.array(ends).reshape(-1, 3).T
         self._ranked_numbers = RankedNumbers([part.codec for part in self._ranked])
         return self
 

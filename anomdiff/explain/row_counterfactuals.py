@@ -125,7 +125,8 @@ class RowChanges:
     def _with_best(self, state: RowState, rows: Tensor, new: Cells, allowed: Tensor) -> RowState:
         """Replace, in some rows, the allowed cell whose replacement lowers the score most."""
         old, parts = state.cells(rows), self.model.column_masks
-        (after,) = replaced_scores(self.model, old, [new], self.model.score(*old))
+        now = self.model.score(*old)
+        (after,) = replaced_scores(self.model, old, [new], now, allowed)
         scores, column = after.where(allowed, torch.inf).min(1)
         taken = parts[column]
         values, observed = (torch.where(taken, *pair) for pair in zip(new, old, strict=True))

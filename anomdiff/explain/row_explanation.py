@@ -117,17 +117,24 @@ def decoded(model: TabularModel, values: Tensor) -> pd.DataFrame:
 
 
 def replaced_scores(
-    model: TabularModel, rows: Cells, options: Sequence[Cells], scores: Tensor
+    model: TabularModel,
+    rows: Cells,
+    options: Sequence[Cells],
+    scores: Tensor,
+    allowed: Tensor | None = None,
 ) -> list[Tensor]:
     """Scores of rows with one column replaced by that of each option, (row, column) each.
 
-    ``scores`` are those of the rows as they are. Where a row has so many columns that most of it
+    ``scores`` are those of the rows as they are. Columns that are not ``allowed``, a mask of shape
+    (row, column), may keep theirs. Where a row has so many columns that most of it
     stays the same, its copies are scored together, and what rounding makes of it is taken off.
     """
     parts = model.column_masks
     if len(parts) < MANY_COLUMNS:
         return [scores_with_one_replaced(model.score, *rows, each, parts) for each in options]
-    after = [_scores_of_copies(model, rows, options, *each) for each in enumerate(scores)]
+    wanted = torch.ones(len(scores), len(parts), dtype=torch.bool) if allowed is None else allowed
+    each_row = enumerate(zip(scores, wanted, strict=True))
+    after = [_scores_of_copies(model, rows, options, i, *each) for i, each in each_row]
     return list(torch.stack(after, dim=1))
 
 
@@ -154,15 +161,23 @@ def _explain_block(model, shown, frame, top) -> pd.DataFrame:
 
 
 def _scores_of_copies(
-    model: TabularModel, rows: Cells, options: Sequence[Cells], i: int, score: Tensor
+    model: TabularModel,
+    rows: Cells,
+    options: Sequence[Cells],
+    i: int,
+    score: Tensor,
+    wanted: Tensor,
 ) -> Tensor:
-    """Scores of one row with one column replaced, (option, column); copies like it are skipped."""
+    """Scores of one row with one wanted column replaced, (option, column).
+
+    Copies that are like the row are skipped.
+    """
     row, parts = rows.take(i), model.column_masks
     after, copies, changed = score.repeat(len(options), len(parts)), [], []
     for new in (each.take(i) for each in options):
         differs = (new.values - row.values).abs() > SAME
         differs |= new.observed != row.observed
-        changed.append((parts & differs).any(1))
+        changed.append((parts & differs).any(1) & wanted)
         pairs = zip(new, row, strict=True)
         copies.append([torch.where(parts[changed[-1]], n, old) for n, old in pairs])
     fast = replace(model, ensemble=ensemble_of_copies(model.ensemble, *row))

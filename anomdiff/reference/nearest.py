@@ -171,6 +171,11 @@ class NearestRows:
         return bounds.clamp_(min=0.0)
 
     @cached_property
+    def ends(self) -> Tensor:
+        """Least and largest value of each coord, of shape (2, coord)."""
+        return torch.stack([self.rows.amin(0), self.rows.amax(0)])
+
+    @cached_property
     def _order(self) -> Tensor:
         """Rows by their scales, so that one number bounds the scales of a block."""
         return self.scales.argsort(stable=True)
@@ -270,5 +275,7 @@ def products(
     gaps = ~observed.all(0)  # few columns, as a rule: the others need no second product
     if not gaps.any():
         return torch.addmm(lengths, values, reference.T, alpha=-2)
-    counted = lengths - (~observed[:, gaps]).to(values) @ reference[:, gaps].square().T
+    at = gaps.nonzero()[:, 0]
+    unseen, there = ~observed.index_select(1, at), reference.index_select(1, at)
+    counted = lengths - unseen.to(values) @ there.square_().T
     return counted.addmm_(values, reference.T, alpha=-2)

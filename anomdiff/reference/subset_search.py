@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anomdiff.reference.nearest import COPY, products
 
-__all__ = ["SubsetSearch", "Subsets", "parts", "subspaces"]
+__all__ = ["SubsetSearch", "Subsets", "nearest_of", "parts", "subspaces"]
 
 # Subsets of rows in some columns each.
 N_SUBSPACES, SUBSPACE_ROWS = 32, 750
@@ -94,7 +94,10 @@ class SubsetSearch:
 
         Distances are divided by ``whole`` first, the root of the share of the row that is observed.
         """
-        distances = self.distances(values, observed) / whole
+        return self.mean_errors(self.distances(values, observed) / whole)
+
+    def mean_errors(self, distances: Float[Tensor, "row subset"]) -> Float[Tensor, "row 1"]:
+        """Mean over subsets of the logarithms of such distances, in units of their means."""
         return (distances / self.subsets.means).log1p().mean(1, keepdim=True)
 
     @torch.inference_mode()
@@ -103,7 +106,7 @@ class SubsetSearch:
     ) -> Float[Tensor, "row subset"]:
         """Distance to the nearest row of each subset; entries not observed do not count."""
         found = [
-            _nearest(subset, values[:, subset.coords], observed[:, subset.coords])
+            nearest_of(subset, values[:, subset.coords], observed[:, subset.coords])
             for subset in self.searched
         ]
         return torch.stack(found, dim=1)
@@ -140,7 +143,7 @@ def parts(n_reference: int, coords: Bool[Tensor, "coord"], generator: torch.Gene
     return Subsets(rows, coords.expand(n_parts, -1), torch.ones(n_parts).double())
 
 
-def _nearest(subset: _Subset, values: Tensor, observed: Tensor) -> Tensor:
+def nearest_of(subset: _Subset, values: Tensor, observed: Tensor) -> Tensor:
     """Distance to the nearest row of the subset that is not the row itself."""
     at_once = max(1, SUBSET_PAIRS // len(subset.rows))
     blocks = zip(values.split(at_once), observed.split(at_once), strict=True)

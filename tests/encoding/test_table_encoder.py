@@ -296,3 +296,36 @@ def test_cells_beyond_training_are_out_of_range_or_new_and_missing_ones_are_neit
 
     assert found.to_numpy().tolist() == [[True] * 3, [False] * 3, [False] * 3]
     assert not encoder.beyond(schema.check(training)).to_numpy().any()
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e12], ids=str)
+def test_digits_round_floats_relative_to_the_largest_cell_and_leave_all_else(scale):
+    frame = mixed_frame().assign(size=lambda f: f["size"] * scale)
+    encoder = fitted(frame)
+    values, _ = encode(encoder, frame)
+
+    exact, rounded = encoder.decode(values), encoder.decode(values, digits=3)
+
+    others = exact.columns.drop(["size"])
+    floats = [name for name in others if exact[name].dtype == "float64"]
+    pd.testing.assert_frame_equal(
+        rounded[others.drop(floats)], exact[others.drop(floats)], check_exact=True
+    )
+    for name in ["size", *floats]:
+        step = 10.0 ** (np.ceil(np.log10(exact[name].abs().max())) - 3)
+        assert (rounded[name].isna() == exact[name].isna()).all()
+        assert ((rounded[name] - exact[name]).abs().dropna() <= step * (0.5 + 1e-9)).all()
+        steps = rounded[name].dropna() / step
+        np.testing.assert_allclose(steps, steps.round(), atol=1e-6)
+
+
+def test_digits_take_the_rounding_errors_of_decoding_away():
+    frame = pd.DataFrame({"x": [0.1, 0.2, 0.7, 1e6 / 3, np.nan], "zero": [0.0] * 5, "y": range(5)})
+    encoder = fitted(frame)
+    values, _ = encode(encoder, frame)
+    near = values * (1 + 1e-15)
+
+    one, other = (encoder.decode(each, digits=9) for each in (values, near))
+
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+    assert one["zero"].eq(0.0).all()

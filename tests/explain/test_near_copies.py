@@ -119,3 +119,42 @@ def test_a_repair_is_the_same_however_copies_are_scored(wide, monkeypatch):
 
     pd.testing.assert_frame_equal(*answers)
     assert not answers[0].equals(frame)
+
+
+def test_copies_without_a_change_have_the_components_of_the_row(wide):
+    values, observed = _encoded(wide, wide_table(2, 90, seed=5))
+    model = wide.model_
+
+    fast = replace(model, ensemble=ensemble_of_copies(model.ensemble, values[0], observed[0]))
+
+    rows = values[:1].repeat(3, 1), observed[:1].repeat(3, 1)
+    for part, other in zip(model.components(*rows), fast.components(*rows), strict=True):
+        torch.testing.assert_close(other, part, rtol=1e-6, atol=1e-6)
+
+
+def test_that_copies_like_the_row_are_skipped_changes_nothing(wide, monkeypatch):
+    rows = row_explanation.Cells(*_encoded(wide, wide_table(6, 90, seed=3)))
+    same = torch.arange(rows.values.shape[1]) % 3 > 0
+    new = rows.values.roll(1, 0), rows.observed.roll(1, 0)
+    pairs = zip(rows, new, strict=True)
+    option = row_explanation.Cells(*(torch.where(same, *pair) for pair in pairs))
+    scores, answers = wide.model_.score(*rows), []
+
+    for limit in (0.0, -1.0):  # from -1 on, every copy differs
+        monkeypatch.setattr(row_explanation, "SAME", limit)
+        answers += row_explanation.replaced_scores(wide.model_, rows, [option], scores)
+
+    torch.testing.assert_close(*answers, rtol=1e-5, atol=1e-5)
+
+
+def test_scores_of_the_wanted_columns_are_the_same_without_the_others(wide):
+    rows = row_explanation.Cells(*_encoded(wide, wide_table(4, 90, seed=3)))
+    option = row_explanation.Cells(*(each.roll(1, 0) for each in rows))
+    model, scores = wide.model_, wide.model_.score(*rows)
+    generator = torch.Generator().manual_seed(0)
+    wanted = torch.rand(len(scores), len(model.column_masks), generator=generator) < 0.3
+
+    (some,) = row_explanation.replaced_scores(model, rows, [option], scores, wanted)
+
+    (everything,) = row_explanation.replaced_scores(model, rows, [option], scores)
+    torch.testing.assert_close(some[wanted], everything[wanted], rtol=1e-5, atol=1e-5)
