@@ -39,7 +39,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         columns or in some.
     date_format : str, optional
         How dates are written that come as text, as for ``strptime``; found by looking at each
-        column if not given.
+        column if not given, with a warning where nothing tells the order of day and month.
     max_unreadable : float, default=0.05
         Share of a column's cells that may be unreadable, such as ``ERR`` among numbers; they count
         as missing, with a warning. More of them are an error.

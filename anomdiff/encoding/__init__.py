@@ -2,10 +2,10 @@
 
 schema.py, columns.py  what each column is; row_order: by advancing and disagreement, in time
 parsing.py             cells as one plain type per kind: number_texts, date_texts, sentinels
+date_formats.py        the order of day, month and year; date_warnings.py: what is said of it
 written.py             how cells are written as text; cell_types: types that plain ones stand for
 casting.py             writes plain cells back in the dtype the column came in
-codecs.py              plain cells to coords and back; datetime_codec.py: those of timestamps
-quantile_transform.py  z-scores and normal scores of many number columns at once
+codecs.py              plain cells to coords and back: datetime_codec, quantile_transform (ranks)
 table.py               TableEncoder; frames.py: tables of other libraries; json_values.py: labels
 panel.py, segment.py, times.py  frames of series to segments without a gap in time
 channel_scaler.py      scales of the channels of each series, and which are scored

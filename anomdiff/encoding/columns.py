@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from anomdiff.encoding.cell_types import held_type, held_values
-from anomdiff.encoding.datetime_codec import DAY, tell_weekdays
+from anomdiff.encoding.datetime_codec import repeated_cycles
 from anomdiff.encoding.number_texts import parse_numbers
 from anomdiff.encoding.parsing import (
     MANY_VALUES,
@@ -33,8 +33,6 @@ ADVANCES = "its cells advance with the rows"
 NOTHING_REPEATS = "its dates advance with the rows, too few of them to show an hour or a weekday"
 # Where fewer cells are no numbers, a column of texts was perhaps meant to be one of numbers.
 MOST_UNLIKE = 0.5
-# A time of day or a weekday is used if training has it so many times.
-MIN_CYCLES = 2
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class Column:
     missing_values: tuple = ()  # numbers and texts that stand for a missing cell
     novelty: float = 0.0  # share of new values that later training rows brought, if a category
     advances: bool = False  # whether it is a timestamp that later rows are beyond
+    cycles: tuple = ()  # those that count then, a day or a week, in nanoseconds
     categories: tuple | None = None  # those of a pandas categorical, in their order
     ordered: bool = False  # whether that categorical is ordered
     held: str = ""  # what its cells or categories are, where the dtype does not say it
@@ -136,11 +135,9 @@ def advancing_column(
     if column.kind != "datetime":
         return replace(column, kind="ignored", reason=ADVANCES)
     stamps = cells[~np.isnat(cells)].astype("datetime64[ns]").view(np.int64)
-    has_clock = (stamps % DAY).any()
-    cycle = DAY if has_clock else 7 * DAY
-    if np.ptp(stamps) < MIN_CYCLES * cycle or not (has_clock or tell_weekdays(stamps)):
+    if not (cycles := repeated_cycles(stamps)):
         return replace(column, kind="ignored", reason=NOTHING_REPEATS)
-    return replace(column, advances=True)
+    return replace(column, advances=True, cycles=cycles)
 
 
 def warn_of_columns(

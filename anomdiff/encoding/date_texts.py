@@ -1,17 +1,14 @@
-"""Dates as people write them; which number is the day and which the month, a column decides."""
+"""Dates as people write them, read by a known format and written again."""
 
 import datetime
 import re
-import warnings
 from collections.abc import Iterable
-from itertools import product
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.api import guess_datetime_format
 
 __all__ = [
-    "infer_date_format",
+    "ORDINAL",
     "iso_format",
     "nanoseconds",
     "parse_dates",
@@ -22,49 +19,10 @@ __all__ = [
 ISO_DATE = r"\d{4}([-/])\d{1,2}\1\d{1,2}(?:[T ].*)?$"
 # Whole years that nanoseconds hold; 9999-12-31 and the like move to their ends.
 FIRST, LAST = (pd.Timestamp(year, 1, 1).value for year in (1678, 2262))
-# Texts of which formats are guessed, and on which these are judged, before the best on all.
-GUESSED_FROM, JUDGED_ON, N_BEST = 100, 2000, 3
-# Guesses that are no date by themselves: bare digits, and the day before the month of ISO.
-UNUSUAL = ("%Y%m", "%Y-%d", "%Y/%d")
+# Days as they are spoken, 3rd.
+ORDINAL = r"\b(\d\d?)(?:st|nd|rd|th)\b"
 # A zone behind a clock: an offset from UTC, or a name in capitals.
-ZONE = r".*\d:\d\d\S*? ?([+-]\d\d:?\d\d|Z|[A-Z]{3,5})"
-PERHAPS_DATE = r"(?=.*\d.*\d)[\w ,.:/+-]{6,40}"
-# What is not guessed: years of two digits, and clocks of twelve hours.
-SHORT_YEAR = r"(?:\d\d?(/)\d\d?/|\d\d([.-])\d\d\2|\d\d?([ ./-])[A-Za-z]{3}\3)\d\d(?: +\d.*)?"
-TWELVE_HOURS = r"\d\d?([./-])\d\d?\1\d{4} +\d\d?:\d\d.* ?[AaPp]\.?[Mm]\.?"
-ORDERS = ("%d{0}%m{0}", "%m{0}%d{0}", "%d{0}%b{0}")
-CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-
-
-def infer_date_format(texts: np.ndarray, counts: np.ndarray) -> str:
-    """Format by which most cells are dates; ``""`` if none reads any.
-
-    Where day and month can change places, dates are taken to be written in their order: the
-    reading wins by which fewer of them step back. If that says nothing either, the month is
-    first where dates have slashes, as in the United States, and the day is elsewhere.
-
-    Parameters
-    ----------
-    texts : object array of shape (text,)
-        Distinct texts in the order of their first appearance, none of them missing.
-    counts : int array of shape (text,)
-        How many cells have each.
-
-    Examples
-    --------
-    >>> infer_date_format(np.array(["03/04/2024", "13/04/2024"], dtype=object), np.ones(2, int))
-    '%d/%m/%Y'
-    """
-    some = _evenly(len(texts), JUDGED_ON)
-    judged = [
-        (*_fit(texts[some], counts[some], pattern), place, pattern)
-        for place, pattern in enumerate(_candidates(texts))
-    ]
-    best = [pattern for cells, *_, pattern in sorted(judged) if cells][:N_BEST]
-    if len(best) > 1 and len(some) < len(texts):
-        final = [(*_fit(texts, counts, each), place, each) for place, each in enumerate(best)]
-        return min(final)[-1]
-    return best[0] if best else ""
+ZONE = r".*(?:\d:\d\d|T\d{4,6})\S*? ?([+-]\d\d:?\d\d|Z|[A-Z]{3,5})"
 
 
 def iso_format(texts: np.ndarray) -> str:
@@ -95,6 +53,8 @@ def parse_dates(texts: np.ndarray, date_format: str = "") -> np.ndarray:
     dates = nanoseconds(
         pd.to_datetime(series.where(iso, None), format="ISO8601", utc=True, errors="coerce")
     )
+    if "%b" in date_format or "%B" in date_format:
+        series = series.str.replace(ORDINAL, r"\1", regex=True)
     for pattern in _variants(date_format):
         left = np.isnat(dates) & ~pd.isna(texts)
         if not left.any():
@@ -173,45 +133,10 @@ def _zone_of(text: str) -> str:
     return found[1] if found else ""
 
 
-def _fit(texts: np.ndarray, counts: np.ndarray, pattern: str) -> tuple[int, float]:
-    """Minus the cells that a format reads, and the share of dates that step back."""
-    dates = parse_dates(texts, pattern)
-    present = ~np.isnat(dates)
-    steps = np.diff(dates[present].view(np.int64))
-    return -int(counts[present].sum()), round(float((steps < 0).mean()), 1) if len(steps) else 0.0
-
-
-def _evenly(n: int, most: int) -> np.ndarray:
-    """At most so many of ``n`` places, the first and the last among them."""
-    return np.unique(np.linspace(0, n - 1, most).astype(int)) if n else np.arange(0)
-
-
-def _candidates(texts: np.ndarray) -> list[str]:
-    """Formats that some of the texts may have, the likelier first."""
-    some = pd.Series(texts[_evenly(len(texts), GUESSED_FROM)], dtype=object)
-    some = some[some.str.fullmatch(PERHAPS_DATE).eq(True)]
-    found: dict[str, None] = {}
-    for text in some:
-        day_first = "/" not in text
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the order is not the one asked for
-            for order in (day_first, not day_first):
-                guess = guess_datetime_format(text, dayfirst=order)
-                if guess and not guess.startswith(UNUSUAL):
-                    found[guess] = None
-    for pattern, year in ((SHORT_YEAR, "%y"), (TWELVE_HOURS, "%Y")):
-        texts_of_kind = some[some.str.fullmatch(pattern).eq(True)]
-        for mark in sorted(set(texts_of_kind.str.extract(r"([ ./-])")[0])):
-            orders = sorted(ORDERS, key=lambda order: order.startswith("%d") == (mark == "/"))
-            days = [order.format(mark) + year for order in orders]
-            found |= dict.fromkeys(day + clock for day, clock in product(days, CLOCKS))
-    return list(found)
-
-
 def _variants(date_format: str) -> list[str]:
     """Return a format, also with and without fractions of seconds, and without a time of day."""
     if not date_format:
         return []
     whole = date_format.replace(".%f", "")
-    without_clock = date_format.split("%H")[0].split("%I")[0].rstrip(" T,")
+    without_clock = date_format.split("%H")[0].split("%I")[0].rstrip(" T,-")
     return list(dict.fromkeys([date_format, whole, whole.replace("%S", "%S.%f"), without_clock]))

@@ -7,7 +7,7 @@ import numpy as np
 
 from anomdiff.encoding.codecs import Codec
 
-__all__ = ["DAY", "DatetimeCodec", "tell_weekdays"]
+__all__ = ["DAY", "DatetimeCodec", "repeated_cycles", "tell_weekdays"]
 
 MIN_CYCLE_STD = 0.2
 # Digits of coords beyond this pick one of many days.
@@ -18,6 +18,8 @@ DAY = 86_400_000_000_000
 WEEK = 7 * DAY
 # Of dates further apart, such as the first of each month, the weekday is chance.
 CLOSE_DAYS = 3
+# A time of day or a weekday of dates that advance is used if they span so many of its cycles.
+MIN_CYCLES = 2
 RESOLUTIONS = (DAY, DAY // 24, DAY // 1440, 10**9, 10**6, 10**3, 1)
 
 
@@ -27,7 +29,8 @@ class DatetimeCodec(Codec):
 
     Timestamps that advance with the rows have no place in the span: later rows lie beyond it. The
     place of others is at most that of the last one. A day is a cycle if training has times of
-    day, a week if it spans two; of timestamps that advance a day is one if training spans two.
+    day, a week if it spans two and weekdays mean something. Which cycles timestamps have that
+    advance is told by the caller, who knows all rows: they have nothing else.
     """
 
     low: int  # first and last training timestamp, in nanoseconds since 1970, as their mean
@@ -41,8 +44,16 @@ class DatetimeCodec(Codec):
     trend: bool = True  # whether the place in the span is a coord
 
     @classmethod
-    def fit(cls, cells: np.ndarray, *, advances: bool = False) -> Self:
-        """Learn span, resolution and cycles."""
+    def fit(cls, cells: np.ndarray, *, cycles: tuple[int, ...] = ()) -> Self:
+        """Learn span and resolution, and the cycles where none are given.
+
+        Parameters
+        ----------
+        cells : datetime64 array of shape (row,)
+            None of them missing.
+        cycles : tuple of int, default=()
+            As from ``repeated_cycles`` for timestamps that advance; empty for others.
+        """
         timestamps = cells.astype("datetime64[ns]").view(np.int64)
         if len(timestamps) == 0:
             return cls(0, 0, 0, 0.0, DAY)
@@ -50,13 +61,13 @@ class DatetimeCodec(Codec):
         mean = low + int((timestamps.astype(float) - low).mean())
         std = float((timestamps.astype(float) - mean).std())
         resolution = next(unit for unit in RESOLUTIONS if not (timestamps % unit).any())
-        days = resolution < DAY and (high - low >= 2 * DAY or not advances)
-        in_use = {DAY: days, WEEK: high - low >= 2 * WEEK and tell_weekdays(timestamps)}
-        periods = tuple(period for period, used in in_use.items() if used)
+        weeks = high - low >= MIN_CYCLES * WEEK and tell_weekdays(timestamps)
+        in_use = {DAY: resolution < DAY, WEEK: weeks}
+        periods = cycles or tuple(period for period, used in in_use.items() if used)
         waves = _waves(timestamps, periods)
         cycle_std = np.maximum(waves.std(axis=0), MIN_CYCLE_STD)
-        cycles = tuple(waves.mean(axis=0).tolist()), tuple(cycle_std.tolist())
-        return cls(low, high, mean, std, resolution, periods, *cycles, trend=not advances)
+        scale = tuple(waves.mean(axis=0).tolist()), tuple(cycle_std.tolist())
+        return cls(low, high, mean, std, resolution, periods, *scale, trend=not cycles)
 
     def labels(self, name: Any) -> list[str]:
         """Name the trend, if it counts, and sine and cosine of each cycle."""
@@ -114,6 +125,17 @@ class DatetimeCodec(Codec):
         turns = np.maximum((stamps - low) // span + 1, 1)
         digits = np.abs(block).sum(axis=1) * FINE % 1.0
         return (stamps - (digits * turns).astype(np.int64) * span).view("datetime64[ns]")
+
+
+def repeated_cycles(timestamps: np.ndarray) -> tuple[int, ...]:
+    """Lengths of a day and a week, of those that timestamps in nanoseconds span at least twice.
+
+    A day counts where there are times of day, a week where weekdays mean something.
+    """
+    span = np.ptp(timestamps)
+    days = span >= MIN_CYCLES * DAY and (timestamps % DAY).any()
+    weeks = span >= MIN_CYCLES * WEEK and tell_weekdays(timestamps)
+    return tuple(cycle for cycle, used in ((DAY, days), (WEEK, weeks)) if used)
 
 
 def tell_weekdays(timestamps: np.ndarray) -> bool:

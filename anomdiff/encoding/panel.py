@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from anomdiff.encoding.date_formats import other_date_format
 from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
     Spelling,
@@ -226,7 +227,17 @@ class PanelLayout:
         cells = self._clock(frame)
         if cells is None or storage(cells) != "text":
             return ""
-        return infer_spelling_of(cells).date_format
+        found = infer_spelling_of(cells).date_format
+        read = read_cells(cells, "datetime", Spelling(date_format=found))
+        if other := other_date_format(read, found):
+            warnings.warn(
+                f"times in {cells.name!r} can be read by {found!r} and by {other!r}, and nothing "
+                "in the training rows tells which is meant; they are read by the first: give "
+                "timestamps if that is wrong.",
+                UserWarning,
+                stacklevel=6,
+            )
+        return found
 
     def _durations(self, frame: pd.DataFrame) -> bool:
         if self.time is None:

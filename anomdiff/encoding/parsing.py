@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from anomdiff.encoding.date_texts import infer_date_format, iso_format, nanoseconds, parse_dates
+from anomdiff.encoding.date_formats import infer_date_format, order_that_reads
+from anomdiff.encoding.date_texts import iso_format, nanoseconds, parse_dates
 from anomdiff.encoding.number_texts import infer_spelling, parse_numbers, points_for_thousands
 from anomdiff.encoding.written import apart, written
 
@@ -198,7 +199,7 @@ def read_cells(
     plain, wanted = readers[kind](cells, spelling)
     missing = pd.isna(plain)
     if missing.any() and (unreadable := missing & ~_is_missing(cells, spelling)).any():
-        _forgive(unreadable, cells, wanted, max_unreadable)
+        _forgive(unreadable, cells, wanted, max_unreadable, spelling.date_format)
     numbers = [value for value in spelling.missing_values if not isinstance(value, str)]
     if numbers and kind == "number":
         plain = np.where(np.isin(plain, numbers), np.nan, plain)
@@ -293,22 +294,31 @@ def _is_missing(cells: pd.Series, spelling: Spelling) -> np.ndarray:
     return missing
 
 
-def _forgive(unreadable: np.ndarray, cells: pd.Series, wanted: str, most: float) -> None:
+def _forgive(
+    unreadable: np.ndarray, cells: pd.Series, wanted: str, most: float, date_format: str
+) -> None:
     """Warn of unreadable cells, or raise for the first if they are too many."""
     n, at = int(unreadable.sum()), unreadable.argmax()
     name, value, row = shown(cells.name), shown(cells.iloc[at]), shown(cells.index[at])
     if "inf" in value.lower() and wanted == "numbers":
         wanted, value = "finite numbers", f"{value.strip(QUOTES)} (infinity)"
+    texts = distinct_texts(cells[unreadable])[1][:-1]
+    other = order_that_reads(texts, date_format)
+    order = f"train with date_format={other!r}, or on timestamps, if that is the order"
     if n > (math.ceil(most * len(cells)) if len(cells) >= FEW_CELLS else 0):
         further = f", and {n - 1} more of {len(cells)} cells cannot be read" if n > 1 else ""
+        format_too = " or, of dates, date_format" if wanted.startswith("dates") else ""
+        advice = (
+            "name what stands for missing in missing_values, or another kind in kinds" + format_too
+        )
         raise ValueError(
-            f"need {wanted} in column {name}; got {value} in row {row}{further}: name what stands "
-            "for missing in missing_values, or another kind in kinds."
+            f"need {wanted} in column {name}; got {value} in row {row}{further}: "
+            f"{order if other else advice}."
         )
     examples = ", ".join(map(shown, pd.unique(cells[unreadable].astype(object))[:3]))
     warnings.warn(
         f"{n} of {len(cells)} cells of column {name} are no {wanted.split(' like')[0]} and count "
-        f"as missing, such as {examples}, first in row {row}.",
+        f"as missing, such as {examples}, first in row {row}{': ' + order if other else ''}.",
         UserWarning,
         stacklevel=4,
     )

@@ -10,6 +10,7 @@ from pandas.api import types
 
 from anomdiff.encoding.cell_types import dtype_of, require_given_back
 from anomdiff.encoding.columns import Column, advancing_column, infer_column, warn_of_columns
+from anomdiff.encoding.date_warnings import warn_of_dates
 from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
     plain_values,
@@ -75,7 +76,8 @@ class Schema:
         missing_values : sequence, or mapping from column to sequence, default=()
             Numbers and texts that stand for a missing cell, in all columns or in some.
         date_format : str, optional
-            How dates are written that came as text, as for ``strptime``.
+            How dates are written that came as text, as for ``strptime``; found by looking at each
+            column if not given, with a warning where the order of day and month is not told.
         max_unreadable : float, default=0.05
             Share of a column's cells that may be unreadable, in training and later; they count
             as missing.
@@ -118,6 +120,7 @@ class Schema:
         if all(column.kind == "ignored" for column in columns):  # better those than nothing
             columns = tuple(column for column, _ in read.values())
         warn_of_columns(columns, read, order, kinds)
+        warn_of_dates(columns, read, kinds, date_format)
         if all(column.kind == "ignored" for column in columns):
             raise ValueError(
                 f"need at least one usable column; all of {list(frame.columns)} are ignored."

@@ -86,7 +86,7 @@ class TableEncoder:
         """What the codec of a column has to know beside its cells."""
         if column.kind == "category":
             return {"max_categories": self.max_categories, "novelty": column.novelty}
-        return {"advances": column.advances} if column.kind == "datetime" else {}
+        return {"cycles": column.cycles} if column.kind == "datetime" else {}
 
     def encode(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Encode checked rows.

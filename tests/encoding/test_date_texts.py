@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from anomdiff.encoding.date_formats import infer_date_format
 from anomdiff.encoding.date_texts import (
-    infer_date_format,
     iso_format,
     parse_dates,
     write_dates,

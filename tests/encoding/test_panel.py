@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -179,3 +180,18 @@ def test_a_layout_survives_json():
     again = PanelLayout.from_dict(json.loads(json.dumps(layout.to_dict())))
 
     assert again == layout
+
+
+def test_times_that_can_be_read_in_two_orders_are_told_unless_the_rows_are_in_order():
+    days = pd.date_range("2019-01-01", "2024-12-31")
+    days = days[days.day <= 12]
+    texts = days.strftime("%m/%d/%Y")
+    frame = pd.DataFrame({"time": texts, "flow": np.arange(len(days)) % 7.0})
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layout = PanelLayout.infer(frame, time="time")
+    with pytest.warns(UserWarning, match="times in 'time' can be read by '%m/%d/%Y' and by"):
+        PanelLayout.infer(frame.sample(frac=1, random_state=0), time="time")
+
+    assert layout.date_format == "%m/%d/%Y"

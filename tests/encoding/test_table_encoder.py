@@ -329,3 +329,23 @@ def test_digits_take_the_rounding_errors_of_decoding_away():
 
     pd.testing.assert_frame_equal(one, other, check_exact=True)
     assert one["zero"].eq(0.0).all()
+
+
+@pytest.mark.filterwarnings("ignore:columns")
+def test_every_used_column_has_coords_whichever_rows_are_fitted():
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        rows, days = int(rng.integers(60, 400)), int(rng.integers(14, 1500))
+        day = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, days, rows), "D")
+        if seed % 2:
+            day = day.sort_values() + pd.to_timedelta(rng.integers(0, 24, rows), "h")
+        frame = pd.DataFrame({"size": rng.normal(size=rows), "day": day})
+        schema = Schema.infer(frame)
+        checked = schema.check(frame)
+        some = checked.iloc[rng.permutation(rows)[: 1 + int(rows * rng.random())]]
+
+        encoder = TableEncoder().fit(some, schema)
+
+        values, _ = encoder.encode(checked)
+        assert all(encoder.part(column.name).any() for column in schema.used)
+        assert len(encoder.decode(values)) == rows

@@ -277,7 +277,7 @@ NUMBER_TEXTS = {
 }
 PARSING = {"no share is too much": ("if n > (math.ceil", "if False and n > (math.ceil")}
 DATETIME_CODEC = {
-    "later timestamps have a place": ("trend=not advances", "trend=True"),
+    "later timestamps have a place": ("trend=not cycles", "trend=True"),
 }
 MISSING_CELLS = {
     "missing cells add nothing": ("SHARE_OF_SCORE = 0.4", "SHARE_OF_SCORE = 0.0"),

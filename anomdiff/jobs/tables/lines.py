@@ -1,6 +1,7 @@
 """The lines of a text file on their way to the reader, without those that are no rows."""
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = [
@@ -8,12 +9,14 @@ __all__ = [
     "Lines",
     "as_lines",
     "chunks_of",
+    "unescaped",
     "unwrapped",
     "with_separator",
     "without_end",
 ]
 
 CHUNK = 262_144  # characters
+ESCAPE = re.compile(r'\\(["\\])')
 COLUMN_MARK = "\x1f"  # stands for a separator of several characters
 
 
@@ -66,6 +69,16 @@ def unwrapped(lines: Iterable[str]) -> Iterator[str]:
             yield body[1:-1].replace('""', '"') + line[len(body) :]
         else:
             yield line
+
+
+def unescaped(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines with doubled quotes in place of those behind a backslash."""
+    for line in lines:
+        yield ESCAPE.sub(_without_backslash, line) if "\\" in line else line
+
+
+def _without_backslash(found: re.Match) -> str:
+    return '""' if found[1] == '"' else found[1]
 
 
 def without_end(

@@ -176,8 +176,13 @@ def _require_same_columns(files: Sequence[_File], path: Path) -> None:
 
 
 def _notices(file: _File) -> list[str]:
-    """What was decided about the header of a file."""
+    """What was decided about the names and the columns of a file."""
     said = []
+    if isinstance(file, TextFile) and (mark := file.format.unsplit):
+        said.append(
+            f"{file.path} is read as one column, although all its lines have as many {mark!r}; set "
+            f"`separator` to {mark!r} if it parts columns."
+        )
     if isinstance(file, TextFile) and file.format.row_names:
         said.append(
             f"{file.path} has a name fewer than columns; the first column is taken for the names "

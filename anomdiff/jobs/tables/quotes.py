@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from anomdiff.jobs.tables.cells import common_look, look
 
-__all__ = ["are_lines_quoted", "find_quote"]
+__all__ = ["are_lines_quoted", "are_quotes_escaped", "find_quote"]
 
 SINGLE = re.compile(r"(?:^|[,;\t|^~:\x01\x1f])\s*'[^']*'\s*(?=[,;\t|^~:\x01\x1f]|$)")
 MIN_SHARE_OF_LINES = 0.6
 WHOLE_LINE = re.compile(r'"(?:[^"]|"")*"')  # no quote inside but doubled ones
 DOUBLE = re.compile(r"(?:^|[,;\t|^~:\x01\x1f])\s*\"")
+# A quote behind a backslash, where no field can end.
+INNER = re.compile(r'\\"(?!"|\s*(?:[,;\t|^~:\x01\x1f]|$))')
 
 
 def find_quote(lines: Sequence[str]) -> str:
@@ -34,6 +36,25 @@ def are_lines_quoted(lines: Sequence[str]) -> bool:
         return False
     inner = [line[1:-1].replace('""', '"') for line in filled]
     return any(_is_table(inner, separator) for separator in ",;\t|")
+
+
+def are_quotes_escaped(lines: Sequence[str]) -> bool:
+    r"""Whether quotes within quoted fields have a backslash before them, and are not doubled.
+
+    A backslash at the end of a field, as of a folder, escapes nothing.
+
+    Examples
+    --------
+    >>> are_quotes_escaped([r'1,"say \"hi\""']), are_quotes_escaped([r'1,"C:\tmp\"'])
+    (True, False)
+    """
+    there = [line for line in lines if '\\"' in line and DOUBLE.search(line)]
+    return any(INNER.search(line) or _is_closed_without_escapes(line) for line in there)
+
+
+def _is_closed_without_escapes(line: str) -> bool:
+    escapes = line.count('\\"')
+    return line.count('"') % 2 == 1 and (line.count('"') - escapes) % 2 == 0
 
 
 def _is_table(lines: Sequence[str], separator: str) -> bool:

@@ -15,15 +15,24 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
-from anomdiff.jobs.tables.cells import DECIMAL_COMMA, DECIMAL_POINT, look
+from anomdiff.jobs.tables.cells import DECIMAL_COMMA, DECIMAL_POINT, common_look, look
 from anomdiff.jobs.tables.lines import COLUMN_MARK, with_separator
 
-__all__ = ["BLANK", "find_decimal", "find_separator", "line_ends", "split_lines"]
+__all__ = [
+    "BLANK",
+    "find_decimal",
+    "find_separator",
+    "line_ends",
+    "perhaps_separator",
+    "split_lines",
+]
 
 BLANK = " "  # stands for any run of blanks and tabs
 SEPARATORS = (",", ";", "\t", "|", BLANK)
 RARE = ("^", "~", "\x01", "::")  # \x01 is Hive's
 DOUBLED = ("|", "^", "~")
+UNUSUAL = ":!&#*\x02\x1e"  # never taken for separators, but named where they may be
+MIN_UNUSUAL_LINES = 4
 RARE_COUNTS = 0.9
 MIN_SHARE_OF_LINES = 0.6
 N_JUDGED = 100, 50  # records, and fields of each
@@ -72,6 +81,23 @@ def find_separator(lines: Sequence[str], quote: str = '"') -> str:
     if judged[best] > 0 and not _is_decimal_column(lines, best):
         return best
     return next(each for each in ";\t|\x02\x03\x04" if not any(each in line for line in lines))
+
+
+def perhaps_separator(lines: Sequence[str]) -> str:
+    """Character that may part the cells of a single column: all lines have it, and alike.
+
+    Examples
+    --------
+    >>> perhaps_separator(["a:b", "1:x", "2:y", "3:z"])
+    ':'
+    >>> perhaps_separator(["05:10", "05:20", "05:30", "05:40"])
+    ''
+    """
+    filled = [line.strip() for line in lines if line.strip()]
+    if len(filled) < MIN_UNUSUAL_LINES or common_look(filled[1:]) != "text":
+        return ""
+    alike = (each for each in UNUSUAL if len({line.count(each) for line in filled}) == 1)
+    return next((each for each in alike if each in filled[0]), "")
 
 
 def find_decimal(rows: Iterable[Sequence[str]], separator: str) -> str:

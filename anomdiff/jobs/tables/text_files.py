@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from anomdiff.jobs.tables.comments import without_comments
+from anomdiff.jobs.tables.drawings import undrawn
 from anomdiff.jobs.tables.encodings import register_mixed_errors
 from anomdiff.jobs.tables.files import EmptyFileError, damaged, first_line, open_bytes
 from anomdiff.jobs.tables.footers import MAX_FOOTER_BYTES, split_footer
@@ -24,6 +25,7 @@ from anomdiff.jobs.tables.lines import (
     Lines,
     as_lines,
     chunks_of,
+    unescaped,
     unwrapped,
     with_separator,
     without_end,
@@ -180,6 +182,10 @@ def _rows_alone(lines: io.TextIOBase, form: TextFormat) -> io.TextIOBase:
     """Rows of a file in the way that pandas can read them."""
     if form.quoted_lines:
         lines = Lines(unwrapped(lines))
+    if form.drawing:
+        lines = Lines(undrawn(lines, form.drawing))
+    if form.escaped:
+        lines = Lines(unescaped(lines))
     pieces = as_lines(lines, form.left_out) if form.left_out else chunks_of(lines)
     if form.comments:
         pieces = without_comments(pieces, form.comments)

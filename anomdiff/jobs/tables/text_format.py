@@ -1,13 +1,10 @@
 """How one text file is written, found from its first 100 kB and from what the user says."""
 
-import codecs
 import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from anomdiff.jobs.tables import layout as layouts
 from anomdiff.jobs.tables.comments import (
@@ -16,26 +13,23 @@ from anomdiff.jobs.tables.comments import (
     find_comments,
     without_comments,
 )
-from anomdiff.jobs.tables.encodings import MIXED_ERRORS, find_encoding
-from anomdiff.jobs.tables.files import EmptyFileError, damaged, open_bytes, require_text
+from anomdiff.jobs.tables.drawings import Drawing, undrawn
+from anomdiff.jobs.tables.files import EmptyFileError
 from anomdiff.jobs.tables.footers import MAX_FOOTER_BYTES, Rows, last_text, rows_of, split_footer
-from anomdiff.jobs.tables.lines import unwrapped
 from anomdiff.jobs.tables.options import FileOptions, Name
-from anomdiff.jobs.tables.quotes import are_lines_quoted, find_quote
+from anomdiff.jobs.tables.quotes import find_quote
+from anomdiff.jobs.tables.samples import MAX_SAMPLE_LINES, Sample, find_sample
 from anomdiff.jobs.tables.separators import (
     BLANK,
     find_decimal,
     find_separator,
     line_ends,
+    perhaps_separator,
     split_lines,
 )
 
 __all__ = ["TextFormat", "find_format"]
 
-SAMPLE_BYTES = 100_000
-MAX_SAMPLE_BYTES = 64_000_000  # of a file with very long lines
-MIN_SAMPLE_LINES = 20
-MAX_SAMPLE_LINES = 500
 COMMENT = re.compile(r"#|//|%(?![^\s%])")  # %cpu is a name
 MAX_SHOWN = 40  # characters of a line that is told
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own
@@ -74,6 +68,10 @@ class TextFormat:
         Character around fields that hold separators.
     quoted_lines : bool
         Whether each line is quoted as a whole.
+    escaped : bool
+        Whether quotes within fields have a backslash before them.
+    drawing : Drawing, optional
+        Lines and borders drawn around the cells, if there are any.
     footer : tuple of str
         Lines at the end that are no rows, as far as they were looked for.
     comments : Comments, optional
@@ -82,6 +80,8 @@ class TextFormat:
         Whether there are any in the first lines.
     row_names : bool
         Whether the first column lacks a name and is taken for names of rows without being quoted.
+    unsplit : str
+        Character that may part the cells of a file of one column.
     rows : Rows, optional
         What the end has to be compared with while it is read; None if all lines are rows.
     """
@@ -101,10 +101,13 @@ class TextFormat:
     n_unnamed: int = 0
     quote: str = '"'
     quoted_lines: bool = False
+    escaped: bool = False
+    drawing: Drawing | None = None
     footer: tuple[str, ...] = ()
     comments: Comments | None = None
     has_comments: bool = False
     row_names: bool = False
+    unsplit: str = ""
     rows: Rows | None = None
 
     def describe(self) -> str:
@@ -123,19 +126,11 @@ class TextFormat:
             "repeated headers left out" if self.left_out else "",
             "" if self.quote == '"' else f"quotes {self.quote}",
             "" if not self.quoted_lines else "each line in quotes",
+            "" if not self.escaped else "backslashes before quotes",
+            "" if not self.drawing else "lines drawn around the cells",
             "" if not self.footer else _footer_said(self.footer),
         ]
         return ", ".join(filter(None, said))
-
-
-class _Sample(NamedTuple):
-    """First lines of a file, without the last if it was cut."""
-
-    lines: list[str]
-    encoding: str
-    errors: str
-    whole: bool
-    quoted_lines: bool
 
 
 def find_format(path: Path, options: FileOptions) -> TextFormat:
@@ -146,7 +141,7 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
     ValueError
         If the file is empty, is no text, or has more values in a row than names.
     """
-    sample = _sample(path, options)
+    sample = find_sample(path, options)
     lines = sample.lines[:MAX_SAMPLE_LINES]
     quote = find_quote(lines)
     start, separator = _start(lines, options)
@@ -197,15 +192,18 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
         n_titles=first if found.header else n_above - bool(header),
         quote=quote,
         quoted_lines=sample.quoted_lines,
+        escaped=sample.escaped,
+        drawing=sample.drawing,
         comments=comments,
         has_comments=has_comments or bool(above),
         row_names=unsure,
+        unsplit=perhaps_separator(lines[start:]) if n_fields == 1 and not options.separator else "",
     )
     return _with_footer(form, rows, sample, path)
 
 
 def _with_footer(
-    form: TextFormat, records: Sequence[Sequence[str]], sample: _Sample, path: Path
+    form: TextFormat, records: Sequence[Sequence[str]], sample: Sample, path: Path
 ) -> TextFormat:
     """Look for lines at the end that are no rows."""
     whole = sample.whole and len(sample.lines) <= MAX_SAMPLE_LINES
@@ -214,6 +212,8 @@ def _with_footer(
         end: str | None = "".join(sample.lines[form.n_above :])[-MAX_FOOTER_BYTES:]
     else:
         end = last_text(path, form.encoding)
+    if end and form.drawing:
+        end = "".join(undrawn(end.splitlines(keepends=True), form.drawing))
     if end and form.comments:
         end = "".join(without_comments([end], form.comments))
     if end is None:
@@ -225,39 +225,6 @@ def _with_footer(
 def _footer_said(footer: Sequence[str]) -> str:
     shown = repr(footer[0] if len(footer[0]) <= MAX_SHOWN else footer[0][:MAX_SHOWN] + "...")
     return f"{_lines(len(footer))} at the end left out ({shown})"
-
-
-def _sample(path: Path, options: FileOptions) -> _Sample:
-    content = b""
-    size = SAMPLE_BYTES
-    with damaged(path), open_bytes(path) as handle:
-        while True:
-            more = handle.read(size)
-            content += more
-            whole = len(more) < size
-            if whole or content.count(b"\n") > MIN_SAMPLE_LINES or len(content) > MAX_SAMPLE_BYTES:
-                break
-    require_text(content, path)
-    encoding = options.encoding or find_encoding(content)
-    errors = "strict" if options.encoding else "replace"
-    if encoding.startswith("utf-8") and not options.encoding:
-        errors = MIXED_ERRORS
-    try:
-        decoder = codecs.getincrementaldecoder(encoding)
-    except LookupError:
-        raise ValueError(f"need a known `encoding`, such as cp1252; got {encoding!r}.") from None
-    try:
-        text = decoder(errors).decode(content, final=whole)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not {encoding} text: {error}; set `encoding`.") from None
-    if "\0" in text:
-        raise ValueError(f"need a text file; {path} is none, or set its `encoding`.")
-    lines = list(io.StringIO(text, newline=""))
-    complete = lines if whole or len(lines) < 2 else lines[:-1]
-    quoted_lines = are_lines_quoted(complete[:MAX_SAMPLE_LINES])
-    if quoted_lines:
-        complete = list(unwrapped(complete))
-    return _Sample(complete, encoding, errors, whole, quoted_lines)
 
 
 def _lines(number: int) -> str:

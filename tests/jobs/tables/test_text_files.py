@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from anomdiff.jobs.readers import Table, read_table
-from anomdiff.jobs.tables import text_format
+from anomdiff.jobs.tables import samples
 from anomdiff.jobs.tables.files import open_bytes
 
 SEPARATORS = [",", ";", "\t", "|"]
@@ -367,7 +367,7 @@ def test_looking_at_a_file_reads_its_beginning_only(tmp_path, monkeypatch):
             yield handle
             read.append(handle.tell())
 
-    monkeypatch.setattr(text_format, "open_bytes", counted)
+    monkeypatch.setattr(samples, "open_bytes", counted)
 
     assert Table(tmp_path / "t.csv").names == ["a", "b"]
-    assert read == [text_format.SAMPLE_BYTES]
+    assert read == [samples.SAMPLE_BYTES]
