@@ -1,7 +1,7 @@
 """Frames to arrays and back: the only room that knows what a column is.
 
 schema.py, columns.py  what each column is; row_order: by advancing and disagreement, in time
-parsing.py             cells as one plain type per kind: number_texts, date_texts, sentinels
+parsing.py             cells as one plain type per kind; spelling: number_texts, factors, date_texts
 date_formats.py        the order of day, month and year; date_warnings.py: what is said of it
 written.py             how cells are written as text; cell_types: types that plain ones stand for
 casting.py             writes plain cells back in the dtype the column came in
@@ -9,7 +9,7 @@ codecs.py              plain cells to coords and back: datetime_codec, quantile_
 table.py               TableEncoder; frames.py: tables of other libraries; json_values.py: labels
 panel.py, segment.py, times.py  frames of series to segments without a gap in time
 channel_scaler.py      scales of the channels of each series, and which are scored
-glitches.py            cells of training series that are left out of training
+glitches.py            cells of series left out of training; sentinels.py: what may be missing
 
 In: DataFrames of any dtypes. Out: ``values`` of about unit variance and ``observed``. May import
 numpy, pandas and scipy, never torch.

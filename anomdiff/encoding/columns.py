@@ -10,10 +10,10 @@ import pandas as pd
 
 from anomdiff.encoding.cell_types import held_type, held_values
 from anomdiff.encoding.datetime_codec import repeated_cycles
-from anomdiff.encoding.number_texts import parse_numbers
+from anomdiff.encoding.number_texts import SAME, are_padded, parse_numbers
 from anomdiff.encoding.parsing import (
     MANY_VALUES,
-    Spelling,
+    counted_texts,
     infer_kind,
     infer_spelling_of,
     read_cells,
@@ -22,8 +22,9 @@ from anomdiff.encoding.parsing import (
 )
 from anomdiff.encoding.row_order import RowOrder
 from anomdiff.encoding.sentinels import warn_of_sentinels
+from anomdiff.encoding.spelling import Spelling
 
-__all__ = ["Column", "advancing_column", "infer_column", "warn_of_columns"]
+__all__ = ["Column", "advancing_column", "infer_column", "warn_of_columns", "warn_of_padding"]
 
 MIN_IDENTIFIER_ROWS = 50
 MAX_DISTINCT_SHARE = 0.95
@@ -55,6 +56,7 @@ class Column:
     categories: tuple | None = None  # those of a pandas categorical, in their order
     ordered: bool = False  # whether that categorical is ordered
     held: str = ""  # what its cells or categories are, where the dtype does not say it
+    factors: tuple = SAME  # marks that may follow a number, and what they multiply it by
     values: tuple | None = None  # distinct cells of other types that are read as categories
 
     @property
@@ -65,7 +67,9 @@ class Column:
     @property
     def spelling(self) -> Spelling:
         """How its cells are written as text."""
-        return Spelling(self.decimal, self.unit, self.date_format, self.missing_values)
+        return Spelling(
+            self.decimal, self.unit, self.date_format, self.missing_values, self.factors
+        )
 
 
 def infer_column(
@@ -101,7 +105,9 @@ def infer_column(
     plain = read_cells(cells, kind, spelling, max_unreadable)
     missing = pd.isna(plain)
     is_text = storage(cells) == "text"
-    spelled = spelling if is_text or categorical else Spelling(missing_values=missing_values)
+    spelled = (
+        spelling if is_text or categorical else Spelling(missing_values=missing_values, factors=())
+    )
     stored["values"] = held_values(cells) if kind == "category" else None
     reason = _reason_to_ignore(plain[~missing], cells, None if wanted else kind)
     column = Column(
@@ -114,6 +120,7 @@ def infer_column(
         unit=spelled.unit if kind == "number" else "",
         date_format=spelled.date_format if kind == "datetime" else "",
         missing_values=missing_values,
+        factors=spelled.factors,
         **stored,
     )
     return column, None if missing.all() else plain
@@ -185,6 +192,25 @@ def warn_of_columns(
         )
 
 
+def warn_of_padding(columns: Collection[Column], frame: pd.DataFrame, kinds: Collection) -> None:
+    """Say how digits with leading zeros are read: the same texts are codes here, numbers there."""
+    for column in columns:
+        cells = frame[column.name]
+        if column.kind not in ("number", "category") or column.name in kinds:
+            continue
+        if storage(cells) != "text":
+            continue
+        texts, _ = counted_texts(cells, column.spelling)
+        if len(texts) and are_padded(texts):
+            read, other = "codes", "number"
+            if column.kind == "number":
+                read, other = "numbers, without their zeros", "category"
+            _warn(
+                f"column {column.name!r} has digits padded with zeros, such as {texts[0]!r}; they "
+                f"are read as {read}; kinds={{{column.name!r}: {other!r}}} changes that."
+            )
+
+
 def _warn_of_unreadable(
     columns: Collection[Column],
     read: Mapping[Any, tuple[Column, np.ndarray | None]],
@@ -196,13 +222,14 @@ def _warn_of_unreadable(
         if column.name in kinds or texts is None or texts.dtype != object:
             continue
         distinct = pd.Series(texts).dropna().value_counts()
-        unlike = np.isnan(parse_numbers(distinct.index.to_numpy(dtype=object)))
+        unlike = np.isnan(parse_numbers(distinct.index.to_numpy(dtype=object), factors=()))
         share = distinct[unlike].sum() / max(distinct.sum(), 1)
         if 0 < share < MOST_UNLIKE and (~unlike).sum() >= MANY_VALUES:
             examples = ", ".join(map(shown, distinct.index[unlike][:3]))
             _warn(
                 f"column {column.name!r} is read as texts, because {share:.1%} of its cells are no "
-                f"numbers, such as {examples}; name what stands for missing in missing_values."
+                f"numbers, such as {examples}; name what stands for missing in missing_values, or "
+                "write its numbers in one unit."
             )
 
 

@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -16,13 +17,14 @@ def as_pandas(X: Any) -> Any:
     ----------
     X : object
         Whatever gives an Arrow stream (tables of pyarrow and Polars, DuckDB results), or has
-        the older ``__dataframe__`` of the interchange protocol; or a pandas frame, an array, a
-        list, which are not touched.
+        the older ``__dataframe__`` of the interchange protocol; a masked array of NumPy; or a
+        pandas frame, an array, a list, which are not touched.
 
     Returns
     -------
     frame : DataFrame, Series or object
-        A frame, with numbered rows; a Series where ``X`` is a single column.
+        A frame, with numbered rows; a Series where ``X`` is a single column; an array where it
+        is masked, whose masked cells are missing.
 
     Raises
     ------
@@ -38,6 +40,8 @@ def as_pandas(X: Any) -> Any:
     """
     if isinstance(X, pd.DataFrame | pd.Series):
         return X
+    if isinstance(X, np.ma.MaskedArray):
+        return _unmasked(X)
     if isinstance(X, type) or not hasattr(X, "__arrow_c_stream__"):
         if hasattr(X, "__dataframe__"):
             return _interchanged(X)
@@ -49,6 +53,19 @@ def as_pandas(X: Any) -> Any:
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError):
         column = X if isinstance(X, pa.ChunkedArray) else pa.chunked_array(X)
     return pd.Series(column.to_pandas(), name=getattr(X, "name", None))
+
+
+def _unmasked(X: np.ma.MaskedArray) -> np.ndarray:
+    """Array of which the masked cells are missing, whatever numbers lie under the mask."""
+    mask, cells = np.ma.getmaskarray(X), np.asarray(X.data)
+    if not mask.any():
+        return cells
+    missing = {"f": np.nan, "m": np.timedelta64("NaT"), "M": np.datetime64("NaT")}
+    if cells.dtype.kind in "biu":
+        cells = cells.astype(float)
+    elif cells.dtype.kind not in missing:
+        return np.where(mask, np.array(None, dtype=object), cells.astype(object))
+    return np.where(mask, np.asarray(missing.get(cells.dtype.kind), dtype=cells.dtype), cells)
 
 
 def _interchanged(X: Any) -> pd.DataFrame:

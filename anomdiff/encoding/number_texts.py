@@ -1,9 +1,19 @@
 """Numbers as people write them: decimal comma, thousands, currency, per cent, one unit, bounds."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
-__all__ = ["infer_spelling", "parse_numbers", "points_for_thousands"]
+__all__ = [
+    "SAME",
+    "are_codes",
+    "are_padded",
+    "infer_spelling",
+    "parse_numbers",
+    "parse_spelled",
+    "points_for_thousands",
+]
 
 # Thousands are set off by the other mark, by spaces (also those that do not break) or apostrophes.
 SPACES = " \u00a0\u2009\u202f'\u2019_"
@@ -12,10 +22,25 @@ CODES = "USD|EUR|GBP|JPY|CNY|INR|CHF|SEK|NOK|DKK|PLN|CZK|HUF|CAD|AUD|NZD|BRL|MXN
 SIGNS = r"$\u00a2-\u00a5\u20a0-\u20cf"  # of currencies
 # What stands before a number: a bound ("<0.05" counts as the bound), a currency.
 BOUND = r"[<>\u2264\u2265~\u2248]=?\s*"
-BEFORE = rf"^(?:{BOUND})?(?:(?:{CODES}|[A-Z]{{0,2}}[{SIGNS}])\s*)?"
-# What stands after it: per cent, a currency, or the unit of the column.
-UNIT = r"[^\W\d_]\S{0,9}|\u00b0\S{0,2}"
-AFTER = rf"\s*(?:[%\u2030{SIGNS}]|{CODES}|(?P<unit>{UNIT}))?$"
+BEFORE = rf"^(?:{BOUND})?(?:(?:{CODES}|(?:Rs|kr|Fr)\.?|[A-Z]{{0,2}}[{SIGNS}])\s*)?"
+# What stands after it: per cent, a currency, debit or credit, or the unit of the column.
+PER_CENT = "%\u2030"
+WORD = r"[^\W\d_]"
+UNIT = rf"{WORD}{{1,3}} {WORD}{{1,5}}\S{{0,2}}|/?{WORD}\S{{0,9}}|\u00b0\S{{0,2}}"
+MONEY = rf"[{SIGNS}]|(?:{CODES}|C[Rr]|D[Rr])(?!{WORD})"
+AFTER = rf"\s*(?:{MONEY})?(?P<unit>\s*(?:[{PER_CENT}]|{UNIT}))?$"
+NEGATIVE = r"\(.*\d.*\)|[^-]*\d.*-|-\s*\D+\d.*|[^-]*\d\s*D[Rr]"
+# Digits and marks of other scripts (full width, Arabic, Persian, Devanagari), and minus signs.
+ZEROS = (0xFF10, 0x0660, 0x06F0, 0x0966)
+SCRIPTS = {zero + i: str(i) for zero in ZEROS for i in range(10)}
+SCRIPTS |= dict(
+    zip(map(ord, "\uff0e\uff0c\uff0d\uff0b\uff05\u066b\u066c\u2212"), ".,-+%.,-", strict=True)
+)
+# Per cent as it is written.
+SAME = (("%", 1.0), ("\u2030", 1.0))
+# Digits of one width that are padded with zeros are codes from this width on, if each comes so
+# many times on average: days and months are shorter, amounts of fixed width hardly repeat.
+CODE_WIDTH, CELLS_PER_CODE = 3, 2
 
 
 def infer_spelling(texts: np.ndarray, counts: np.ndarray) -> tuple[str, str]:
@@ -37,8 +62,9 @@ def infer_spelling(texts: np.ndarray, counts: np.ndarray) -> tuple[str, str]:
         return ",", ""
     best, most = (".", ""), 0
     for mark in MARKS:
-        numbers, units = _parse_spelled(pd.Series(texts, dtype=str), mark)
+        numbers, units = parse_spelled(pd.Series(texts, dtype=str), mark)
         readable = ~np.isnan(numbers)
+        units = np.where(np.isin(units, [*PER_CENT]), "", units)
         with_unit = readable & (units != "")
         by_unit = pd.Series(counts[with_unit]).groupby(units[with_unit]).sum()
         unit = "" if by_unit.empty else str(by_unit.idxmax())
@@ -62,7 +88,32 @@ def points_for_thousands(texts: np.ndarray) -> bool:
     return large or bool(bare[grouped].str.count(r"\.").max() > 1)
 
 
-def parse_numbers(texts: np.ndarray, decimal: str = ".", unit: str = "") -> np.ndarray:
+def are_codes(texts: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether distinct texts are digits of one width, some padded with zeros, that repeat.
+
+    Examples
+    --------
+    >>> are_codes(np.array(["00012", "10344"], dtype=object), np.array([3, 2]))
+    True
+    """
+    return bool(counts.sum() >= CELLS_PER_CODE * len(texts)) and are_padded(texts)
+
+
+def are_padded(texts: np.ndarray) -> bool:
+    """Whether texts, at least one, are digits of one width, some of them with leading zeros."""
+    cells = pd.Series(texts, dtype=str)
+    widths = cells.str.len()
+    if widths.min() < CODE_WIDTH or widths.min() < widths.max():
+        return False
+    return bool(cells.str.startswith("0").any() and cells.str.fullmatch("[0-9]+").all())
+
+
+def parse_numbers(
+    texts: np.ndarray,
+    decimal: str = ".",
+    unit: str = "",
+    factors: Iterable[tuple[str, float]] = SAME,
+) -> np.ndarray:
     """Read texts as numbers, NaN where one is none or has another unit.
 
     Parameters
@@ -73,6 +124,8 @@ def parse_numbers(texts: np.ndarray, decimal: str = ".", unit: str = "") -> np.n
         The decimal mark; the other mark, spaces and apostrophes may set off thousands.
     unit : str
         Letters that may follow a number, in lower case.
+    factors : iterable of (str, float)
+        Marks that may follow a number, such as per cent, and what each multiplies it by.
 
     Examples
     --------
@@ -85,21 +138,22 @@ def parse_numbers(texts: np.ndarray, decimal: str = ".", unit: str = "") -> np.n
         values = np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=float)
     left = np.flatnonzero(np.isnan(values) & ~pd.isna(texts))
     if len(left):
-        numbers, units = _parse_spelled(pd.Series(texts[left], dtype=str), decimal)
-        values[left] = np.where(np.isin(units, ["", unit]), numbers, np.nan)
+        numbers, units = parse_spelled(pd.Series(texts[left], dtype=str), decimal)
+        known = {"": 1.0, unit: 1.0, **dict(factors)}
+        values[left] = numbers * pd.Series(units).map(known).to_numpy(dtype=float)
     return values
 
 
-def _parse_spelled(texts: pd.Series, decimal: str) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers, NaN where there is none, and the unit after each, in lower case."""
-    texts = texts.str.replace("\u2212", "-")
-    negative = texts.str.fullmatch(r"\(.*\d.*\)|[^-]*\d.*-|-\s*\D+\d.*")
+def parse_spelled(texts: pd.Series, decimal: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers, NaN where there is none, and the unit or mark after each, in lower case."""
+    texts = texts.str.translate(SCRIPTS).str.removeprefix("'")  # by which spreadsheets mark text
+    negative = texts.str.fullmatch(NEGATIVE)
     bare = texts.where(~negative, texts.str.strip("()-").str.strip())
     parts = bare.str.replace(BEFORE, "", regex=True).str.extract(_pattern(decimal))
     digits = parts["whole"].fillna("").str.replace(f"[{MARKS[decimal]}]", "", regex=True)
     plain = parts["sign"].fillna("") + digits + parts["rest"].fillna("").str.replace(",", ".")
     numbers = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    units = parts["unit"].fillna("").str.casefold().to_numpy(dtype=object)
+    units = parts["unit"].fillna("").str.strip().str.casefold().to_numpy(dtype=object)
     return np.where(negative, -numbers, numbers), units
 
 

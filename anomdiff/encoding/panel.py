@@ -12,7 +12,6 @@ import pandas as pd
 from anomdiff.encoding.date_formats import other_date_format
 from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
-    Spelling,
     infer_spelling_of,
     plain_values,
     read_cells,
@@ -22,6 +21,7 @@ from anomdiff.encoding.parsing import (
     warn_of_further,
 )
 from anomdiff.encoding.segment import Segment
+from anomdiff.encoding.spelling import Spelling
 from anomdiff.encoding.times import clock, has_times, is_duration, require_no_levels
 
 __all__ = ["PanelLayout"]
@@ -58,7 +58,7 @@ class PanelLayout:
     step: float | None = None  # usual difference of times in training; None where in order only
     durations: bool = False  # whether times are durations, read in nanoseconds
     date_format: str = ""  # how times were written, if they came as text other than ISO 8601
-    spellings: tuple = ()  # decimal mark and unit of each channel, where some came as text
+    spellings: tuple = ()  # decimal mark, unit and factors of each channel
     missing_values: tuple = ()  # numbers and texts that stand for a missing cell
     max_unreadable: float = 0.0  # share of a channel's cells that may be unreadable
 
@@ -103,12 +103,11 @@ class PanelLayout:
     def _inferred(self, frame: pd.DataFrame) -> "PanelLayout":
         """Layout with what is found by looking at the cells of training."""
         found = [infer_spelling_of(frame[name], self.missing_values, "") for name in self.channels]
-        spelled = any((each.decimal, each.unit) != (".", "") for each in found)
         dated = dataclasses.replace(
             self,
             date_format=self._format_of_times(frame),
             durations=self._durations(frame),
-            spellings=tuple((each.decimal, each.unit) for each in found) if spelled else (),
+            spellings=tuple((each.decimal, each.unit, each.factors) for each in found),
         )
         return dataclasses.replace(dated, step=PanelLayout._usual_step(dated, frame))
 
@@ -179,7 +178,8 @@ class PanelLayout:
             if not np.isinf(values := cells.to_numpy()).any():
                 return values
         spelled = self.spellings[self.channels.index(name)] if self.spellings else (".", "")
-        spelling = Spelling(spelled[0], spelled[1], missing_values=self.missing_values)
+        named = dict(zip(("decimal", "unit", "factors"), spelled, strict=False))
+        spelling = Spelling(missing_values=self.missing_values, **named)
         return read_cells(cells, "number", spelling, self.max_unreadable)
 
     def _require(self, frame: pd.DataFrame) -> None:

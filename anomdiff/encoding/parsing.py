@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,20 @@ from pandas.api import types
 
 from anomdiff.encoding.date_formats import infer_date_format, order_that_reads
 from anomdiff.encoding.date_texts import iso_format, nanoseconds, parse_dates
-from anomdiff.encoding.number_texts import infer_spelling, parse_numbers, points_for_thousands
+from anomdiff.encoding.factors import READABLE, infer_factors, warn_of_factors
+from anomdiff.encoding.number_texts import (
+    are_codes,
+    infer_spelling,
+    parse_numbers,
+    points_for_thousands,
+)
+from anomdiff.encoding.spelling import PLAIN, Spelling
 from anomdiff.encoding.written import apart, written
 
 __all__ = [
     "MANY_VALUES",
     "MISSING_MARKERS",
-    "PLAIN",
-    "Spelling",
+    "counted_texts",
     "distinct_texts",
     "infer_kind",
     "infer_spelling_of",
@@ -38,9 +43,9 @@ MISSING_MARKERS |= {"#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!"}
 EXAMPLE = pd.Timestamp(2024, 1, 31, 12)
 SHORT_FLOATS = (np.float16, np.float32)
 BOOLEAN_TEXTS = {"true": "1", "false": "0"}
-# A column of texts is one of numbers or dates if so many of its cells are; where some are not, it
-# must have many values too: codes of which some are digits are categories.
-READABLE, MANY_VALUES = 0.95, 10
+# Where some of its cells are none, a column of numbers or dates must have many values: codes of
+# which some are digits are categories.
+MANY_VALUES = 10
 # Of fewer cells none may be unreadable: a wrong cell cannot be told from a wrong column.
 FEW_CELLS = 10
 QUOTES = "'"
@@ -91,40 +96,17 @@ def storage(cells: pd.Series) -> str:
     return PLAIN_KINDS[plain]
 
 
-@dataclass(frozen=True)
-class Spelling:
-    """How the cells of one column are written as text.
-
-    Attributes
-    ----------
-    decimal : {".", ","}
-        Decimal mark of numbers.
-    unit : str
-        Letters that may follow a number, in lower case.
-    date_format : str
-        Of dates, as for ``strptime``; ``""`` for ISO 8601.
-    missing_values : tuple
-        Numbers and texts that stand for a missing cell.
-    """
-
-    decimal: str = "."
-    unit: str = ""
-    date_format: str = ""
-    missing_values: tuple = ()
-
-
-PLAIN = Spelling()
-
-
 def infer_kind(cells: pd.Series, spelling: Spelling = PLAIN) -> str:
     """Kind of a column: as stored, or what nearly all its texts can be read as."""
     stored = storage(cells)
     if stored != "text":
         return stored
-    texts, counts = _counted_texts(cells, spelling)
+    texts, counts = counted_texts(cells, spelling)
     if not len(texts):
         return "category"
-    numbers = ~np.isnan(parse_numbers(texts, spelling.decimal, spelling.unit))
+    if are_codes(texts, counts):
+        return "category"
+    numbers = ~np.isnan(spelling.numbers(texts))
     if numbers.all():
         return "number"
     dates = ~np.isnat(parse_dates(texts, spelling.date_format))
@@ -139,22 +121,24 @@ def infer_spelling_of(
     cells: pd.Series, missing_values: tuple = (), date_format: str | None = None
 ) -> Spelling:
     """Find how the numbers or dates of a column of texts are written."""
-    spelling = Spelling(missing_values=missing_values)
+    spelling = Spelling(missing_values=missing_values, factors=())
     if storage(cells) not in ("text", "category"):
         return spelling
-    texts, counts = _counted_texts(cells, spelling)
+    texts, counts = counted_texts(cells, spelling)
     if not len(texts):
         return spelling
-    if not np.isnan(parse_numbers(texts)).any() and not points_for_thousands(texts):
+    if not np.isnan(spelling.numbers(texts)).any() and not points_for_thousands(texts):
         return spelling
     decimal, unit = infer_spelling(texts, counts)
     if unit and len(np.unique(parse_numbers(texts, decimal, unit))) < MANY_VALUES:
         unit = ""  # a few values like 5G are names
+    unit, factors = infer_factors(texts, counts, decimal, unit)
+    warn_of_factors(cells.name, texts, counts, decimal, unit, factors)
     if date_format is None:
         date_format = infer_date_format(texts, counts)
         n_dates, n_iso = ((~np.isnat(parse_dates(texts, f))).sum() for f in (date_format, ""))
         date_format = iso_format(texts) if n_iso == n_dates else date_format
-    return Spelling(decimal, unit, date_format, missing_values)
+    return Spelling(decimal, unit, date_format, missing_values, factors)
 
 
 def plain_values(given: Any) -> tuple:
@@ -206,6 +190,14 @@ def read_cells(
     return plain
 
 
+def counted_texts(cells: pd.Series, spelling: Spelling) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct texts of a column but the missing ones, and how many cells have each."""
+    codes, texts = distinct_texts(cells)
+    counts = np.bincount(codes + (codes < 0) * len(texts), minlength=len(texts))
+    present = ~pd.isna(_without(texts, spelling.missing_values))
+    return texts[present], counts[present]
+
+
 def distinct_texts(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Codes of the rows, and the stripped text (None where missing) of each code, -1 included."""
     if isinstance(cells.dtype, pd.CategoricalDtype):
@@ -240,7 +232,7 @@ def _numbers(cells: pd.Series, spelling: Spelling) -> tuple[np.ndarray, str]:
         values = typed.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
         codes, texts = distinct_texts(cells)
-        values = parse_numbers(texts, spelling.decimal, spelling.unit)[codes]
+        values = spelling.numbers(texts)[codes]
         if spelling.decimal == ",":  # among texts, numbers have a point
             plain = np.array([isinstance(value, int | float) for value in cells], dtype=bool)
             values[plain] = cells[plain].astype(float)
@@ -265,14 +257,6 @@ def _datetimes(cells: pd.Series, spelling: Spelling) -> tuple[np.ndarray, str]:
         return nanoseconds(pd.to_datetime(cells, utc=True)), wanted
     codes, texts = distinct_texts(cells)
     return parse_dates(texts, spelling.date_format)[codes], wanted
-
-
-def _counted_texts(cells: pd.Series, spelling: Spelling) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct texts of a column but the missing ones, and how many cells have each."""
-    codes, texts = distinct_texts(cells)
-    counts = np.bincount(codes + (codes < 0) * len(texts), minlength=len(texts))
-    present = ~pd.isna(_without(texts, spelling.missing_values))
-    return texts[present], counts[present]
 
 
 def _without(texts: np.ndarray, missing_values: tuple) -> np.ndarray:

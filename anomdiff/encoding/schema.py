@@ -9,7 +9,13 @@ import pandas as pd
 from pandas.api import types
 
 from anomdiff.encoding.cell_types import dtype_of, require_given_back
-from anomdiff.encoding.columns import Column, advancing_column, infer_column, warn_of_columns
+from anomdiff.encoding.columns import (
+    Column,
+    advancing_column,
+    infer_column,
+    warn_of_columns,
+    warn_of_padding,
+)
 from anomdiff.encoding.date_warnings import warn_of_dates
 from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
@@ -121,6 +127,7 @@ class Schema:
             columns = tuple(column for column, _ in read.values())
         warn_of_columns(columns, read, order, kinds)
         warn_of_dates(columns, read, kinds, date_format)
+        warn_of_padding(columns, frame, kinds)
         if all(column.kind == "ignored" for column in columns):
             raise ValueError(
                 f"need at least one usable column; all of {list(frame.columns)} are ignored."

@@ -203,6 +203,28 @@ def test_a_sentinel_is_suggested_and_flags_and_amounts_are_not():
     assert not [w for w in caught if "missing_values" in str(w.message)]
 
 
+def test_codes_padded_with_zeros_are_categories_unless_kinds_says_number():
+    codes = [f"{k * 7 % 97:05d}" for k in range(900)]
+    frame = clean().assign(code=codes)
+
+    with pytest.warns(UserWarning, match=r"'code' .* read as codes; kinds=\{'code': 'number'\}"):
+        schema = Schema.infer(frame)
+    as_numbers = Schema.infer(frame, kinds={"code": "number"})
+
+    assert schema.check(frame)["code"].tolist() == codes
+    assert as_numbers.check(frame)["code"].tolist() == [float(code) for code in codes]
+
+
+def test_padded_digits_that_hardly_repeat_are_numbers_and_that_is_told():
+    amounts = np.random.default_rng(0).integers(0, 10**6, 900)
+    frame = clean().assign(amount=[f"{amount:08d}" for amount in amounts])
+
+    with pytest.warns(UserWarning, match=r"without their zeros; kinds=\{'amount': 'category'\}"):
+        read = Schema.infer(frame).check(frame)
+
+    np.testing.assert_array_equal(read["amount"], amounts)
+
+
 @pytest.mark.parametrize("kind", ADVANCING)
 def test_later_rows_are_no_alarms_because_a_column_advances_and_odd_ones_still_are(kind):
     frame = stationary(3000)

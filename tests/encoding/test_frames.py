@@ -130,3 +130,30 @@ def test_a_detector_whose_fit_was_refused_is_not_fitted(make):
 
 def _nothing():
     return pd.DataFrame(index=range(3))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "bool", "object", "M8[s]"])
+def test_masked_cells_of_an_array_are_missing(dtype):
+    cells = np.arange(6).reshape(3, 2).astype(dtype)
+    mask = np.array([[True, False], [False, False], [False, True]])
+
+    read = as_pandas(np.ma.MaskedArray(cells, mask))
+
+    np.testing.assert_array_equal(pd.isna(read), mask)
+    assert (read[~mask] == cells[~mask]).all()
+    assert not isinstance(read, np.ma.MaskedArray)
+    np.testing.assert_array_equal(as_pandas(np.ma.MaskedArray(cells)), cells)
+
+
+@pytest.mark.parametrize("make", [TabularDetector, TimeSeriesDetector])
+def test_a_masked_array_scores_as_one_with_missing_cells(make):
+    cells = np.random.default_rng(0).normal(size=(200, 2))
+    cells[::7, 0] = -9999
+    missing = np.where(cells == -9999, np.nan, cells)
+    settings = TINY if make is TabularDetector else TINY_SERIES
+
+    masked = make(**settings).fit(np.ma.masked_equal(cells, -9999))
+    plain = make(**settings).fit(missing)
+
+    found = masked.score_samples(np.ma.masked_equal(cells, -9999))
+    np.testing.assert_array_equal(found, plain.score_samples(missing))

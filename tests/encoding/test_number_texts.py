@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anomdiff.encoding.number_texts import infer_spelling, parse_numbers
+from anomdiff.encoding.number_texts import are_codes, infer_spelling, parse_numbers
 
 NUMBERS = np.array([0.0, 0.5, -3.25, 1234.5, -98765.25, 1e6, 12.0, 999999.75])
 
@@ -27,6 +27,11 @@ def spelled(value, decimal=".", thousands="", before="", after=""):
         ("", " kg"),
         ("US$", ""),
         ("", "\u00b0C"),
+        ("Rs. ", ""),
+        ("$", "/kg"),
+        ("", " EUR/kg"),
+        ("", " sq m"),
+        ("", " Euro"),
     ],
 )
 def test_a_number_is_read_in_every_spelling(decimal, thousands, before, after):
@@ -53,6 +58,12 @@ def test_a_number_is_read_in_every_spelling(decimal, thousands, before, after):
         ("1e3", 1000),
         (".5", 0.5),
         ("007", 7),
+        ("52.28 DR", -52.28),
+        ("52.28 CR", 52.28),
+        ("'1467.45", 1467.45),
+        ("\uff11\uff12\uff0e\uff15", 12.5),
+        ("\u0661\u0662\u066b\u0665", 12.5),
+        ("-\u0967\u0968", -12),
     ],
 )
 def test_signs_bounds_and_groups_are_understood(text, value):
@@ -79,6 +90,8 @@ def test_signs_bounds_and_groups_are_understood(text, value):
         "1 2",
         "",
         "kg",
+        "5 to 6 kg",
+        "5\u00b2",
     ],
 )
 def test_what_is_no_number_is_none(text):
@@ -118,3 +131,20 @@ def test_the_frequent_spelling_wins():
 )
 def test_points_set_off_thousands_beside_whole_numbers_of_three_digits(texts, decimal):
     assert infer_spelling(np.array(texts, dtype=object), np.ones(len(texts), int))[0] == decimal
+
+
+@pytest.mark.parametrize(
+    ("texts", "codes"),
+    [
+        (["00012", "10344"], True),
+        (["00012", "344"], False),
+        (["10012", "10344"], False),
+        (["01", "12"], False),
+        (["012.5", "112.5"], False),
+    ],
+)
+def test_digits_of_one_width_padded_with_zeros_are_codes_where_they_repeat(texts, codes):
+    texts = np.array(texts, dtype=object)
+
+    assert are_codes(texts, np.array([2, 2])) == codes
+    assert not are_codes(texts, np.array([1, 1]))

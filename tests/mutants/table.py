@@ -273,7 +273,7 @@ DISAGREEMENT = {
 }
 NUMBER_TEXTS = {
     "points never set off thousands": ("if points_for_thousands(texts):", "if False:"),
-    "any unit is read": ('np.where(np.isin(units, ["", unit]), numbers, np.nan)', "numbers"),
+    "any unit is read": ("* pd.Series(units).map(known).to_numpy(dtype=float)", ""),
 }
 PARSING = {"no share is too much": ("if n > (math.ceil", "if False and n > (math.ceil")}
 DATETIME_CODEC = {

@@ -9,7 +9,8 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 from anomdiff.detectors.base import DiffusionDetector
-from anomdiff.encoding.parsing import PLAIN, Spelling, read_cells, storage
+from anomdiff.encoding.parsing import read_cells, storage
+from anomdiff.encoding.spelling import PLAIN, Spelling
 from anomdiff.encoding.times import clock
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.window_model import WindowModel
