@@ -1,6 +1,6 @@
 """Frames to arrays and back: the only room that knows what a column is.
 
-schema.py, columns.py  what each column is; row_order: by advancing and disagreement, in time
+schema.py, columns.py  what each column is; row_order (by advancing, blocks, disagreement)
 parsing.py             cells as one plain type per kind: number_texts, date_texts, sentinels
 written.py             how cells are written as text; cell_types: types that plain ones stand for
 casting.py             writes plain cells back in the dtype the column came in
