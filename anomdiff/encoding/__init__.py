@@ -1,6 +1,6 @@
 """Frames to arrays and back: the only room that knows what a column is.
 
-schema.py, columns.py  what each column is; row_order: by advancing and disagreement, in time
+schema.py, columns.py  what each column is; row_order (by advancing, blocks, disagreement)
 parsing.py             cells as one plain type per kind; spelling: number_texts, factors, date_texts
 date_formats.py        the order of day, month and year; date_warnings.py: what is said of it
 written.py             how cells are written as text; cell_types: types that plain ones stand for

@@ -1,10 +1,13 @@
 """Whether the cells of one column advance with the rows, as ids, counters and dates do."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from anomdiff.encoding.blocks import are_blocks
 
 __all__ = [
     "ADVANCING_SHARE",
@@ -13,13 +16,13 @@ __all__ = [
     "MIN_ROWS",
     "advances",
     "advances_within",
-    "are_blocks",
     "groups_of",
     "in_turns",
     "is_attribute",
     "is_date_number",
     "is_one_way",
     "is_time_label",
+    "is_time_name",
     "keep_coming",
     "new_share",
     "rises",
@@ -38,6 +41,8 @@ STEADY = 0.02
 UNEVEN, MOST_REPEATS = 3.0, 10
 # Texts that keep coming must then be so many, in each fifth too, and repeat no more than this.
 MIN_TEXTS, MIN_NEW_TEXTS, MOST_TEXT_ROWS = 50, 10, 30
+# Those of rows that do not stand together were not sorted by: fewer are enough.
+MIN_MIXED_TEXTS, MIN_NEW_MIXED_TEXTS = 30, 3
 # Dates without a time of day over so many days are those of birth or purchase, not of the row.
 DAY = 86_400_000_000_000
 LONG_SPAN = 3650 * DAY
@@ -46,7 +51,12 @@ ROWS_PER_DATE = 10
 # What labels of times have: digits where dates tell the order, else a year.
 DIGIT, YEAR = r"\d", r"(?:19|20)\d\d"
 YEARS, MOST_YEARS = (1900, 2100), 30
-TIME_NAME = r"(?i)(?:^|[^a-z])(?:year|quarter|month|week|day|period|season)s?(?:$|[^a-z])"
+TIME_NAME = (
+    r"(?i)(?:^|[^a-z])(?:year|quarter|month|week|day|period|season|batch|lot|run|cycle|campaign|"
+    r"build|release|version|round|sprint|wave)(?:s|es)?(?:$|[^a-z])"
+)
+# Numbers of a year and a quarter, month, week or day: what the year is times, and the last part.
+PARTS_OF_YEARS = ((10, 4), (100, 53), (1000, 366))
 # Seconds since 1970 in the years 2001 to 2096, and what they are multiplied by.
 EPOCH, UNITS = (1e9, 4e9), (1, 1e3, 1e6, 1e9)
 # Groups of rows looked at one by one, and their rows at least.
@@ -90,14 +100,17 @@ def advances(cells: np.ndarray, *, is_date: bool = False, known: bool = False) -
 
 
 def is_time_label(name: Any, cells: np.ndarray) -> bool:
-    """Whether numbers are years that never step back, or months and weeks by name and in turn."""
+    """Whether numbers, in one direction, are years or parts of them, or count what name says."""
     present = cells[~np.isnan(cells)]
-    steps = np.diff(present)
-    if not steps.any() or (steps < 0).any() or (present % 1).any():
+    if not is_one_way(present) or (present % 1).any():
         return False
-    years = YEARS[0] <= present[0] <= present[-1] <= YEARS[1]
-    named = bool(pd.Series([str(name)]).str.contains(TIME_NAME)[0])
-    return bool(years and np.ptp(present) <= MOST_YEARS) or (named and steps.max() <= 1)
+    counts = is_time_name(name) and np.abs(np.diff(present)).max() <= 1
+    return _are_years(present) or _are_parts_of_years(present) or bool(counts)
+
+
+def is_time_name(name: Any) -> bool:
+    """Whether columns of such a name tell when rows came to be, as months and batches do."""
+    return re.search(TIME_NAME, str(name)) is not None
 
 
 def is_date_number(cells: np.ndarray) -> bool:
@@ -134,10 +147,11 @@ def is_one_way(present: np.ndarray) -> bool:
     return bool(steps.any() and ((steps >= 0).all() or (steps <= 0).all()))
 
 
-def in_turns(ordered: np.ndarray, names: Iterable, *, known: bool) -> bool:
+def in_turns(ordered: np.ndarray, names: Iterable, *, known: bool, named: bool = False) -> bool:
     """Whether texts come one after the other and never again, like months; codes as ordered.
 
-    Two are enough if most have digits; where no order is known, most must have a year.
+    Two are enough if most have digits; where no order is known, most must have a year, or their
+    column be named like a time.
     """
     present = ordered[ordered >= 0]
     distinct = len(np.unique(present))
@@ -145,7 +159,7 @@ def in_turns(ordered: np.ndarray, names: Iterable, *, known: bool) -> bool:
         return False
     texts = pd.Series(list(names), dtype=object).dropna().astype(str)
     alike = texts.str.contains(DIGIT if known else YEAR).mean() > ADVANCING_SHARE
-    return bool(alike) or (known and distinct > FEW_VALUES)
+    return bool(alike) or ((known or named) and distinct > FEW_VALUES)
 
 
 def new_share(codes: np.ndarray) -> float:
@@ -155,14 +169,20 @@ def new_share(codes: np.ndarray) -> float:
     return float((~np.isin(codes[cut:], codes[:cut])).mean()) if len(codes) >= MIN_ROWS else 0.0
 
 
-def keep_coming(codes: np.ndarray) -> bool:
-    """Whether new texts keep coming, many of them; a file may be sorted by a category."""
+def keep_coming(codes: np.ndarray, *, mixed: bool = False) -> bool:
+    """Whether new texts keep coming, many of them; a file may be sorted by a category.
+
+    Fewer are enough if they are mixed: in a file that is not sorted, and not in blocks.
+    """
     present = codes[codes >= 0]
     first = pd.Series(np.arange(len(present))).groupby(present).min().to_numpy()
     each = len(present) / max(len(first), 1)
-    if len(first) <= MIN_TEXTS or not 2 <= each <= MOST_TEXT_ROWS:
+    many, coming = (
+        (MIN_TEXTS, MIN_NEW_TEXTS) if not mixed else (MIN_MIXED_TEXTS, MIN_NEW_MIXED_TEXTS)
+    )
+    if len(first) <= many or each < 2 or (each > MOST_TEXT_ROWS and not mixed):
         return False
-    return bool(np.bincount(first * 5 // len(present), minlength=5)[1:].min() >= MIN_NEW_TEXTS)
+    return bool(np.bincount(first * 5 // len(present), minlength=5)[1:].min() >= coming)
 
 
 def groups_of(cells: np.ndarray) -> np.ndarray | None:
@@ -174,12 +194,6 @@ def groups_of(cells: np.ndarray) -> np.ndarray | None:
     n_groups = int(present.max()) + 1 if len(present) else 0
     fits = 2 <= n_groups <= MOST_GROUPS and len(present) >= GROUP_ROWS * n_groups
     return codes if fits else None
-
-
-def are_blocks(codes: np.ndarray) -> bool:
-    """Whether the rows of each group stand together; codes are -1 where missing."""
-    present = codes[codes >= 0]
-    return int((np.diff(present) != 0).sum()) + 1 == len(np.unique(present))
 
 
 def advances_within(cells: np.ndarray, codes: np.ndarray) -> bool:
@@ -197,6 +211,23 @@ def _one_way_within(cells: np.ndarray, codes: np.ndarray) -> bool:
     steps = np.diff(cells[order])[np.diff(codes[order]) == 0]
     steps = steps[~np.isnan(steps)]
     return len(steps) > 0 and max((steps > 0).mean(), (steps < 0).mean()) >= LAST
+
+
+def _are_years(present: np.ndarray) -> bool:
+    inside = YEARS[0] <= present.min() and present.max() <= YEARS[1]
+    return bool(inside and np.ptp(present) <= MOST_YEARS)
+
+
+def _are_parts_of_years(present: np.ndarray) -> bool:
+    """Whether numbers are like 202412, a year and a month, and more than a few."""
+    if len(np.unique(present)) <= FEW_VALUES:
+        return False
+    return any(
+        _are_years(present // times)
+        and (present % times).min() >= 1
+        and (present % times).max() <= last
+        for times, last in PARTS_OF_YEARS
+    )
 
 
 def _beyond(later: np.ndarray, earlier: np.ndarray) -> float:

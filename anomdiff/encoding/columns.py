@@ -176,6 +176,12 @@ def warn_of_columns(
             f"columns {advancing} advance with the rows, so that later cells lie beyond those of "
             f"training{use}{left}; name their kinds in kinds={{...}} to use them as they are."
         )
+    if undecided := [c.name for c in columns if c.name in order.sorted_by and _is_kept(c, kinds)]:
+        _warn(
+            f"the rows are sorted or grouped by columns {undecided}: if that is the order of time, "
+            "cells of later rows will be new, and raise alarms; leave such columns out with "
+            f"kinds={{{undecided[0]!r}: 'ignored'}}, or name their kinds to use them as they are."
+        )
     used = [column for column in columns if column.kind != "ignored"]
     present = {column.name: read[column.name][1] for column in used}
     constant = [column.name for column in used if _is_constant(present[column.name])]

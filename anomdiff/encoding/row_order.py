@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from anomdiff.encoding import advancing as single
+from anomdiff.encoding import blocks as blocked
 from anomdiff.encoding.disagreement import disagreeing
 
 __all__ = ["RowOrder", "find_order"]
@@ -34,12 +35,16 @@ class RowOrder:
         Share of the last fifth's texts that are new, by column.
     disagreeing : tuple
         Columns whose distribution in the last fifth is not that of the rows before.
+    sorted_by : tuple
+        Columns at ever new values that do not advance: nothing tells whether the file was sorted
+        by them, or is in the order of time.
     """
 
     places: np.ndarray | None = None
     advancing: frozenset = frozenset()
     novelty: dict = field(default_factory=dict)
     disagreeing: tuple = ()
+    sorted_by: tuple = ()
 
 
 def find_order(columns: Columns) -> RowOrder:
@@ -65,23 +70,24 @@ def find_order(columns: Columns) -> RowOrder:
     dates = {name for name, cells in columns.items() if cells.dtype.kind == "M"}
     codes = {name: found[0] for name, found in texts.items()}
     groups = _groups({**codes, **numeric}, dates)
-    blocks = {name: each for name, each in groups.items() if single.are_blocks(each)}
+    blocks = {name: each for name, each in groups.items() if blocked.are_blocks(each)}
     in_blocks = _within(numeric, blocks, dates, None)
     whole = {name: cells for name, cells in numeric.items() if name not in in_blocks}
     places, advancing = _time_order(whole, dates & set(whole))
     advancing |= in_blocks
     if places is None:
-        advancing |= _in_no_order(texts)
+        advancing |= _in_no_order(numeric, texts)
     else:
         advancing |= _in_order(numeric, texts, dates, places)
     advancing |= _within(numeric, groups, advancing | dates, places)
     stay = {name: c for name, c in {**numeric, **codes}.items() if name not in advancing}
+    undecided = _sorted_by(stay) if places is None else ()
     if places is None and not _is_sorted(numeric, codes):
         numbers = {name: cells for name, cells in stay.items() if name in numeric}
         in_file = np.arange(len(next(iter(columns.values()))))
         places = in_file if disagreeing(numbers, in_file, UNORDERED_LEVEL) else None
     if places is None:
-        return RowOrder(advancing=frozenset(advancing))
+        return RowOrder(advancing=frozenset(advancing), sorted_by=undecided)
     novelty = {name: single.new_share(each[places]) for name, each in codes.items()}
     return RowOrder(places, frozenset(advancing), novelty, disagreeing(stay, places, LEVEL))
 
@@ -131,13 +137,39 @@ def _in_order(numeric: Columns, texts: Mapping, dates: set, places: np.ndarray) 
     }
 
 
-def _in_no_order(texts: Mapping) -> set[Any]:
-    """Texts that advance through the file where numbers and dates tell no order."""
+def _in_no_order(numeric: Columns, texts: Mapping) -> set[Any]:
+    """Columns that advance through the file where numbers and dates tell no order."""
+    codes = {name: found[0] for name, found in texts.items()}
+    others = {name: c for name, c in {**codes, **numeric}.items() if not _stays_new(c)}
+    in_blocks = {name for name, each in codes.items() if blocked.are_blocks(each)}
+    is_sorted = any(name not in others for name in in_blocks | set(numeric))
+    return _coming_texts(texts, in_blocks, is_sorted) | _counting(numeric, texts, others)
+
+
+def _coming_texts(texts: Mapping, in_blocks: set, is_sorted: bool) -> set[Any]:
+    """Texts in turn by their year or name, and such that keep coming."""
+    in_turns = {
+        name
+        for name in in_blocks
+        if single.in_turns(*texts[name], known=False, named=single.is_time_name(name))
+    }
+    return in_turns | {
+        name
+        for name, (codes, _) in texts.items()
+        if single.new_share(codes) > single.ADVANCING_SHARE
+        and single.keep_coming(codes, mixed=not is_sorted and name not in in_blocks)
+    }
+
+
+def _counting(numeric: Columns, texts: Mapping, others: Columns) -> set[Any]:
+    """Numbers, also in texts, that count blocks of rows, or events on which no others depend."""
+    in_texts = {name: blocked.as_numbers(*found) for name, found in texts.items()}
+    counts = {**numeric, **{name: found for name, found in in_texts.items() if found is not None}}
     return {
         name
-        for name, (codes, names) in texts.items()
-        if single.in_turns(codes, names, known=False)
-        or (single.new_share(codes) > single.ADVANCING_SHARE and single.keep_coming(codes))
+        for name, cells in counts.items()
+        if blocked.is_block_number(cells)
+        or (blocked.is_event_count(cells) and not blocked.depends_on_blocks(cells, others))
     }
 
 
@@ -165,6 +197,27 @@ def _within(numeric: Columns, groups: Columns, done: set, places: np.ndarray | N
 
 def _is_sorted(numeric: Columns, codes: Columns) -> bool:
     """Whether the file is sorted by some column, or grouped by some text."""
-    if any(single.is_one_way(cells[~np.isnan(cells)]) for cells in numeric.values()):
-        return True
-    return any(single.new_share(each) > single.ADVANCING_SHARE for each in codes.values())
+    return any(_stays_new(cells) for cells in (*numeric.values(), *codes.values()))
+
+
+def _sorted_by(columns: Columns) -> tuple:
+    """Columns of more than a few values at ever new ones, as numbers or codes of texts."""
+    found = []
+    for name, cells in columns.items():
+        is_code = cells.dtype.kind == "i"
+        if is_code:
+            new = _stays_new(cells) or blocked.are_blocks(cells)
+        else:
+            new = _stays_new(cells) or single.advances(cells, known=True)
+        n_values = len(np.unique(cells[cells >= 0 if is_code else ~np.isnan(cells)]))
+        repeats = not is_code or 2 * n_values <= len(cells)  # names of people hardly come again
+        if new and repeats and n_values > single.FEW_VALUES:
+            found.append(name)
+    return tuple(found)
+
+
+def _stays_new(cells: np.ndarray) -> bool:
+    """Whether numbers are sorted, or texts, given as codes, mostly new in the last fifth."""
+    if cells.dtype.kind == "i":
+        return single.new_share(cells) > single.ADVANCING_SHARE
+    return single.is_one_way(cells[~np.isnan(cells)])

@@ -48,6 +48,10 @@ def _growing(frame, seed=1):
     return np.random.default_rng(seed).exponential(3.0, len(frame)).cumsum()
 
 
+def _rare(frame, seed=2):
+    return np.random.default_rng(seed).random(len(frame)) < 0.01
+
+
 ADVANCING = {
     "row number": lambda f: np.arange(len(f)) + 10_000,
     "order number with gaps": lambda f: _growing(f).round().astype(int) + 5_000_000,
@@ -64,6 +68,13 @@ ADVANCING = {
     "invoice number": lambda f: [f"INV-{i:06d}" for i in range(len(f))],
     "session id, 20 rows each": lambda f: [f"s{i // 20:x}" for i in range(len(f))],
     "customer number, 5 rows each": lambda f: np.arange(len(f)) // 5 + 700,
+    "batch number, 40 rows each": lambda f: np.arange(len(f)) // 40 + 1000,
+    "month as a number": lambda f: _stamps(f, 14400).strftime("%Y%m").astype(int),
+    "week as a number": lambda f: _stamps(f, 7200).strftime("%G%V").astype(int),
+    "quarter as a number": lambda f: [10 * d.year + d.quarter for d in _stamps(f, 28800)],
+    "lot, 45 rows each": lambda f: [f"LOT-{i // 45}" for i in range(len(f))],
+    "version of a program": lambda f: [f"1.{i // 400}.{i // 40 % 10}" for i in range(len(f))],
+    "counter of rare events": lambda f: 500 + _rare(f).cumsum(),
 }
 
 

@@ -242,6 +242,20 @@ def test_later_rows_are_no_alarms_because_a_column_advances_and_odd_ones_still_a
     assert len(told) == 1
 
 
+def test_a_file_sorted_by_what_may_be_time_is_told_once_unless_a_kind_is_named():
+    frame = stationary(1000).assign(visits=np.sort(np.random.default_rng(0).poisson(3, 1000)))
+
+    with pytest.warns(UserWarning, match=r"sorted or grouped by columns \['visits'\]: ") as told:
+        Schema.infer(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Schema.infer(frame, kinds={"visits": "number"})
+        Schema.infer(frame, kinds={"visits": "ignored"})
+        Schema.infer(frame.sample(frac=1, random_state=0))
+
+    assert len(told) == 1
+
+
 def test_where_all_columns_advance_they_are_used_as_they_are():
     with pytest.warns(UserWarning, match=r"\['t'\] advance .* there are no others"):
         detector = TabularDetector(**TINY).fit(pd.DataFrame({"t": np.arange(100) / 7}))

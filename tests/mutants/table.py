@@ -266,7 +266,21 @@ FDR = {"half the discoveries": ("<= q * (1 + ROUNDING)", "<= q / 2")}
 ADVANCING = {
     "sorted files advance": ("is_date or known or not _sorted_on_purpose(present)", "True"),
     "noisy measurements advance": ("if not is_date and moves >", "if False and moves >"),
-    "years tell no order": ("return bool(years and", "return bool(False and"),
+    "years tell no order": ("return bool(inside and", "return bool(False and"),
+    "parts of years tell no order": (
+        "    for times, last in PARTS_OF_YEARS",
+        "    for times, last in ()",
+    ),
+}
+BLOCKS = {
+    "groups of any size are batches": ("sizes.var() < SAME_SIZE", "sizes.var() < 1e9 * SAME_SIZE"),
+    "sorted ages are counts of events": ("distance < DISTANCE and unlike > NEIGHBOURS", "True"),
+}
+ROW_ORDER = {
+    "others need not be alike in blocks": (
+        "and not blocked.depends_on_blocks(cells, others)",
+        "and True",
+    ),
 }
 DISAGREEMENT = {
     "odd rows at the end are drift": ("((last, n), (middle, last))", "((last, n), (last, n))"),
@@ -286,7 +300,9 @@ MISSING_CELLS = {
 TABULAR_MODEL = {"drift does not calibrate": ("if drifting is None:", "if True:")}
 FILES = {
     "encoding/advancing.py": ADVANCING,
+    "encoding/blocks.py": BLOCKS,
     "encoding/disagreement.py": DISAGREEMENT,
+    "encoding/row_order.py": ROW_ORDER,
     "encoding/number_texts.py": NUMBER_TEXTS,
     "encoding/parsing.py": PARSING,
     "encoding/datetime_codec.py": DATETIME_CODEC,
