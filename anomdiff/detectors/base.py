@@ -19,7 +19,10 @@ from anomdiff.models.parameters import check_parameters
 from anomdiff.models.training_run import StepHook
 from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, largest_ties
 
-__all__ = ["DiffusionDetector"]
+# Further column of a model's scored frame: whether a step is off itself, not only its windows.
+EVIDENT = "evident"
+
+__all__ = ["EVIDENT", "DiffusionDetector"]
 
 
 class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator):
@@ -152,9 +155,13 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         Returns
         -------
         decisions : ndarray of shape (row,)
-            ``score_samples(X) - offset_``.
+            ``score_samples(X) - offset_``; of steps of a series at least 0 where only windows
+            that hold a step are unusual, not the step itself.
         """
-        return self.score_samples(X) - self.offset_
+        self._require_fitted()
+        scores, extra = self.model_.score_frame(self._check(X))
+        decisions = -scores - self.offset_
+        return np.where(extra.pop(EVIDENT, True), decisions, np.maximum(decisions, 0.0))
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Tell anomalies from normal rows.
@@ -169,7 +176,7 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         labels : ndarray of shape (row,)
             -1 for anomalies, 1 for normal rows.
         """
-        return _labels(-self.score_samples(X) > self.threshold_)
+        return _labels(self.decision_function(X) < 0)
 
     def score_frame(self, X: ArrayLike) -> pd.DataFrame:
         """Score rows and say which are anomalies; columns are found by name.
@@ -184,7 +191,8 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         scored : DataFrame
             Index of ``X``; columns ``anomaly_score`` (larger is more anomalous),
             ``p_value`` (in (0, 1]) and ``is_anomaly`` (score above ``threshold_``, which is
-            ``p_value <= alpha`` unless ``set_threshold`` set another).
+            ``p_value <= alpha`` unless ``set_threshold`` set another). Of series, steps are
+            flagged that are off themselves too, not those around which windows hold such steps.
 
         Raises
         ------
@@ -306,7 +314,9 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         flags: np.ndarray,
         extra: Mapping,
     ) -> pd.DataFrame:
-        """Lay out the scored frame."""
+        """Lay out the scored frame; steps that are not off themselves are not flagged."""
+        extra = dict(extra)
+        flags = flags & extra.pop(EVIDENT, True)
         columns = {"anomaly_score": scores, "p_value": p_values, "is_anomaly": flags}
         return pd.DataFrame({**columns, **extra}, index=frame.index)
 

@@ -12,7 +12,7 @@ from anomdiff.encoding.segment import Segment
 from anomdiff.models.judged_steps import warn_of_other_step
 from anomdiff.models.window_model import WindowModel
 from anomdiff.reference.segments import as_tensors
-from anomdiff.reference.sliding_windows import WindowComponent
+from anomdiff.reference.sliding_windows import WindowComponent, fold_residuals
 
 __all__ = ["PanelStream"]
 
@@ -27,10 +27,10 @@ RECENT = 15
 # Steps, in time, after which a stream is warned of if most are other steps than in training.
 ENOUGH_STEPS = 16
 
-# Labels, score and channel of a step whose score is final.
-Final = tuple[pd.DataFrame, float, object]
-# The same of many steps: frame of labels, scores, channels.
-FinalSteps = tuple[pd.DataFrame, np.ndarray, list]
+# Labels, score, whether it is off itself, and channel of a step whose score is final.
+Final = tuple[pd.DataFrame, float, bool, object]
+# The same of many steps: frame of labels, scores, flags, channels.
+FinalSteps = tuple[pd.DataFrame, np.ndarray, np.ndarray, list]
 
 
 class PanelStream:
@@ -106,10 +106,11 @@ class PanelStream:
         return [step for each in ended for step in self.streams.pop(each).finish()]
 
     def _laid_out(self, final: list[Final]) -> FinalSteps:
-        rows = [labels for labels, _, _ in final] or [self.nothing]
+        rows = [labels for labels, *_ in final] or [self.nothing]
         labels = pd.concat(rows) if len(rows) > 1 else rows[0]
-        scores = np.array([score for _, score, _ in final])
-        return labels, scores, [channel for _, _, channel in final]
+        scores = np.array([score for _, score, _, _ in final])
+        evident = np.array([own for _, _, own, _ in final], dtype=bool)
+        return labels, scores, evident, [channel for *_, channel in final]
 
 
 class _StepCheck:
@@ -138,7 +139,9 @@ class _SeriesStream:
 
     def __init__(self, model: WindowModel, first: Segment[Tensor]):
         self.model = model
-        components = model.window_components(first.known)
+        windows = model.window_components(first.known)
+        components = [*windows, *model.step_components(first.known)]
+        self.n_windows = len(windows)
         self.keep = max(component.length for component in components)
         self.steps = replace(first.slice(0, 0), start=0)  # the last ``keep`` of the series
         self.components = [
@@ -148,11 +151,18 @@ class _SeriesStream:
         # Labels of the steps without a final score: those of a push, and the row there.
         self.waiting: deque[tuple[pd.DataFrame, int]] = deque()
         self.time: float | None = None
+        # What components say of the steps from ``first`` on that others are judged with.
+        self.first, self.errors, self.residuals = 0, list[Tensor](), list[Tensor]()
 
     @property
     def n_steps(self) -> int:
         """Steps that have come."""
         return self.steps.start + len(self.steps)
+
+    @property
+    def n_known(self) -> int:
+        """Steps of which the components have said what they can."""
+        return self.first + sum(part.shape[1] for part in self.errors)
 
     def time_to(self, segment: Segment) -> float:
         """Time from the last step to the first of a segment; NaN where rows are only in order."""
@@ -166,33 +176,56 @@ class _SeriesStream:
 
     def push(self, segment: Segment[Tensor], labels: pd.DataFrame) -> list[Final]:
         """Take the next steps; return the steps that have become final."""
-        first = self.n_steps - len(self.waiting)
         self.steps = _joined(self.steps, segment)
         own = labels.iloc[segment.rows]
         self.waiting.extend((own, row) for row in range(len(own)))
         self.time = None if segment.times is None else segment.times[-1]
         for component in self.components:
             if self.n_steps >= component.due:
-                component.score(self.steps, first)
+                component.score(self.steps, self.n_known)
         self.steps = self.steps.slice(max(0, len(self.steps) - self.keep), len(self.steps))
-        return self._final(len(self.waiting) - self.keep + 1)
+        return self._final(self.n_steps - self.keep + 1, ended=False)
 
     def finish(self) -> list[Final]:
         """Return all waiting steps: nothing more will come."""
         for component in self.components:
-            component.score(self.steps, self.n_steps - len(self.waiting))
-        return self._final(len(self.waiting))
+            component.score(self.steps, self.n_known)
+        return self._final(self.n_steps, ended=True)
 
-    def _final(self, n: int) -> list[Final]:
-        """Score the steps that have waited longest."""
-        if n <= 0:
-            return []
+    def _final(self, stop: int, ended: bool) -> list[Final]:
+        """Score the steps that are final once the components have spoken of those up to stop."""
         first = self.n_steps - len(self.waiting)
-        errors = [torch.stack([c.fold(first + i) for i in range(n)]) for c in self.components]
-        scores, contributions = self.model.calibration.score(torch.stack(errors))
-        channels = [self.model.names[i] for i in contributions.argmax(1).tolist()]
-        labels = [own.iloc[[row]] for own, row in (self.waiting.popleft() for _ in range(n))]
-        return list(zip(labels, scores.tolist(), channels, strict=True))
+        last = self.model.last_final(max(0, stop), ended)
+        if last <= first:
+            return []
+        self._know(stop)
+        errors, residuals = torch.cat(self.errors, 1), torch.cat(self.residuals, 1)
+        judged = self.model.combine(errors, residuals)
+        part = slice(first - self.first, last - self.first)
+        names = [self.model.names[i] for i in judged.channels[part].tolist()]
+        waited = [self.waiting.popleft() for _ in range(last - first)]
+        labels = [own.iloc[[row]] for own, row in waited]
+        self._forget(self.model.first_needed(last))
+        found = judged.scores[part].tolist(), judged.evident[part].tolist()
+        return list(zip(labels, *found, names, strict=True))
+
+    def _know(self, stop: int) -> None:
+        """Fold what the components say of the next steps, up to ``stop``."""
+        start = self.n_known
+        if stop <= start:
+            return
+        found = [each.fold(start, stop) for each in self.components]
+        self.errors.append(torch.stack([errors for errors, _ in found[: self.n_windows]]))
+        several = [each for _, residuals in found for each in residuals]
+        nothing = self.errors[-1].new_zeros(0, *self.errors[-1].shape[1:])
+        self.residuals.append(torch.stack(several) if several else nothing)
+
+    def _forget(self, first: int) -> None:
+        """Forget the steps before one, which no other is judged with any more."""
+        gone = first - self.first
+        self.errors = [torch.cat(self.errors, 1)[:, gone:]]
+        self.residuals = [torch.cat(self.residuals, 1)[:, gone:]]
+        self.first = first
 
 
 class _ComponentStream:
@@ -206,25 +239,46 @@ class _ComponentStream:
         self.component = component
         self.at_once = min(AT_ONCE, keep - component.length + 1)
         self.due = component.length + turn % self.at_once  # number of steps at which to score
-        self.errors = nothing  # of the windows that can count for a waiting step
+        self.errors = nothing  # of the windows that can count for a step to come
+        self.residuals = nothing[:, :, None].expand(-1, -1, len(component.places)).float()
         self.first = 0  # first step of the first of these windows
 
-    def score(self, steps: Segment[Tensor], waiting: int) -> None:
-        """Score all new windows; forget those that no step from ``waiting`` on needs."""
+    def score(self, steps: Segment[Tensor], known: int) -> None:
+        """Score all new windows; forget those that no step from ``known`` on needs."""
         start, n_steps = self.first + len(self.errors), steps.start + len(steps)
         if n_steps - start < self.component.length:
             return
         new = steps.slice(start - steps.start, len(steps))
-        errors = self.component.squared_errors(new.values, new.observed)
-        gone = max(0, waiting + self.component.offsets[0] - self.first)
+        errors, residuals = self.component.judge(new.values, new.observed)
+        gone = max(0, known + 1 - self.component.length - self.first)
         self.errors = torch.cat([self.errors[gone:], errors])
+        self.residuals = torch.cat([self.residuals[gone:], residuals])
         self.first += gone
         self.due = n_steps + self.at_once
 
-    def fold(self, step: int) -> Tensor:
-        """Mean error of the windows that count for a step; NaN where there is none."""
-        first, stop = (max(0, step + offset - self.first) for offset in self.component.offsets)
-        return self.errors[first:stop].nanmean(0)
+    def fold(self, start: int, stop: int) -> tuple[Tensor, list[Tensor]]:
+        """Mean error and residuals of the steps from ``start`` up to ``stop``; NaN for none."""
+        length = self.component.length
+        first = max(self.first, start + 1 - length)
+        part = slice(first - self.first, stop - self.first)
+        errors, residuals = self.errors[part], self.residuals[part]
+        n_steps = stop - start
+        if not len(errors):
+            missing = errors.new_full((n_steps, errors.shape[1]), torch.nan)
+            return missing, [missing] * len(self.component.shares)
+        places, shares = self.component.places, self.component.shares
+        folded = [fold_residuals(residuals, places, share) for share in shares]
+        several = [self.component.fold(errors), *folded]
+        mean, *rest = [_cut(each, start - first, n_steps) for each in several]
+        return mean, rest
+
+
+def _cut(values: Tensor, start: int, n_steps: int) -> Tensor:
+    """Some steps; NaN beyond the last."""
+    found = values.new_full((n_steps, values.shape[1]), torch.nan, dtype=torch.float64)
+    part = values[start : start + n_steps]
+    found[: len(part)] = part
+    return found
 
 
 def _joined(steps: Segment[Tensor], new: Segment[Tensor]) -> Segment[Tensor]:

@@ -17,7 +17,7 @@ from anomdiff.encoding.frames import as_pandas
 from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.explain.alarm_segments import alarm_segments
-from anomdiff.models.window_model import WindowModel
+from anomdiff.models.window_model import EVIDENT, WindowModel
 from anomdiff.thresholds.conformal import conformal_p_values
 
 __all__ = ["TimeSeriesDetector"]
@@ -29,7 +29,9 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     Windows of several lengths are compared with normal reference windows, and restored by a
     denoising diffusion model; the joint level of several channels is compared with reference
     levels; single steps with what is expected given their neighbours. A step's score is the mean
-    squared error of the windows that cover it, on a scale calibrated on normal steps.
+    squared error of the windows that cover it, on a scale calibrated on normal steps, and falls off
+    away from steps that are off themselves; these are flagged, where the score is above the
+    threshold.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     window_lengths_ : tuple of int
         Window lengths in use.
     delay_ : int
-        Steps after which the score of a step in a stream is final.
+        Steps after which the score of a step in a stream is final at the latest.
     n_iter_ : int
         Training steps up to the last evaluation.
     history_ : DataFrame
@@ -179,9 +181,10 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         """Score a stream: rows as they arrive, of one or many series.
 
         A step's score is final, and the same as in a batch, once ``delay_`` more steps of its
-        series are there; only then it is returned. Memory and time per step are bounded: where
-        more than 64 series are open, those that are behind the others by four of the longest
-        windows have ended, and their last steps are returned too.
+        series are there, at the latest; steps are returned once they are final, many at once.
+        Memory and time per step are bounded: where more than 64 series are open, those that are
+        behind the others by four of the longest windows have ended, and their last steps are
+        returned too.
 
         Parameters
         ----------
@@ -224,8 +227,10 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         -------
         segments : DataFrame
             One row per segment: the series (if there are several), ``start``, ``end``, ``peak``
-            (times, or index labels), ``steps``, ``anomaly_score`` (at the peak) and ``channels``
-            (those named at its steps, the most frequent first).
+            (times, or index labels), ``steps``, ``anomaly_score`` (at the peak), ``channels``
+            (those named at its steps, the most frequent first), and ``context_start`` and
+            ``context_end``: the steps around it whose scores are above the threshold, because
+            windows that cover them hold it.
 
         Raises
         ------
@@ -235,7 +240,7 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         check_is_fitted(self)
         if not isinstance(join, Integral) or join < 0:
             raise ValueError(f"need join as a whole number of at least 0; got {join!r}.")
-        return alarm_segments(scored, self.layout_.series, self.layout_.time, join)
+        return alarm_segments(scored, self.layout_.series, self.layout_.time, join, self.threshold_)
 
     # -- what was fitted -----------------------------------------------------------------
 
@@ -274,10 +279,13 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         super()._adopt(model)
         self.stream_ = PanelStream(model)
 
-    def _final(self, labels: pd.DataFrame, scores: np.ndarray, channels: list) -> pd.DataFrame:
+    def _final(
+        self, labels: pd.DataFrame, scores: np.ndarray, evident: np.ndarray, channels: list
+    ) -> pd.DataFrame:
         """Scored frame of steps of a stream."""
         p_values = conformal_p_values(self.calibration_scores_, scores)
-        extra = {"channel": label_array(channels), **self.layout_.labels(labels)}
+        known = self.layout_.labels(labels)
+        extra = {EVIDENT: evident, "channel": label_array(channels), **known}
         return self._scored(labels, scores, p_values, scores > self.threshold_, extra)
 
     def __sklearn_tags__(self):

@@ -11,10 +11,15 @@ from anomdiff.explain.localisation import runs
 __all__ = ["alarm_segments"]
 
 COLUMNS = ["series", "start", "end", "peak", "steps", "anomaly_score", "channels"]
+CONTEXT = ["context_start", "context_end"]
 
 
 def alarm_segments(
-    scored: pd.DataFrame, series: Hashable | None, time: Hashable | None, join: int
+    scored: pd.DataFrame,
+    series: Hashable | None,
+    time: Hashable | None,
+    join: int,
+    threshold: float = np.inf,
 ) -> pd.DataFrame:
     """One row per segment of flagged steps; see ``TimeSeriesDetector.segments``."""
     labels = [name for name in (series, time) if name is not None]
@@ -24,22 +29,32 @@ def alarm_segments(
     groups = [(None, scored)]
     if series is not None:
         groups = scored.groupby(series, sort=False, observed=True)
-    found = [(label, *segment) for label, part in groups for segment in _segments(part, time, join)]
-    segments = pd.DataFrame(found, columns=COLUMNS)
+    found = [
+        (label, *segment)
+        for label, part in groups
+        for segment in _segments(part, time, join, threshold)
+    ]
+    segments = pd.DataFrame(found, columns=[*COLUMNS, *CONTEXT])
     if series is None:
         return segments.drop(columns="series")
     return segments.rename(columns={"series": series})
 
 
-def _segments(part: pd.DataFrame, time: Hashable | None, join: int) -> Iterator[tuple]:
+def _segments(
+    part: pd.DataFrame, time: Hashable | None, join: int, threshold: float
+) -> Iterator[tuple]:
     """Segments of one series, in the order of its time."""
     times = part.index if time is None else part[time]
     order = np.arange(len(part))
     if time is not None or has_times(part.index):
         order = np.argsort(times.to_numpy(), kind="stable")
     part, times = part.iloc[order], times.to_numpy()[order]
-    for start, stop in runs(part["is_anomaly"].to_numpy(dtype=bool), join):
-        yield _segment(part.iloc[start:stop], times[start:stop])
+    flagged = part["is_anomaly"].to_numpy(dtype=bool)
+    high = runs(flagged | (part["anomaly_score"].to_numpy() > threshold), 0)
+    for start, stop in runs(flagged, join):
+        around = [run for run in high if run[0] < stop and run[1] > start]
+        context = times[around[0][0]], times[around[-1][1] - 1]
+        yield (*_segment(part.iloc[start:stop], times[start:stop]), *context)
 
 
 def _segment(part: pd.DataFrame, times: np.ndarray) -> tuple:

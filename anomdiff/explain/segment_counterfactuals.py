@@ -22,7 +22,7 @@ from anomdiff.encoding.segment import Segment
 from anomdiff.explain.changed_frame import mutable_columns, warn_of_rest
 from anomdiff.explain.counterfactuals import excess_over, search
 from anomdiff.explain.localisation import anomalous_cells, runs, widened
-from anomdiff.models.window_model import WindowModel
+from anomdiff.models.window_model import EVIDENT, WindowModel
 from anomdiff.thresholds.conformal import safely_below
 
 __all__ = ["repair_steps"]
@@ -74,15 +74,17 @@ def repair_steps(
     repaired = frame.copy()
     whole, n_flagged = [holds_whole_numbers(frame[name].dtype) for name in model.names], 0
     for segment in model.encode(frame):
-        flagged = (model.score(segment)[0] > threshold).numpy()
-        n_flagged += int(flagged.sum())
+        judged = model.judge(segment)[0]
+        flagged = (judged.scores > threshold).numpy()
+        n_flagged += int((flagged & judged.evident.numpy()).sum())
         cells = ChannelCells(*model.scaler.scale(segment.series), np.array(whole))
-        for start, stop in _neighbourhoods(flagged, model.delay):
+        for start, stop in _neighbourhoods(flagged, model.longest - 1):
             part, own = segment.slice(start, stop), flagged[start:stop]
             changes = SegmentChanges(model, safely_below(threshold), part, own, cells)
             _write(repaired, model.names, part.rows, cells, changes.search(mutable, max_channels))
     if n_flagged:
-        rest = model.score_frame(repaired[model.columns_in])[0] > threshold
+        scores, extra = model.score_frame(repaired[model.columns_in])
+        rest = (scores > threshold) & extra[EVIDENT]
         warn_of_rest("channel", n_flagged, repaired.index[rest].tolist())
     return repaired
 
@@ -105,7 +107,7 @@ class SegmentChanges:
         self.flagged, self.join = torch.from_numpy(flagged)[:, None], model.window_lengths[0]
         self.intervals = ConditionalIntervals(model, segment.values, segment.observed)
         # Further out, steps may lack windows that they have in the whole series.
-        self.counted = widened(self.flagged, 2 * model.delay)[:, 0]
+        self.counted = widened(self.flagged, 2 * (model.longest - 1))[:, 0]
         self.start = self._state(segment.values, torch.zeros_like(segment.observed))
         self.alarms = runs(flagged, 0)
         self.alarm = _nearest(self.alarms, len(segment))
@@ -170,7 +172,8 @@ class SegmentChanges:
         return self._state(torch.where(changed, expected, self.segment.values), changed)
 
     def _state(self, values: Tensor, changed: Tensor) -> SegmentState:
-        scores, contributions = self.model.score(replace(self.segment, values=values))
+        judged = self.model.judge(replace(self.segment, values=values))[0]
+        scores, contributions = judged.scores, judged.contributions
         scores = scores.where(self.counted, -torch.inf)
         return SegmentState(values, changed, excess_over(self.goal, scores), scores, contributions)
 

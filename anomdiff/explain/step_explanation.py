@@ -71,7 +71,8 @@ def _asked(index: pd.Index, rows: ArrayLike | None) -> np.ndarray:
 
 def _explain(model, threshold, segment, asked: np.ndarray, top: int | None) -> Explanation:
     """Explain some steps of a segment."""
-    scores, contributions = model.score(segment)
+    judged = model.judge(segment)[0]
+    scores, contributions = judged.scores, judged.contributions
     order = np.argsort(-contributions.numpy(), axis=1, kind="stable")
     listed = np.zeros(order.shape, dtype=bool)
     np.put_along_axis(listed, order[:, :top], asked[segment.rows][:, None], axis=1)

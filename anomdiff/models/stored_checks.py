@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from anomdiff.diffusion.denoiser import Denoiser
-from anomdiff.reference.window_bank import LevelBank, WindowBank
+from anomdiff.reference.window_bank import LevelBank, UncentredBank, WindowBank
 from anomdiff.scoring.step_regression import StepRegression
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "require_whole",
     "restored_denoiser",
     "stored_bank",
+    "stored_step_bank",
 ]
 
 # Names under which banks are stored.
@@ -134,6 +135,18 @@ def stored_bank(state: Mapping[str, Any], n_channels: int) -> WindowBank:
             f"model, in order; got an array of shape {tuple(windows.shape)}."
         )
     return kind(length, windows, starts)
+
+
+def stored_step_bank(state: Mapping[str, Any], n_channels: int) -> UncentredBank:
+    """Bank of reference windows of a few steps, of the shape that its length says."""
+    require_whole(state, {"length": 1})
+    length, windows, starts = state["length"], state["windows"], state["starts"]
+    if windows.shape != (len(starts), n_channels * length) or not len(starts):
+        raise ValueError(
+            f"need reference windows of {length} steps and {n_channels} channels in a stored "
+            f"model; got an array of shape {tuple(windows.shape)}."
+        )
+    return UncentredBank(length, windows, starts)
 
 
 def require_regression(regression: StepRegression, n_channels: int) -> None:

@@ -1,30 +1,97 @@
-"""Fitting the network of a model of series, and its calibration."""
+"""Fitting the model of series: reference windows, network, calibration, evidence of steps."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.utils import check_random_state
 from torch import Tensor
 
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.networks import WindowMLP
+from anomdiff.encoding.channel_scaler import ChannelScaler
+from anomdiff.encoding.glitches import without_glitches
+from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.models.parallel import map_blocks
-from anomdiff.models.segment_errors import segment_errors
+from anomdiff.models.segment_errors import residual_names, residual_roles, segment_residuals
 from anomdiff.models.training_run import StepHook, train_denoiser
 from anomdiff.reference.segments import (
     are_held_out,
+    as_tensors,
+    draw_segments,
+    draw_windows,
+    reference_banks,
+    spread_out,
     training_windows,
+    uncentred_banks,
+    usable_lengths,
 )
 from anomdiff.reference.sliding_windows import WindowComponent
-from anomdiff.scoring.window_scores import WindowCalibration, without_optimism
+from anomdiff.scoring.local_variation import LocalVariation
+from anomdiff.scoring.step_evidence import StepEvidence
+from anomdiff.scoring.step_regression import StepRegression
+from anomdiff.scoring.step_scores import StepScores
+from anomdiff.scoring.window_scores import (
+    WindowCalibration,
+    WindowNetwork,
+    optimism,
+    scaled_network,
+)
 
-__all__ = ["fit_calibration", "fit_denoiser"]
+__all__ = ["VARIATIONS", "Calibrated", "fit_calibration", "fit_denoiser", "fit_windows"]
 
+# Steps around each over which too little movement counts.
+VARIATIONS = (LocalVariation(17),)
+# Windows that the regression of single steps is fitted to.
+MAX_REGRESSION = 50_000
 # Numbers in the windows that the network is trained on, and its windows at least.
 MAX_TRAINING_NUMBERS, LEAST_TRAINING = 2**23, 256
+
+
+def fit_windows(
+    frame: pd.DataFrame,
+    layout: PanelLayout,
+    parameters: Mapping[str, Any],
+    *,
+    on_step: StepHook | None,
+) -> dict[str, Any]:
+    """Learn normal series and return the fields of a ``WindowModel``; see its ``fit``."""
+    rng = check_random_state(parameters["random_state"])
+    seed = int(rng.randint(2**31 - 1))
+    read = without_glitches(layout.read(frame), layout.channels)
+    covariates = parameters["covariates"]
+    scaler = ChannelScaler.fit(layout, read, None if covariates is None else tuple(covariates))
+    segments = [as_tensors(scaler.encode(segment)) for segment in read]
+    lengths = usable_lengths(segments, [int(w) for w in parameters["window_lengths"]])
+    segments = spread_out(segments, apart=max(lengths))
+    banks = reference_banks(segments, lengths, parameters["max_reference"], rng)
+    around, _, _ = draw_windows(segments, StepRegression.length, MAX_REGRESSION, rng)
+    regression = StepRegression.fit(around)
+    denoiser, history, held_out = fit_denoiser(segments, lengths, parameters, seed, rng, on_step)
+
+    network = WindowNetwork(denoiser, denoiser.shape["length"], parameters["sigma"])
+    components: list[WindowComponent] = [*banks, regression, network]
+    drawn = draw_segments(segments, parameters["max_calibration"], rng)
+    step_banks = uncentred_banks(segments, parameters["max_reference"], rng)
+    further = [*step_banks, *VARIATIONS]
+    calibrated = fit_calibration(components, further, drawn, held_out)
+    return dict(
+        scaler=scaler,
+        denoiser=denoiser,
+        sigma=float(parameters["sigma"]),
+        banks=banks,
+        regression=regression,
+        calibration=calibrated.windows,
+        calibration_scores=calibrated.scores,
+        window_lengths=lengths,
+        history=history,
+        seed=seed,
+        steps=calibrated.steps,
+        step_banks=step_banks,
+    )
 
 
 def fit_denoiser(
@@ -53,17 +120,46 @@ def fit_denoiser(
     return *trained, held_out
 
 
+class Calibrated(NamedTuple):
+    """What is learned of normal steps once the components are there."""
+
+    windows: WindowCalibration
+    steps: StepScores
+    scores: np.ndarray  # of training steps, ascending
+
+
 def fit_calibration(
     components: Sequence[WindowComponent],
+    step_components: Sequence[WindowComponent],
     segments: list[Segment[Tensor]],
     held_out: list[Segment[Tensor]],
-) -> tuple[WindowCalibration, np.ndarray]:
-    """Learn what errors of normal steps are like; return their scores too, ascending."""
-    errors = map_blocks(lambda segment: segment_errors(components, segment, True), segments)
-    whole = torch.cat(errors, 1)
-    calibration = WindowCalibration.fit(whole, [each.noise_floor for each in components])
+) -> Calibrated:
+    """Learn what errors and residuals of normal steps are like, and their scores.
+
+    The last of ``components``, which score windows, is the network; ``step_components`` have
+    residuals only.
+    """
+    together = [*components, *step_components]
+    found = map_blocks(lambda segment: segment_residuals(together, segment, True), segments)
+    errors = torch.cat([each[: len(components)] for each, _ in found], 1)
+    windows = WindowCalibration.fit(errors, [each.noise_floor for each in components])
     length = components[-1].length
-    unseen = torch.cat([are_held_out(segment, held_out, length) for segment in segments])
-    whole = without_optimism(whole, unseen)
-    known = ~whole.isnan().all(2).all(0)
-    return calibration, np.sort(calibration.score(whole[:, known])[0].numpy())
+    unseen = [are_held_out(segment, held_out, length) for segment in segments]
+    ratio = optimism(errors[-1], torch.cat(unseen))
+    network = [name for name, _ in residual_names(together)].index("WindowNetwork")
+    corrected = [
+        (
+            scaled_network(own[: len(components)], len(components) - 1, ratio, new),
+            scaled_network(residuals, network, ratio**0.5, new),
+        )
+        for (own, residuals), new in zip(found, unseen, strict=True)
+    ]
+    residuals = [each for _, each in corrected]
+    evidence = StepEvidence.fit(residuals, *residual_roles(together))
+    scored = [windows.score(own) for own, _ in corrected]
+    reach = max(component.length for component in components)
+    steps = StepScores.fit(evidence, reach, residuals, [each for each, _ in scored])
+    judged = [steps.judge(*own, each).scores for own, each in zip(scored, residuals, strict=True)]
+    known = [~own.isnan().all(2).all(0) for own, _ in corrected]
+    scores = torch.cat([each[k] for each, k in zip(judged, known, strict=True)])
+    return Calibrated(windows, steps, np.sort(scores.numpy()))

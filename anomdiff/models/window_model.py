@@ -7,39 +7,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.utils import check_random_state
 from torch import Tensor
 
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.networks import WindowMLP
 from anomdiff.encoding.channel_scaler import ChannelScaler
-from anomdiff.encoding.glitches import without_glitches
 from anomdiff.encoding.json_values import label_array, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.models import stored_checks as checks
 from anomdiff.models.judged_steps import warn_of_unjudged
 from anomdiff.models.parallel import map_blocks
-from anomdiff.models.segment_errors import segment_errors
+from anomdiff.models.segment_errors import segment_errors, segment_residuals
 from anomdiff.models.training_run import HISTORY, StepHook
-from anomdiff.models.window_fit import fit_calibration, fit_denoiser
-from anomdiff.reference.segments import (
-    as_tensors,
-    draw_segments,
-    draw_windows,
-    reference_banks,
-    spread_out,
-    usable_lengths,
-)
+from anomdiff.models.window_fit import VARIATIONS, fit_windows
+from anomdiff.reference.segments import as_tensors, spread_out
 from anomdiff.reference.sliding_windows import WindowComponent, cut_windows
-from anomdiff.reference.window_bank import LevelBank, MissingComponent, WindowBank
+from anomdiff.reference.window_bank import LevelBank, MissingComponent, UncentredBank, WindowBank
+from anomdiff.scoring.step_evidence import STEPS_TOGETHER
 from anomdiff.scoring.step_regression import StepRegression
+from anomdiff.scoring.step_scores import JudgedSteps, StepScores
 from anomdiff.scoring.window_scores import WindowCalibration, WindowNetwork
 
-__all__ = ["WindowModel"]
+__all__ = ["EVIDENT", "WindowModel"]
 
-# Windows that the regression of single steps is fitted to.
-MAX_REGRESSION = 50_000
+# Column, within the package, of steps that are off themselves.
+EVIDENT = "evident"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +53,11 @@ class WindowModel:
         Single steps from the steps around them.
     calibration : WindowCalibration
         From components to scores.
+    steps : StepScores, or None
+        How window scores and the evidence of single steps are put together; None in models of
+        older formats.
+    step_banks : tuple of UncentredBank
+        Reference windows of a few steps, compared with their levels.
     calibration_scores : ndarray of shape (n,)
         Scores of training steps, ascending.
     window_lengths : tuple of int
@@ -80,6 +78,8 @@ class WindowModel:
     window_lengths: tuple[int, ...]
     history: pd.DataFrame
     seed: int
+    steps: StepScores | None = None
+    step_banks: tuple[UncentredBank, ...] = ()
     _derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -92,37 +92,7 @@ class WindowModel:
         on_step: StepHook | None = None,
     ) -> "WindowModel":
         """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``."""
-        rng = check_random_state(parameters["random_state"])
-        seed = int(rng.randint(2**31 - 1))
-        read = without_glitches(layout.read(frame), layout.channels)
-        covariates = parameters["covariates"]
-        scaler = ChannelScaler.fit(layout, read, None if covariates is None else tuple(covariates))
-        segments = [as_tensors(scaler.encode(segment)) for segment in read]
-        lengths = usable_lengths(segments, [int(w) for w in parameters["window_lengths"]])
-        segments = spread_out(segments, apart=max(lengths))
-        banks = reference_banks(segments, lengths, parameters["max_reference"], rng)
-        around, _, _ = draw_windows(segments, StepRegression.length, MAX_REGRESSION, rng)
-        regression = StepRegression.fit(around)
-        denoiser, history, held_out = fit_denoiser(
-            segments, lengths, parameters, seed, rng, on_step
-        )
-
-        network = WindowNetwork(denoiser, denoiser.shape["length"], parameters["sigma"])
-        components: list[WindowComponent] = [*banks, regression, network]
-        drawn = draw_segments(segments, parameters["max_calibration"], rng)
-        calibration, scores = fit_calibration(components, drawn, held_out)
-        return cls(
-            scaler=scaler,
-            denoiser=denoiser,
-            sigma=float(parameters["sigma"]),
-            banks=banks,
-            regression=regression,
-            calibration=calibration,
-            calibration_scores=scores,
-            window_lengths=lengths,
-            history=history,
-            seed=seed,
-        )
+        return cls(**fit_windows(frame, layout, parameters, on_step=on_step))
 
     @classmethod
     def screen(
@@ -154,33 +124,47 @@ class WindowModel:
     def score(
         self, segment: Segment[Tensor], *, exclude_self: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Scores of the steps of a segment, and what each channel contributes to them."""
+        """Window scores of the steps of a segment, and what each channel contributes to them."""
         return self.calibration.score(self.components(segment, exclude_self=exclude_self))
+
+    def judge(
+        self, segment: Segment[Tensor], *, exclude_self: bool = False
+    ) -> tuple[JudgedSteps, int]:
+        """Scores of the steps of a segment, which are off themselves, and how many have none."""
+        components = [*self.window_components(segment.known), *self.step_components(segment.known)]
+        found = segment_residuals(components, segment, exclude_self)
+        errors = found[0][: len(components) - len(self.step_components())]
+        return self.combine(errors, found[1]), int(errors.isnan().all(2).all(0).sum())
+
+    def combine(self, errors: Tensor, residuals: Tensor) -> JudgedSteps:
+        """Put the errors of windows and the residuals of steps together."""
+        scores, contributions = self.calibration.score(errors)
+        if self.steps is None:
+            evident = torch.ones(len(scores), dtype=torch.bool)
+            return JudgedSteps(scores, evident, contributions.argmax(1), contributions)
+        return self.steps.judge(scores, contributions, residuals)
 
     def score_frame(
         self, frame: pd.DataFrame, *, exclude_self: bool = False
     ) -> tuple[np.ndarray, dict]:
         """Scores of the steps of a frame, and further columns beside them.
 
-        These are the channel that contributes most, and those of series and time. The frame that
-        the model was fitted to is scored with ``exclude_self``. A warning says so where most
-        steps are not judged, and score 0.
+        These are whether a step is off itself, the channel that contributes most, and those of
+        series and time. The frame that the model was fitted to is scored with ``exclude_self``. A
+        warning says so where most steps are not judged, and score 0.
         """
-
-        def of_segment(segment: Segment[Tensor]) -> tuple[Tensor, Tensor, int]:
-            errors = self.components(segment, exclude_self=exclude_self)
-            score, contributions = self.calibration.score(errors)
-            return score, contributions.argmax(1), int(errors.isnan().all(2).all(0).sum())
-
         segments = spread_out(self.encode(frame), apart=max(self.window_lengths))
-        scored = map_blocks(of_segment, segments)
+        judged = map_blocks(lambda each: self.judge(each, exclude_self=exclude_self), segments)
         scores, channels = np.zeros(len(frame)), np.zeros(len(frame), dtype=int)
-        for segment, (score, channel, _) in zip(segments, scored, strict=True):
-            scores[segment.rows] = score.numpy()
-            channels[segment.rows] = channel.numpy()
-        n_unjudged = sum(n for _, _, n in scored)
+        evident = np.zeros(len(frame), dtype=bool)
+        for segment, (found, _) in zip(segments, judged, strict=True):
+            scores[segment.rows] = found.scores.numpy()
+            channels[segment.rows] = found.channels.numpy()
+            evident[segment.rows] = found.evident.numpy()
+        n_unjudged = sum(n for _, n in judged)
         warn_of_unjudged(self.layout, frame, n_unjudged, min(self.window_lengths))
-        return scores, {"channel": label_array(self.names)[channels], **self.layout.labels(frame)}
+        channel = label_array(self.names)[channels]
+        return scores, {EVIDENT: evident, "channel": channel, **self.layout.labels(frame)}
 
     def window_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of the score: banks of windows and levels, the regression, the network.
@@ -194,6 +178,16 @@ class WindowModel:
         ]
         network = WindowNetwork(self.denoiser, self.network_length, self.sigma)
         return [*banks, self.regression, network]
+
+    def step_components(self, known: bool = True) -> list[WindowComponent]:
+        """Components of which only residuals count, none in models of older formats."""
+        if self.steps is None:
+            return []
+        banks = [
+            bank if known else MissingComponent(bank.length, bank.shares)
+            for bank in self.step_banks
+        ]
+        return [*banks, *VARIATIONS]
 
     # -- what the answers need ------------------------------------------------------------
 
@@ -229,9 +223,26 @@ class WindowModel:
         return self.denoiser.shape["length"]
 
     @property
+    def longest(self) -> int:
+        """Steps of the longest window."""
+        return max(component.length for component in self.window_components())
+
+    @property
     def delay(self) -> int:
         """Steps after which the score of a step in a stream is final."""
-        return max(component.length for component in self.window_components()) - 1
+        return self.longest - 1 + (0 if self.steps is None else self.steps.delay)
+
+    def last_final(self, known: int, ended: bool) -> int:
+        """Number of steps with final scores, where components have spoken of so many."""
+        if self.steps is None or ended:
+            return known
+        return max(0, known // STEPS_TOGETHER * STEPS_TOGETHER - 2 * self.steps.reach)
+
+    def first_needed(self, final: int) -> int:
+        """First step that steps after so many final ones are judged with; a block starts there."""
+        if self.steps is None:
+            return final
+        return max(0, final - 2 * self.steps.reach) // STEPS_TOGETHER * STEPS_TOGETHER
 
     @property
     def shape_banks(self) -> list[WindowBank]:
@@ -281,6 +292,11 @@ class WindowModel:
             "window_lengths": list(self.window_lengths),
             "history": self.history.to_dict("list"),
             "seed": self.seed,
+            "steps": None if self.steps is None else self.steps.to_dict(),
+            "step_banks": [
+                {"length": bank.length, "windows": bank.windows, "starts": bank.starts}
+                for bank in self.step_banks
+            ],
         }
 
     @classmethod
@@ -301,6 +317,11 @@ class WindowModel:
             window_lengths=tuple(state["window_lengths"]),
             history=pd.DataFrame(state["history"])[HISTORY],
             seed=state["seed"],
+            steps=None if state.get("steps") is None else StepScores.from_dict(state["steps"]),
+            step_banks=tuple(
+                checks.stored_step_bank(bank, len(scaler.names))
+                for bank in state.get("step_banks", ())
+            ),
         )
         model._require_scores()
         return model
@@ -313,4 +334,4 @@ class WindowModel:
         flat = torch.zeros(self.delay + 1, len(self.names), dtype=torch.float64)
         observed = torch.ones_like(flat, dtype=torch.bool)
         segment = Segment(None, np.arange(len(flat)), flat, observed)
-        checks.require_finite_scores(self.score(segment)[0])
+        checks.require_finite_scores(self.judge(segment)[0].scores)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from anomdiff.encoding.segment import Segment
 from anomdiff.reference.sliding_windows import LEAST_SHARE
-from anomdiff.reference.window_bank import LevelBank, WindowBank
+from anomdiff.reference.window_bank import LevelBank, UncentredBank, WindowBank
 
 __all__ = [
     "are_held_out",
@@ -20,6 +21,7 @@ __all__ = [
     "reference_banks",
     "spread_out",
     "training_windows",
+    "uncentred_banks",
     "usable_lengths",
 ]
 
@@ -30,10 +32,13 @@ LEAST_WINDOWS = 2
 # Steps whose mean is a level. Only of several channels: a single one's level wanders, and
 # scoring it cost more on TSB-AD-U than it found.
 LEVEL_LENGTH = 16
+# Steps of the windows that are compared as they are, level and all: they say when.
+UNCENTRED_LENGTHS = 1, 8
 # Windows drawn of the held-out ends tell when training stops; at least this many.
 LEAST_VALIDATION = 64
 
 Segments = Sequence[Segment[Tensor]]
+Bank = TypeVar("Bank", bound=WindowBank)
 
 
 def as_tensors(segment: Segment[np.ndarray]) -> Segment[Tensor]:
@@ -108,6 +113,15 @@ def reference_banks(
     return tuple(banks)
 
 
+def uncentred_banks(
+    segments: Segments, max_reference: int, rng: np.random.RandomState
+) -> tuple[UncentredBank, ...]:
+    """Draw reference windows of a few steps that are compared with their levels."""
+    most = max(2, max_reference // segments[0].values.shape[1])
+    banks = [_reference_windows(segments, w, most, rng, UncentredBank) for w in UNCENTRED_LENGTHS]
+    return tuple(bank for bank in banks if len(bank.starts))
+
+
 def training_windows(
     segments: Segments, fraction: float, length: int, most: int, rng: np.random.RandomState
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], list[Segment[Tensor]]]:
@@ -151,8 +165,8 @@ def are_held_out(segment: Segment[Tensor], held_out: Segments, length: int) -> T
 
 
 def _reference_windows(
-    segments: Segments, length: int, most: int, rng: np.random.RandomState, bank: type[WindowBank]
-) -> WindowBank:
+    segments: Segments, length: int, most: int, rng: np.random.RandomState, bank: type[Bank]
+) -> Bank:
     """Draw the reference windows of one length, or their levels."""
     windows, _, starts = draw_windows(segments, length, most, rng, bank.view)
     return bank(length, windows.flatten(1).float(), starts)

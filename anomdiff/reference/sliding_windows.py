@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,6 +13,7 @@ __all__ = [
     "WindowComponent",
     "cut_windows",
     "fold",
+    "fold_residuals",
     "sum_by_channel",
     "window_blocks",
     "without_means",
@@ -22,29 +23,43 @@ __all__ = [
 WINDOWS_AT_ONCE = 512
 # Squared error per step, in squared standard deviations, below which differences are noise.
 NOISE = 1e-3
+# Steps of a window whose residuals are kept, about.
+PLACES = 8
 # The error of a window that has less than this share of its entries is missing.
 LEAST_SHARE = 0.5
 
 
 class WindowComponent:
-    """Components that score whole windows: a step has the mean error of those that cover it."""
+    """Components that score whole windows: a step has the mean error of those that cover it.
+
+    They also say how far single steps of a window are off, as in ``residuals``.
+    """
 
     length: int
+    # Quantiles of the residuals of a step that are evidence, as of ``fold_residuals``.
+    shares: tuple[float, ...] = ()
 
-    def squared_errors(
+    def judge(
         self, values: Tensor, observed: Tensor, starts: Tensor | None = None
-    ) -> Float[Tensor, "window channel"]:
-        """Squared error of each window of a segment, by channel; NaN where missing.
+    ) -> tuple[Float[Tensor, "window channel"], Float[Tensor, "window channel place"]]:
+        """Squared error of each window of a segment, by channel, and residuals of its steps.
 
+        The residuals are absolute ones, of the steps at ``places`` of a window; NaN where missing.
         A segment of training says where its windows start: reference windows that overlap one are
         not compared with it.
         """
         raise NotImplementedError
 
+    def squared_errors(
+        self, values: Tensor, observed: Tensor, starts: Tensor | None = None
+    ) -> Float[Tensor, "window channel"]:
+        """Squared error of each window of a segment, by channel; NaN where missing."""
+        return self.judge(values, observed, starts)[0]
+
     @property
-    def offsets(self) -> tuple[int, int]:
-        """First steps of the windows that count for a step, counted from it: all that cover it."""
-        return 1 - self.length, 1
+    def places(self) -> Int[Tensor, "place"]:
+        """Places in a window of the steps whose residuals are kept, evenly spaced."""
+        return torch.arange(0, self.length, max(1, self.length // PLACES))
 
     @property
     def noise_floor(self) -> float:
@@ -90,6 +105,36 @@ def fold(errors: Float[Tensor, "window channel"], length: int) -> Float[Tensor, 
         for part in (torch.where(known, errors, 0.0), known.to(errors))
     )
     return padded / counts
+
+
+def fold_residuals(
+    residuals: Float[Tensor, "window channel place"], places: Int[Tensor, "place"], share: float
+) -> Float[Tensor, "step channel"]:
+    """Quantile of what the windows that cover a step leave of it; NaN where few do.
+
+    A low quantile tells what is wrong from what stands beside it: a normal step near a fault has
+    some window that leaves the fault out, a faulty one has none.
+
+    Parameters
+    ----------
+    residuals : float Tensor of shape (window, channel, place)
+        Absolute residuals of the steps at some places of each window.
+    places : int Tensor of shape (place,)
+        These, counted from the first step of a window.
+    share : float
+        Share of the windows that may leave less.
+    """
+    n_windows = len(residuals)
+    shape = (n_windows + int(places[-1]), residuals.shape[1], len(places))
+    by_step = residuals.new_full(shape, torch.inf)
+    for k, place in enumerate(places.tolist()):
+        by_step[place : place + n_windows, :, k] = residuals[:, :, k].nan_to_num(nan=torch.inf)
+    count = by_step.isfinite().sum(2, keepdim=True)
+    chosen = ((count - 1).clamp(min=0) * share).round().long()
+    ordered = by_step.sort(2).values if share else by_step.amin(2, keepdim=True)
+    found = ordered.gather(2, chosen)[:, :, 0]
+    few = count[:, :, 0] < LEAST_SHARE * len(places)  # at both ends, and beside gaps
+    return torch.where(few, torch.nan, found)
 
 
 def sum_by_channel(

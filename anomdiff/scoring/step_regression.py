@@ -34,11 +34,7 @@ class StepRegression(WindowComponent):
     weights: Tensor
 
     length = 2 * REACH + 1
-
-    @property
-    def offsets(self) -> tuple[int, int]:
-        """The window that counts for a step: the one in whose middle it is."""
-        return -REACH, -REACH + 1
+    shares = (0.0,)
 
     @property
     def noise_floor(self) -> float:
@@ -58,20 +54,26 @@ class StepRegression(WindowComponent):
         weights[:, around] = solved
         return cls(weights)
 
+    @property
+    def places(self) -> Tensor:
+        """The middle step."""
+        return torch.tensor([REACH])
+
     @torch.inference_mode()
-    def squared_errors(
+    def judge(
         self,
         values: Float[Tensor, "step channel"],
         observed: Bool[Tensor, "step channel"],
         starts: Tensor | None = None,
-    ) -> Float[Tensor, "window channel"]:
+    ) -> tuple[Float[Tensor, "window channel"], Float[Tensor, "window channel 1"]]:
         """Squared error of the middle step of each window, over the number of channels.
 
-        NaN where an entry of the window is missing.
+        And its absolute residual; NaN where an entry of the window is missing.
         """
         x, seen = cut_windows(values, observed, self.length)
-        errors = (x[:, :, REACH] - (x * self.weights).sum(2)).square() / values.shape[1]
-        return torch.where(seen.all(2), errors, torch.nan)
+        residual = (x[:, :, REACH] - (x * self.weights).sum(2)).abs()
+        residual = torch.where(seen.all(2), residual, torch.nan)
+        return residual.square() / values.shape[1], residual[:, :, None].float()
 
     def fold(self, errors: Float[Tensor, "window channel"]) -> Float[Tensor, "step channel"]:
         """Squared error of each step; NaN at both ends."""

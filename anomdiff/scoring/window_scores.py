@@ -1,5 +1,6 @@
 """Scores of steps: the network's error on windows, and all components' errors put together."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,13 @@ from anomdiff.reference.sliding_windows import (
     without_means,
 )
 
-__all__ = ["NETWORK_WEIGHT", "WindowCalibration", "WindowNetwork", "without_optimism"]
+__all__ = [
+    "NETWORK_WEIGHT",
+    "WindowCalibration",
+    "WindowNetwork",
+    "optimism",
+    "scaled_network",
+]
 
 # Weight of the network's component beside the largest and the mean of the others.
 NETWORK_WEIGHT = 0.5
@@ -37,49 +44,54 @@ class WindowNetwork(WindowComponent):
     denoiser: nn.Module
     length: int
     sigma: float
+    shares = (0.1,)
 
     @torch.inference_mode()
-    def squared_errors(
+    def judge(
         self,
         values: Float[Tensor, "step channel"],
         observed: Bool[Tensor, "step channel"],
         starts: Tensor | None = None,
-    ) -> Float[Tensor, "window channel"]:
+    ) -> tuple[Float[Tensor, "window channel"], Float[Tensor, "window channel place"]]:
         """Squared move of each window by channel, over its expectation on Gaussian data.
 
-        Steps are 0 where not observed; errors are as of ``WindowBank.squared_errors``.
+        Steps are 0 where not observed; errors are as of ``WindowBank.judge``. The residuals are
+        how far single steps are moved, in its standard deviation.
         """
-        found = []
+        found, kept = [], []
         scale = self.sigma**2 / (1 + self.sigma**2)
         for _, windows, seen in window_blocks(values, observed, self.length):
             x = without_means(windows, seen)
             level = x.new_full((len(x),), self.sigma)
             moved = self.denoiser(x, level, torch.zeros_like(seen)) - x
             found.append(sum_by_channel(torch.where(seen, moved, 0.0).square() / scale, seen))
-        return torch.cat(found)
+            at = self.places
+            residual = moved[:, :, at].abs() / scale**0.5
+            kept.append(torch.where(seen[:, :, at], residual, torch.nan).float())
+        return torch.cat(found), torch.cat(kept)
 
 
-def without_optimism(
-    errors: Float[Tensor, "component step channel"], held_out: Bool[Tensor, "step"]
-) -> Float[Tensor, "component step channel"]:
-    """Scale the network's errors on steps it was trained on up to those on steps it was not.
+def optimism(errors: Float[Tensor, "step channel"], held_out: Bool[Tensor, "step"]) -> float:
+    """Mean error of the network on steps it was not trained on over that on those it was.
 
-    A network restores what it was trained on better than what is new. The reference windows need
-    no such factor: those that overlap a step are not compared with it.
-
-    Returns
-    -------
-    errors : float Tensor of shape (component, step, channel)
-        The same, the last component multiplied by the ratio of mean errors, at least 1, where
-        not held out.
+    At least 1: a network restores what it was trained on better than what is new. The reference
+    windows need no such factor: those that overlap a step are not compared with it.
     """
-    network = errors[-1].sum(1)
-    seen, unseen = network[~held_out].nanmean(), network[held_out].nanmean()
-    ratio = unseen / seen
-    if not ratio.isfinite() or ratio < 1:
-        return errors
-    scaled = torch.where(held_out[:, None], errors[-1], ratio * errors[-1])
-    return torch.cat([errors[:-1], scaled[None]])
+    total = errors.sum(1)
+    ratio = (total[held_out].nanmean() / total[~held_out].nanmean()).item()
+    return max(1.0, ratio) if math.isfinite(ratio) else 1.0
+
+
+def scaled_network(
+    errors: Float[Tensor, "component step channel"],
+    network: int,
+    ratio: float,
+    held_out: Bool[Tensor, "step"],
+) -> Float[Tensor, "component step channel"]:
+    """Errors, those of the component of this number multiplied by ``ratio`` if not held out."""
+    scaled = errors.clone()
+    scaled[network] = torch.where(held_out[:, None], errors[network], ratio * errors[network])
+    return scaled
 
 
 @dataclass(frozen=True)

@@ -80,11 +80,10 @@ def _rates(task: tuple) -> list[tuple]:
     shape, n_train, seed, n_new, params = task
     values = STATIONARY[shape](n_train + n_new, np.random.default_rng(seed))[:, None]
     detector = timeseries(seed, params).fit(values[:n_train])
-    scores = detector.score_frame(values[n_train:])["anomaly_score"].to_numpy()
-    return [
-        (shape, n_train, seed, alpha, float((scores > detector.set_alpha(alpha).threshold_).mean()))
-        for alpha in ALPHAS
-    ]
+    new = values[n_train:]
+    flags = [detector.set_alpha(alpha).score_frame(new)["is_anomaly"] for alpha in ALPHAS]
+    pairs = zip(ALPHAS, flags, strict=True)
+    return [(shape, n_train, seed, alpha, float(each.mean())) for alpha, each in pairs]
 
 
 if __name__ == "__main__":

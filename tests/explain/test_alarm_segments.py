@@ -5,6 +5,7 @@ import pytest
 from anomdiff.explain.alarm_segments import alarm_segments
 
 COLUMNS = ["start", "end", "peak", "steps", "anomaly_score", "channels"]
+COLUMNS += ["context_start", "context_end"]
 
 
 def scored(flags, scores=None, channels=None, **columns):
@@ -43,6 +44,23 @@ def test_a_segment_tells_its_peak_and_its_channels_the_most_frequent_first():
 
     assert (segment.peak, segment.anomaly_score) == (5, 8)
     assert segment.channels in {("b", "a"), ("a", "b")}  # the quiet step names nothing
+
+
+@pytest.mark.parametrize(
+    ("flags", "heights", "join", "contexts"),
+    [
+        ("...xx...", [0, 5, 5, 9, 9, 5, 0, 5], 0, [(1, 5)]),
+        ("...xx...", [0, 1, 2, 9, 9, 2, 0, 5], 0, [(3, 4)]),
+        (".x...x..", [5, 9, 5, 0, 5, 9, 0, 0], 0, [(0, 2), (4, 5)]),
+        (".x...x..", [5, 9, 5, 0, 5, 9, 0, 0], 3, [(0, 5)]),
+        (".x..x...", [5, 9, 5, 5, 9, 5, 0, 0], 0, [(0, 5), (0, 5)]),
+    ],
+)
+def test_the_context_is_what_scores_above_the_threshold_around(flags, heights, join, contexts):
+    frame = scored(flags, heights)
+    segments = alarm_segments(frame, None, None, join, threshold=4.0)
+
+    assert list(zip(segments["context_start"], segments["context_end"], strict=True)) == contexts
 
 
 def test_channels_are_ordered_by_their_number_of_alarms():

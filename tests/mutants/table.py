@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from tests.mutants.series import OF_SERIES
+
 __all__ = ["MUTANTS", "Mutant"]
 
 
@@ -192,53 +194,6 @@ WINDOW_SCORES = {
     "moves not scaled by the noise": ("self.sigma**2 / (1 + self.sigma**2)", "1.0"),
     "contributions in unlike units": ("(weights / self.spread[:, None])", "weights"),
 }
-SLIDING_WINDOWS = {
-    "windows with gaps not rescaled": ("errors.sum(2) / share / ", "errors.sum(2) / "),
-    "windows with more gaps scored": ("LEAST_SHARE = 0.5", "LEAST_SHARE = 0.4"),
-    "more of the error is noise": ("NOISE = 1e-3", "NOISE = 2e-3"),
-}
-WINDOW_BANK = {
-    "more of the levels is noise": ("LEVEL_NOISE = 0.1", "LEVEL_NOISE = 0.2"),
-    "reference windows with their means": (
-        "return without_means(windows, observed)",
-        "return windows",
-    ),
-    "levels not scaled like windows": (" * length**0.5", ""),
-    "overlapping windows compared": ("overlapping[rows[inside], band[inside]] = True", "pass"),
-}
-STEP_REGRESSION = {
-    "fewer neighbours": ("REACH = 8", "REACH = 7"),
-    "firmer ridge": ("RIDGE = 1e-2", "RIDGE = 2e-2"),
-}
-SEGMENTS = {
-    "trained on held-out ends": (
-        "draw_windows(training, length, most",
-        "draw_windows(segments, length, most",
-    ),
-    "level bank left out": ("if LEVEL_LENGTH in lengths and", "if 0 in lengths and"),
-    "one reference window too few": (
-        "max(2, max_reference // n",
-        "max(2, (max_reference - 1) // n",
-    ),
-}
-WINDOW_FIT = {
-    "optimism of the network kept": ("= without_optimism(whole, unseen)", "= whole"),
-    "calibrated on overlapping windows": (
-        "errors(components, segment, True)",
-        "errors(components, segment, False)",
-    ),
-}
-WINDOW_MODEL = {
-    "screened with overlapping windows": (
-        "errors = self.components(segment, exclude_self=exclude_self)",
-        "errors = self.components(segment, exclude_self=False)",
-    ),
-    "levels of unknown series scored": ("bank if known or not", "bank if True or not"),
-    "regression left out": (
-        "return [*banks, self.regression, network]",
-        "return [*banks, network, network]",
-    ),
-}
 ATTRIBUTION = {
     "columns expected at less noise": ("ATTRIBUTION_SIGMA = 4.0", "ATTRIBUTION_SIGMA = 3.0"),
     "shares do not add up": ("* weights / weights.sum(1, keepdim=True)", "* weights"),
@@ -299,6 +254,7 @@ MISSING_CELLS = {
 }
 TABULAR_MODEL = {"drift does not calibrate": ("if drifting is None:", "if True:")}
 FILES = {
+    **OF_SERIES,
     "encoding/advancing.py": ADVANCING,
     "encoding/blocks.py": BLOCKS,
     "encoding/disagreement.py": DISAGREEMENT,
@@ -327,12 +283,6 @@ FILES = {
     "thresholds/conformal.py": CONFORMAL,
     "detectors/base.py": BASE,
     "scoring/window_scores.py": WINDOW_SCORES,
-    "reference/sliding_windows.py": SLIDING_WINDOWS,
-    "reference/window_bank.py": WINDOW_BANK,
-    "scoring/step_regression.py": STEP_REGRESSION,
-    "reference/segments.py": SEGMENTS,
-    "models/window_fit.py": WINDOW_FIT,
-    "models/window_model.py": WINDOW_MODEL,
     "explain/attribution.py": ATTRIBUTION,
     "conditional/constants.py": CONSTANTS,
     "explain/row_counterfactuals.py": ROW_REPAIR,

@@ -9,7 +9,8 @@ from anomdiff.scoring.window_scores import (
     NETWORK_WEIGHT,
     WindowCalibration,
     WindowNetwork,
-    without_optimism,
+    optimism,
+    scaled_network,
 )
 from tests.oracles import Zero
 
@@ -255,18 +256,31 @@ def test_errors_of_the_network_are_scaled_up_to_those_of_held_out_steps():
     folded, held_out = torch.rand(3, 40, 2) + 1, torch.arange(40) >= 30
     folded[-1, :30] /= 5
     folded[-1, :4] = torch.nan
+    before = folded.clone()
 
-    scaled = without_optimism(folded, held_out)
+    scaled = scaled_network(folded, 2, optimism(folded[-1], held_out), held_out)
 
-    torch.testing.assert_close(scaled[:-1], folded[:-1])
-    torch.testing.assert_close(scaled[-1, held_out], folded[-1, held_out])
+    torch.testing.assert_close(scaled[:-1], before[:-1])
+    torch.testing.assert_close(scaled[-1, held_out], before[-1, held_out])
     means = [scaled[-1, part].sum(1).nanmean() for part in (held_out, ~held_out)]
     torch.testing.assert_close(*means)
+    torch.testing.assert_close(folded, before, equal_nan=True)
+
+
+def test_only_the_component_of_the_number_is_scaled():
+    folded, held_out = torch.rand(3, 40, 2), torch.arange(40) >= 30
+
+    scaled = scaled_network(folded, 0, 3.0, held_out)
+
+    torch.testing.assert_close(scaled[0, :30], 3 * folded[0, :30])
+    assert torch.equal(scaled[0, 30:], folded[0, 30:])
+    assert torch.equal(scaled[1:], folded[1:])
 
 
 def test_errors_are_never_scaled_down_nor_without_held_out_steps():
-    folded, held_out = torch.rand(3, 40, 2) + 1, torch.arange(40) >= 30
-    folded[-1, :30] *= 5
+    errors, held_out = torch.rand(40, 2) + 1, torch.arange(40) >= 30
+    errors[:30] *= 5
 
-    for steps_ in (held_out, ~held_out & held_out):
-        torch.testing.assert_close(without_optimism(folded, steps_), folded)
+    assert optimism(errors, held_out) == 1
+    assert optimism(errors, ~held_out & held_out) == 1
+    assert optimism(torch.full_like(errors, torch.nan), held_out) == 1

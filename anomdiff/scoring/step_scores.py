@@ -1,0 +1,158 @@
+"""The scores of steps: that something is wrong, from windows; when and where, from evidence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from anomdiff.scoring.step_evidence import STEPS_TOGETHER, StepEvidence
+
+__all__ = ["JudgedSteps", "StepScores"]
+
+# Score per nat of evidence beyond strong evidence: more of it found fewer of the anomalies of
+# TSB-AD-U, where much of what is scored is unlike training.
+PER_NAT = 0.07
+# Share of normal steps whose evidence is strong, and of those whose window score is high.
+STRONG_SHARE, HIGH_SHARE = 0.005, 0.01
+# Evidence beyond the largest of training, in nats, that raises the score by itself: of what windows
+# do not see, and of anything.
+QUIET, ANY = 5.0, 40.0
+# Steps count whose evidence, or window score where there is none, is this share of the largest near
+# them.
+NEAR_EVIDENCE, NEAR_SCORE = 0.8, 0.9
+# How much of its excess over normal steps a score loses ``reach`` steps away from what is evident.
+FALL = 0.5
+
+
+class JudgedSteps(NamedTuple):
+    """What is found about each step of a segment."""
+
+    scores: Tensor  # (step,)
+    evident: Tensor  # (step,), bool: whether the step itself is off, not only windows that hold it
+    channels: Tensor  # (step,): the number of the channel that contributes most
+    contributions: Tensor  # (step, channel): what channels add to the score
+
+
+@dataclass(frozen=True)
+class StepScores:
+    """How window scores and evidence are put together.
+
+    Parameters
+    ----------
+    evidence : StepEvidence
+        Of single steps.
+    reach : int
+        Steps up to which windows blur: the length of the longest.
+    strong, high : float
+        Evidence, and window score, that few normal steps are above.
+    largest : float
+        Largest evidence of normal steps.
+    raised : float
+        Score of steps that are anomalous by their evidence alone, at least.
+    """
+
+    evidence: StepEvidence
+    reach: int
+    strong: float
+    high: float
+    largest: float
+    raised: float
+
+    @classmethod
+    def fit(
+        cls,
+        evidence: StepEvidence,
+        reach: int,
+        residuals: Sequence[Tensor],
+        scores: Sequence[Tensor],
+    ) -> "StepScores":
+        """Fit to segments of normal steps.
+
+        Their residuals are of shape (component, step, channel), their window scores of (step,).
+        """
+        found = torch.cat([evidence.steps(each)[0] for each in residuals])
+        windows = torch.cat(list(scores))
+        strong, largest = found.quantile(1 - STRONG_SHARE), found.max()
+        high, raised = windows.quantile(1 - HIGH_SHARE), windows.quantile(1 - HIGH_SHARE / 2)
+        numbers = (each.item() for each in (strong, high, largest, raised))
+        return cls(evidence, reach, *numbers)
+
+    def judge(
+        self,
+        scores: Float[Tensor, "step"],
+        contributions: Float[Tensor, "step channel"],
+        residuals: Float[Tensor, "component step channel"],
+    ) -> JudgedSteps:
+        """Put window scores and evidence together.
+
+        Steps are evident that have strong evidence, or the strongest within ``reach``; where there
+        is none, those of the highest window scores. Window scores fall off away from them.
+        """
+        evidence, quiet, channels = self.evidence.steps(residuals)
+        near = _largest_near(evidence, self.reach)
+        strong = evidence > self.strong
+        evident = (evidence > 0) & (strong | (evidence >= NEAR_EVIDENCE * near))
+        highest = scores >= NEAR_SCORE * _largest_near(scores, self.reach).clamp(min=0)
+        evident |= (near == 0) & highest
+        falling = self._fall(scores, evident)
+        lifted = falling + PER_NAT * (evidence - self.strong).clamp(min=0)
+        alone = (evidence > self.largest + ANY) | (quiet > self.largest + QUIET)
+        lifted = torch.where(alone, lifted.clamp(min=self.raised), lifted)
+        channels = torch.where(evident & (channels >= 0), channels, contributions.argmax(1))
+        shared = _shared(contributions, scores, falling, lifted - falling, channels)
+        return JudgedSteps(lifted, evident, channels, shared)
+
+    def _fall(self, scores: Tensor, evident: Bool[Tensor, "step"]) -> Tensor:
+        """Window scores that fall off away from evident steps, where they are high."""
+        away = _distance(evident).clamp(max=self.reach) / self.reach
+        excess = (scores - self.high).clamp(min=0)
+        return scores - FALL * away * excess
+
+    @property
+    def delay(self) -> int:
+        """Steps that a step waits for the end of its block, and for evidence near it."""
+        return STEPS_TOGETHER - 1 + 2 * self.reach
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON values and tensors."""
+        return {**vars(self), "evidence": self.evidence.to_dict()}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "StepScores":
+        """Rebuild it from `to_dict`."""
+        return cls(**{**state, "evidence": StepEvidence.from_dict(state["evidence"])})
+
+
+def _shared(
+    contributions: Float[Tensor, "step channel"],
+    scores: Float[Tensor, "step"],
+    falling: Float[Tensor, "step"],
+    lift: Float[Tensor, "step"],
+    channels: Int[Tensor, "step"],
+) -> Float[Tensor, "step channel"]:
+    """What channels contribute after scores fell, in proportion, and evidence lifted them."""
+    total = contributions.sum(1)
+    constant = scores - total
+    scale = torch.where(total.abs() > 0, (falling - constant) / total, 1.0)
+    shared = contributions * scale[:, None]
+    return shared.scatter_add(1, channels[:, None], lift[:, None])
+
+
+def _largest_near(values: Float[Tensor, "step"], reach: int) -> Float[Tensor, "step"]:
+    """Largest value at most so many steps away."""
+    return F.max_pool1d(values[None], 2 * reach + 1, stride=1, padding=reach)[0]
+
+
+def _distance(marked: Bool[Tensor, "step"]) -> Float[Tensor, "step"]:
+    """Steps to the nearest marked one; the number of steps if there is none."""
+    n, at = len(marked), torch.nonzero(marked)[:, 0]
+    steps = torch.arange(n)
+    if not len(at):
+        return torch.full((n,), float(n))
+    after = torch.searchsorted(at, steps).clamp(max=len(at) - 1)
+    before = (after - 1).clamp(min=0)
+    return torch.minimum((at[after] - steps).abs(), (steps - at[before]).abs()).double()
