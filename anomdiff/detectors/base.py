@@ -15,14 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 from anomdiff.detectors.input_frames import InputFrames
 from anomdiff.detectors.recalibration import Recalibration
 from anomdiff.encoding.json_values import from_json, to_json
+from anomdiff.models.judged_steps import EVIDENT
 from anomdiff.models.parameters import check_parameters
 from anomdiff.models.training_run import StepHook
 from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, largest_ties
 
-# Further column of a model's scored frame: whether a step is off itself, not only its windows.
-EVIDENT = "evident"
-
-__all__ = ["EVIDENT", "DiffusionDetector"]
+__all__ = ["DiffusionDetector"]
 
 
 class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator):

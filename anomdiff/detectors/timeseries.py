@@ -17,7 +17,8 @@ from anomdiff.encoding.frames import as_pandas
 from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.explain.alarm_segments import alarm_segments
-from anomdiff.models.window_model import EVIDENT, WindowModel
+from anomdiff.models.judged_steps import EVIDENT
+from anomdiff.models.window_model import WindowModel
 from anomdiff.thresholds.conformal import conformal_p_values
 
 __all__ = ["TimeSeriesDetector"]

@@ -22,7 +22,8 @@ from anomdiff.encoding.segment import Segment
 from anomdiff.explain.changed_frame import mutable_columns, warn_of_rest
 from anomdiff.explain.counterfactuals import excess_over, search
 from anomdiff.explain.localisation import anomalous_cells, runs, widened
-from anomdiff.models.window_model import EVIDENT, WindowModel
+from anomdiff.models.judged_steps import EVIDENT
+from anomdiff.models.window_model import WindowModel
 from anomdiff.thresholds.conformal import safely_below
 
 __all__ = ["repair_steps"]

@@ -1,4 +1,4 @@
-"""A warning where steps to score are not judged, because nothing that is near them is known."""
+"""Which steps are judged, and which are off themselves; a warning where nothing near is known."""
 
 import warnings
 
@@ -6,7 +6,11 @@ import pandas as pd
 
 from anomdiff.encoding.panel import PanelLayout
 
-__all__ = ["warn_of_other_step", "warn_of_unjudged"]
+__all__ = ["EVIDENT", "warn_of_other_step", "warn_of_unjudged"]
+
+# Further column of a scored frame, within the package: whether a step is off itself, not only its
+# windows.
+EVIDENT = "evident"
 
 # Share of the steps of a frame that are not judged, such as those beside gaps, without a warning.
 UNJUDGED_SHARE = 0.5

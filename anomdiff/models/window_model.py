@@ -16,7 +16,7 @@ from anomdiff.encoding.json_values import label_array, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.models import stored_checks as checks
-from anomdiff.models.judged_steps import warn_of_unjudged
+from anomdiff.models.judged_steps import EVIDENT, warn_of_unjudged
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors, segment_residuals
 from anomdiff.models.training_run import HISTORY, StepHook
@@ -29,10 +29,7 @@ from anomdiff.scoring.step_regression import StepRegression
 from anomdiff.scoring.step_scores import JudgedSteps, StepScores
 from anomdiff.scoring.window_scores import WindowCalibration, WindowNetwork
 
-__all__ = ["EVIDENT", "WindowModel"]
-
-# Column, within the package, of steps that are off themselves.
-EVIDENT = "evident"
+__all__ = ["WindowModel"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from sklearn.exceptions import NotFittedError
 
 import anomdiff
 from anomdiff import TabularDetector, TimeSeriesDetector
-from anomdiff.models.window_model import EVIDENT
+from anomdiff.models.judged_steps import EVIDENT
 from anomdiff.thresholds.extreme_value import tail_threshold
 from anomdiff.thresholds.fdr import benjamini_hochberg
 from tests.series import waves
