@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from anomdiff.jobs.readers import Table, read_table
+from tests.jobs.tables.reading import assert_read, whole_and_batches
 
 MARKS = ["#", "%", "//"]
 
@@ -21,15 +22,6 @@ def _frame(n, first):
     return pd.DataFrame({name: columns[name] for name in names})
 
 
-def _whole_and_batches(path):
-    return read_table(path), pd.concat(Table(path).batches(7))
-
-
-def _expect(path, frame):
-    for read in _whole_and_batches(path):
-        pd.testing.assert_frame_equal(read, frame, check_column_type=False)
-
-
 @pytest.mark.parametrize("mark", MARKS)
 @pytest.mark.parametrize("first", ["time", "name", "size"])
 @pytest.mark.parametrize("said", ["", " checked", " at 10:00, by hand", " a, b; c, d, e, f"])
@@ -41,7 +33,7 @@ def test_a_comment_is_no_row_wherever_it_is(tmp_path, mark, first, said, places)
         lines.insert(place + bool(place), mark + said)
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    _expect(tmp_path / "t.csv", frame)
+    assert_read(tmp_path / "t.csv", frame)
 
 
 @pytest.mark.parametrize("mark", MARKS)
@@ -68,7 +60,7 @@ def test_names_that_begin_with_a_mark_are_cells(tmp_path, mark, every, separator
     frame["name"] = [f"{mark if i % every == 0 else ''}{i}x" for i in range(60)]
     frame.to_csv(tmp_path / "t.csv", index=False, sep=separator)
 
-    _expect(tmp_path / "t.csv", frame)
+    assert_read(tmp_path / "t.csv", frame)
 
 
 @pytest.mark.parametrize("mark", MARKS)
@@ -80,7 +72,7 @@ def test_names_with_a_mark_stay_below_a_comment_with_the_same(tmp_path, mark):
     text = "\n".join([f"{mark} exported", *lines])
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
 
-    _expect(tmp_path / "t.csv", frame)
+    assert_read(tmp_path / "t.csv", frame)
 
 
 @pytest.mark.parametrize("mark", MARKS)
@@ -91,7 +83,7 @@ def test_a_row_that_was_commented_out_is_no_row(tmp_path, mark, first):
     lines[40] = mark + lines[40]
     (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
 
-    _expect(tmp_path / "t.csv", frame.drop(index=39).reset_index(drop=True))
+    assert_read(tmp_path / "t.csv", frame.drop(index=39).reset_index(drop=True))
 
 
 @pytest.mark.parametrize("cell", ["#N/A", "#DIV/0!", "#REF!"])
@@ -99,7 +91,7 @@ def test_failures_of_spreadsheets_are_cells(tmp_path, cell):
     text = "x,y\n" + "1.5,2\n" * 30 + f"{cell},3\n" + "2.5,1\n" * 9
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
 
-    for read in _whole_and_batches(tmp_path / "t.csv"):
+    for read in whole_and_batches(tmp_path / "t.csv"):
         assert len(read) == 40
         assert read["y"].tolist() == [2] * 30 + [3] + [1] * 9
 

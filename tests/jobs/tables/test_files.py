@@ -6,7 +6,8 @@ import zipfile
 import pandas as pd
 import pytest
 
-from anomdiff.jobs.readers import Table, read_table
+from anomdiff.jobs.readers import read_table
+from tests.jobs.tables.reading import assert_read
 
 FRAME = pd.DataFrame({"a": range(20), "b": [i / 4 for i in range(20)], "c": list("xyzt") * 5})
 FIRST, SECOND = FRAME[:10], FRAME[10:]
@@ -51,8 +52,7 @@ def _write(folder, files):
 
 
 def _expect(path):
-    for read in (read_table(path), pd.concat(Table(path).batches(7))):
-        pd.testing.assert_frame_equal(read, FRAME, check_column_type=False)
+    assert_read(path, FRAME)
 
 
 @pytest.mark.parametrize(

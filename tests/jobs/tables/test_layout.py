@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from anomdiff.jobs.readers import Table, read_table
+from tests.jobs.tables.reading import assert_read
 
 SEPARATORS = [",", ";", "\t", "|"]
 TITLES = {
@@ -32,11 +33,6 @@ def _frame(n, columns):
     return pd.DataFrame({name: made[name] for name in columns})
 
 
-def _expect(path, frame):
-    for read in (read_table(path), pd.concat(Table(path).batches(7))):
-        pd.testing.assert_frame_equal(read, frame, check_column_type=False)
-
-
 @pytest.mark.parametrize("title", TITLES)
 @pytest.mark.parametrize("separator", SEPARATORS)
 @pytest.mark.parametrize("n", [8, 60])
@@ -48,7 +44,7 @@ def test_titles_of_two_cells_are_no_header(tmp_path, title, separator, n, column
     text = TITLES[title].replace(";", separator) + frame.to_csv(index=False, sep=separator)
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
 
-    _expect(tmp_path / "t.csv", frame)
+    assert_read(tmp_path / "t.csv", frame)
 
 
 @pytest.mark.parametrize("columns", [["site", "size"], ["at", "n"], ["size", "site"]])
@@ -57,14 +53,14 @@ def test_a_table_of_two_columns_has_no_titles(tmp_path, columns, separator):
     frame = _frame(30, columns)
     frame.to_csv(tmp_path / "t.csv", index=False, sep=separator)
 
-    _expect(tmp_path / "t.csv", frame)
+    assert_read(tmp_path / "t.csv", frame)
 
 
 def test_a_table_of_keys_and_texts_keeps_all_of_them(tmp_path):
     frame = pd.DataFrame({"key": ["Report", "Site", "a"] * 9, "text": ["May", "Lyon", "x"] * 9})
     frame.to_csv(tmp_path / "t.csv", index=False)
 
-    _expect(tmp_path / "t.csv", frame)
+    assert_read(tmp_path / "t.csv", frame)
 
 
 def _write_table(path, frame, separator, *, quoted):
@@ -91,7 +87,7 @@ def test_names_of_rows_as_r_writes_them_are_a_column(tmp_path, separator, quoted
     frame.index = [f"row{blank}{i}" for i in range(30)] if named else range(1, 31)
     _write_table(tmp_path / "t.txt", frame, separator, quoted=quoted)
 
-    _expect(tmp_path / "t.txt", frame.rename_axis("column_0").reset_index())
+    assert_read(tmp_path / "t.txt", frame.rename_axis("column_0").reset_index())
 
 
 @pytest.mark.parametrize("quoted", [True, False])
