@@ -162,7 +162,9 @@ def _times(
     own = segment.times
     if own is None:
         return None
-    step = float(np.median(np.diff(own))) if len(own) > 1 else layout.step or 1.0
+    step = (
+        float(np.median(np.diff(own))) if len(own) > 1 else layout.steps.of(segment.series) or 1.0
+    )
     cells = frame.index if layout.time is None else pd.Index(frame[layout.time])
     whole = own.dtype == np.int64 and step.is_integer()
     return later_times(cells[segment.rows], step, horizon, whole=whole)

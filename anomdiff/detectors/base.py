@@ -14,9 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from anomdiff.detectors.input_frames import InputFrames
 from anomdiff.detectors.recalibration import Recalibration
+from anomdiff.encoding.index_levels import without_levels
 from anomdiff.encoding.json_values import from_json, to_json
 from anomdiff.models.judged_steps import EVIDENT
-from anomdiff.models.parameters import check_parameters
+from anomdiff.models.parameters import check_parameters, storable_parameter
 from anomdiff.models.training_run import StepHook
 from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, largest_ties
 
@@ -122,8 +123,10 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         model, scores, extra = self.model_class.screen(frame, columns, parameters, on_step=on_step)
         self._adopt(model)
         self._set_threshold()
-        smaller = np.searchsorted(largest_ties(np.sort(scores)), scores, side="left")
-        p_values = (len(scores) - smaller) / len(scores)
+        judged = ~np.isnan(scores)
+        smaller = np.searchsorted(largest_ties(np.sort(scores[judged])), scores, side="left")
+        n = max(1, judged.sum())
+        p_values = np.where(judged, (n - smaller) / n, np.nan)
         return self._scored(frame, scores, p_values, p_values <= self.alpha, extra)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -137,7 +140,7 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         Returns
         -------
         scores : ndarray of shape (row,)
-            Minus the anomaly score.
+            Minus the anomaly score; missing for steps of series that are not judged.
         """
         self._require_fitted()
         return -self.model_.score_frame(self._check(X))[0]
@@ -154,11 +157,12 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         -------
         decisions : ndarray of shape (row,)
             ``score_samples(X) - offset_``; of steps of a series at least 0 where only windows
-            that hold a step are unusual, not the step itself.
+            that hold a step are unusual, not the step itself. Steps that are not judged count
+            as typical ones, of an anomaly score of 0, and are never negative.
         """
         self._require_fitted()
         scores, extra = self.model_.score_frame(self._check(X))
-        decisions = -scores - self.offset_
+        decisions = -np.nan_to_num(scores, nan=0.0) - self.offset_
         return np.where(extra.pop(EVIDENT, True), decisions, np.maximum(decisions, 0.0))
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -172,7 +176,7 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         Returns
         -------
         labels : ndarray of shape (row,)
-            -1 for anomalies, 1 for normal rows.
+            -1 for anomalies, 1 for normal rows and for steps that are not judged.
         """
         return _labels(self.decision_function(X) < 0)
 
@@ -191,6 +195,8 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
             ``p_value`` (in (0, 1]) and ``is_anomaly`` (score above ``threshold_``, which is
             ``p_value <= alpha`` unless ``set_threshold`` set another). Of series, steps are
             flagged that are off themselves too, not those around which windows hold such steps.
+            Of steps that no window fits around, at gaps and in short series, score and p-value
+            are missing, with a warning, and nothing is flagged.
 
         Raises
         ------
@@ -244,7 +250,9 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
             parameters["random_state"] = self.model_.seed
         parameters["device"] = str(parameters["device"])  # it may be a torch.device
         return {
-            "parameters": {name: to_json(value) for name, value in parameters.items()},
+            "parameters": {
+                name: to_json(storable_parameter(name, value)) for name, value in parameters.items()
+            },
             "n_features_in": self.n_features_in_,
             "feature_names_in": getattr(self, "feature_names_in_", np.array([])).tolist(),
             # A tensor, because JSON has no infinity: no row is flagged.
@@ -316,7 +324,7 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         extra = dict(extra)
         flags = flags & extra.pop(EVIDENT, True)
         columns = {"anomaly_score": scores, "p_value": p_values, "is_anomaly": flags}
-        return pd.DataFrame({**columns, **extra}, index=frame.index)
+        return without_levels(pd.DataFrame({**columns, **extra}, index=frame.index))
 
     def _set_threshold(self) -> None:
         """Derive the threshold from the calibration scores and ``alpha``."""

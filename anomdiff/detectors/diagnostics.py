@@ -74,7 +74,7 @@ MODEL_FINDINGS: dict[str, Callable[[Any], list[Finding]]] = {
 
 def score_findings(calibration: np.ndarray, scores: np.ndarray | None) -> list[Finding]:
     """Findings about the scores of new rows, beside those that calibrate."""
-    return [] if scores is None else [_exchangeable(calibration, scores)]
+    return [] if scores is None or not len(scores) else [_exchangeable(calibration, scores)]
 
 
 def _equilibrium(rows: torch.Tensor, seed: int) -> Finding:

@@ -85,7 +85,7 @@ class Recalibration:
             weights = np.ones(len(known)), np.ones(len(frame))
             if shifted is not None:
                 weights = shift_weights(known, frame, list(shifted), self.model_.seed)
-            p_values = weighted_p_values(self.model_.score_frame(known)[0], scores, *weights)
+            p_values = _judged_p_values(self.model_.score_frame(known)[0], scores, *weights)
         return self._scored(frame, scores, p_values, benjamini_hochberg(p_values, q), extra)
 
     def set_alpha(self, alpha: float) -> Self:
@@ -160,7 +160,13 @@ class Recalibration:
         """
         check_is_fitted(self)
         scores, _ = self.model_.score_frame(self._check(X, by_name=True))
-        self.model_ = replace(self.model_, calibration_scores=np.sort(scores))
+        judged = scores[~np.isnan(scores)]
+        if not len(judged):
+            raise ValueError(
+                f"need rows that are judged to calibrate on; all {len(scores)} are at gaps or in "
+                "series shorter than a window: give longer series."
+            )
+        self.model_ = replace(self.model_, calibration_scores=np.sort(judged))
         self._set_threshold()
         return self
 
@@ -198,5 +204,22 @@ class Recalibration:
         scores = None
         if X is not None:
             scores, _ = self.model_.score_frame(self._check(X, by_name=True))
+            scores = scores[~np.isnan(scores)]
         findings = MODEL_FINDINGS[self.unit](self.model_)
         return pd.DataFrame([*findings, *score_findings(self.calibration_scores_, scores)])
+
+
+def _judged_p_values(
+    calibration: np.ndarray,
+    scores: np.ndarray,
+    calibration_weights: np.ndarray,
+    weights: np.ndarray,
+) -> np.ndarray:
+    """Weighted p-values of the rows that have a score, by the calibration rows that have one."""
+    known, judged = ~np.isnan(calibration), ~np.isnan(scores)
+    p_values = np.full(len(scores), np.nan)
+    if judged.any():
+        p_values[judged] = weighted_p_values(
+            calibration[known], scores[judged], calibration_weights[known], weights[judged]
+        )
+    return p_values

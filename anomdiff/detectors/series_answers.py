@@ -18,6 +18,7 @@ from anomdiff.conditional.forecasts import (
 )
 from anomdiff.conditional.imputation import impute_steps
 from anomdiff.conditional.window_sampling import sample_windows
+from anomdiff.encoding.index_levels import without_levels
 from anomdiff.explain.segment_counterfactuals import repair_steps
 from anomdiff.explain.step_explanation import explain_steps
 from anomdiff.models.window_model import WindowModel
@@ -196,7 +197,7 @@ class SeriesAnswers:
         """
         check_is_fitted(self)
         frame = self._check(X, by_name=True)
-        return impute_steps(self.model_, frame, n_draws, random_state)
+        return without_levels(impute_steps(self.model_, frame, n_draws, random_state))
 
     def repair(
         self, X: ArrayLike, *, max_channels: int | None = None, immutable: Sequence = ()
@@ -238,7 +239,8 @@ class SeriesAnswers:
         """
         self._require_fitted()
         frame = self._check(X, by_name=True)
-        return repair_steps(self.model_, self.threshold_, frame, max_channels, immutable)
+        repaired = repair_steps(self.model_, self.threshold_, frame, max_channels, immutable)
+        return without_levels(repaired)
 
     def sample(
         self,

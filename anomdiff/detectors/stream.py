@@ -1,6 +1,8 @@
 """Scoring steps one after the other, with the same scores as a batch."""
 
+import warnings
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor
 
 from anomdiff.encoding.segment import Segment
-from anomdiff.models.judged_steps import warn_of_other_step
+from anomdiff.models.judged_steps import step_cells, warn_of_unjudged
 from anomdiff.models.window_model import WindowModel
 from anomdiff.reference.segments import as_tensors
 from anomdiff.reference.sliding_windows import WindowComponent, fold_residuals
@@ -24,10 +26,11 @@ AT_ONCE = 16
 OPEN_SERIES, BEHIND, MOST_SERIES = 64, 4, 10_000
 # Pushes whose median time says how far the stream is: one clock that is wrong ends no series.
 RECENT = 15
-# Steps, in time, after which a stream is warned of if most are other steps than in training.
+# Last steps of a series, in time, that are warned of if most are other steps than in training.
 ENOUGH_STEPS = 16
 
-# Labels, score, whether it is off itself, and channel of a step whose score is final.
+# Labels, score, whether it is off itself, and channel of a step whose score is final; NaN, False
+# and None of one that is not judged.
 Final = tuple[pd.DataFrame, float, bool, object]
 # The same of many steps: frame of labels, scores, flags, channels.
 FinalSteps = tuple[pd.DataFrame, np.ndarray, np.ndarray, list]
@@ -48,6 +51,7 @@ class PanelStream:
         self.n_rows = 0
         self.recent: deque[float] = deque(maxlen=RECENT)  # times up to which pushes came
         self.steps = _StepCheck(model)
+        self.warned = False  # of steps that are not judged
         names = [name for name in (self.layout.series, self.layout.time) if name is not None]
         self.nothing = pd.DataFrame(columns=names)
 
@@ -61,9 +65,14 @@ class PanelStream:
         labels = pd.DataFrame(self.layout.labels(frame), index=frame.index)
         self.nothing = labels.iloc[:0]
         final = [step for segment in segments for step in self._push_segment(segment, labels)]
+        used = np.concatenate([segment.rows for segment in segments])
+        nothing = [
+            (labels.iloc[[row]], np.nan, False, None)  # of rows that share the time of another
+            for row in np.setdiff1d(np.arange(len(frame)), used).tolist()
+        ]
         times = [segment.times[-1] for segment in segments if segment.times is not None]
         self.recent += [max(times)] if times else []
-        return self._laid_out(final + self._end_series())
+        return self._laid_out(final + self._end_series(), nothing)
 
     def finish(self) -> FinalSteps:
         """Return all waiting steps: nothing more will come."""
@@ -85,7 +94,7 @@ class PanelStream:
         """Take the next steps of a series; return the steps that have become final."""
         stream, final = self.streams.get(segment.series), list[Final]()
         self.steps.count(segment, stream.time_to(segment) if stream else np.nan)
-        if stream and self.layout.is_gap(stream.time_to(segment)):
+        if stream and self.layout.steps.is_gap(stream.time_to(segment), segment.series):
             final, stream = stream.finish(), None
         encoded = as_tensors(self.model.scaler.encode(segment))
         stream = stream or _SeriesStream(self.model, encoded)
@@ -99,39 +108,61 @@ class PanelStream:
         if len(self.streams) <= OPEN_SERIES:
             return []
         if self.recent and self.layout.step:
-            late = np.median(self.recent) - BEHIND * (self.model.delay + 1) * self.layout.step
-            ended = [each for each, stream in self.streams.items() if stream.is_before(late)]
+            now, behind = np.median(self.recent), BEHIND * (self.model.delay + 1)
+            ended = [
+                label
+                for label, stream in self.streams.items()
+                if stream.is_before(now - behind * (self.layout.steps.of(label) or 0.0))
+            ]
         else:
             ended = list(self.streams)[: -max(MOST_SERIES, 2 * len(self.model.scaler.scales))]
+        for label in ended:
+            self.steps.forget(label)
         return [step for each in ended for step in self.streams.pop(each).finish()]
 
-    def _laid_out(self, final: list[Final]) -> FinalSteps:
+    def _laid_out(self, final: list[Final], further: Sequence[Final] = ()) -> FinalSteps:
+        self._warn_of_unjudged(final)
+        final = [*final, *further]
         rows = [labels for labels, *_ in final] or [self.nothing]
         labels = pd.concat(rows) if len(rows) > 1 else rows[0]
         scores = np.array([score for _, score, _, _ in final])
         evident = np.array([own for _, _, own, _ in final], dtype=bool)
         return labels, scores, evident, [channel for *_, channel in final]
 
+    def _warn_of_unjudged(self, final: list[Final]) -> None:
+        """Warn of steps that are not judged, once for a stream."""
+        unjudged = np.array([np.isnan(score) for _, score, _, _ in final], dtype=bool)
+        if unjudged.any() and not self.warned:
+            self.warned = True
+            labels = pd.concat([labels for labels, *_ in final])
+            warn_of_unjudged(self.layout, labels, unjudged, min(self.model.window_lengths))
+
 
 class _StepCheck:
-    """Warns once of a stream whose steps are not as far apart as in training."""
+    """Warns of series whose steps are not as far apart as in training, once of each."""
 
     def __init__(self, model: WindowModel):
         self.layout = model.layout
-        self.n_steps = self.n_other = 0
-        self.warned = False
+        self.recent: dict[object, deque[float]] = {}  # differences of the times of each series
+        self.warned: set[object] = set()
 
     def count(self, segment: Segment[np.ndarray], time_to: float) -> None:
         """Count the steps to and in a segment."""
-        if segment.times is None or self.warned:
+        label = segment.series
+        if segment.times is None or label in self.warned:
             return
-        steps = np.append(np.diff(segment.times), time_to)
-        steps = steps[~np.isnan(steps)]
-        other = steps[self.layout.is_other_step(steps)]
-        self.n_steps, self.n_other = self.n_steps + len(steps), self.n_other + len(other)
-        if len(other) and self.n_steps >= ENOUGH_STEPS and 2 * self.n_other > self.n_steps:
-            self.warned = True
-            warn_of_other_step(self.layout, float(np.median(other)))
+        steps = np.append(time_to, np.diff(segment.times))
+        recent = self.recent.setdefault(label, deque(maxlen=ENOUGH_STEPS))
+        recent.extend(steps[~np.isnan(steps)])
+        step = self.layout.steps.other(label, np.array(recent))
+        if step is not None and len(recent) == ENOUGH_STEPS:
+            self.warned.add(label)
+            warnings.warn(self.layout.told_of_step(label, step), UserWarning, stacklevel=5)
+
+    def forget(self, label: object) -> None:
+        """Forget a series that has ended."""
+        self.recent.pop(label, None)
+        self.warned.discard(label)
 
 
 class _SeriesStream:
@@ -200,14 +231,12 @@ class _SeriesStream:
             return []
         self._know(stop)
         errors, residuals = torch.cat(self.errors, 1), torch.cat(self.residuals, 1)
-        judged = self.model.combine(errors, residuals)
+        cells = step_cells(*self.model.combine(errors, residuals), self.model.names)
         part = slice(first - self.first, last - self.first)
-        names = [self.model.names[i] for i in judged.channels[part].tolist()]
         waited = [self.waiting.popleft() for _ in range(last - first)]
         labels = [own.iloc[[row]] for own, row in waited]
         self._forget(self.model.first_needed(last))
-        found = judged.scores[part].tolist(), judged.evident[part].tolist()
-        return list(zip(labels, *found, names, strict=True))
+        return list(zip(labels, *(each[part].tolist() for each in cells), strict=True))
 
     def _know(self, stop: int) -> None:
         """Fold what the components say of the next steps, up to ``stop``."""

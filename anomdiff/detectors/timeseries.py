@@ -14,6 +14,7 @@ from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.series_answers import SeriesAnswers
 from anomdiff.detectors.stream import PanelStream
 from anomdiff.encoding.frames import as_pandas
+from anomdiff.encoding.index_levels import keys_as_columns, levels_as_columns
 from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.explain.alarm_segments import alarm_segments
@@ -41,7 +42,19 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     series : str, optional
         Column that tells the series of a panel apart.
     time : str, optional
-        Column of the time; by default a DatetimeIndex, or the order of the rows.
+        Column of the time; by default the index if it has timestamps, periods or durations, or
+        the order of the rows. Both may be levels of the index; where one level has times and
+        there is one other, these are found.
+    drop : list of column, default=()
+        Columns to leave out, such as notes and names: they are no channels.
+    duplicate_times : {"error", "first", "last", "mean"}, default="error"
+        What becomes of rows of one series that share their time, as in the hour that clocks are
+        set back: refused, or one step. It has the cells of the first or last of these rows or the
+        mean, and its score stands there, that of a mean in the first row; the others have none.
+    exclude : list of (start, end) or (start, end, series), or DataFrame, default=None
+        Known incidents to leave out of training and calibration, ends included; a day without a
+        time is all of it as an end. A frame has columns ``start``, ``end`` and maybe one of the
+        series. In ``screen`` these steps have no score.
     covariates : list of column, optional
         Channels that are not scored; by default those that switch between 0 and 1.
     missing_values : sequence of float or str, default=()
@@ -137,6 +150,9 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         alpha: float = 0.01,
         series: Any = None,
         time: Any = None,
+        drop: Sequence = (),
+        duplicate_times: str = "error",
+        exclude: Sequence | pd.DataFrame | None = None,
         covariates: Sequence | None = None,
         missing_values: Sequence = (),
         max_unreadable: float = 0.05,
@@ -159,6 +175,9 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         self.alpha = alpha
         self.series = series
         self.time = time
+        self.drop = drop
+        self.duplicate_times = duplicate_times
+        self.exclude = exclude
         self.covariates = covariates
         self.missing_values = missing_values
         self.max_unreadable = max_unreadable
@@ -241,7 +260,9 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         check_is_fitted(self)
         if not isinstance(join, Integral) or join < 0:
             raise ValueError(f"need join as a whole number of at least 0; got {join!r}.")
-        return alarm_segments(scored, self.layout_.series, self.layout_.time, join, self.threshold_)
+        series, time = self.layout_.series, self.layout_.time
+        scored = levels_as_columns(scored, (series, time))
+        return alarm_segments(scored, series, time, join, self.threshold_)
 
     # -- what was fitted -----------------------------------------------------------------
 
@@ -264,14 +285,24 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
 
     def _infer(self, X: ArrayLike) -> tuple[pd.DataFrame, PanelLayout, dict]:
         X = as_pandas(X)
-        frame = self._framed(X, reset=True)
+        rows = self._framed(X, reset=True)
+        frame, series, time = keys_as_columns(rows, self.series, self.time)
         layout = PanelLayout.infer(
-            frame, self.series, self.time, self.missing_values, self.max_unreadable
+            frame,
+            series,
+            time,
+            self.missing_values,
+            self.max_unreadable,
+            drop=self.drop,
+            duplicate_times=self.duplicate_times,
         )
         self._keep_names(X, frame)
         return frame, layout, {}
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
+        X, keys = as_pandas(X), (self.layout_.series, self.layout_.time)
+        if isinstance(X, pd.DataFrame) and None not in keys:
+            X, *_ = keys_as_columns(X, *keys)
         return self._framed(X, by_name=by_name)
 
     stream_: PanelStream

@@ -2,13 +2,15 @@
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from anomdiff.encoding.channel_cells import require_numbers
 from anomdiff.encoding.date_formats import other_date_format
 from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
@@ -20,22 +22,16 @@ from anomdiff.encoding.parsing import (
     storage,
     warn_of_further,
 )
+from anomdiff.encoding.repeated_times import OrderedRows, one_per_time
 from anomdiff.encoding.segment import Segment
 from anomdiff.encoding.spelling import Spelling
 from anomdiff.encoding.times import clock, has_times, is_duration, require_no_levels
+from anomdiff.encoding.usual_steps import UsualSteps, infer_steps
 
 __all__ = ["PanelLayout"]
 
 # Columns of a scored frame, beside which those of series and time stand.
 SCORED = ("anomaly_score", "p_value", "is_anomaly", "channel")
-# Where time jumps by more than this many usual steps, a new segment begins.
-GAP = 3.0
-# Steps that differ from those of training by more than this factor are other steps: windows of
-# them hold another length of time, or one row only. So many rows tell what their usual step is.
-OTHER_STEP, STEP_ROWS = 1.5, 9
-# Share of the rows that may repeat the time of another: hours that clocks are set back, a logger
-# that sends twice.
-MAX_REPEATED = 0.05
 # Dates are nanoseconds; steps of numbered times are seldom as large.
 MILLISECOND = 1e6
 
@@ -61,6 +57,14 @@ class PanelLayout:
     spellings: tuple = ()  # decimal mark, unit and factors of each channel
     missing_values: tuple = ()  # numbers and texts that stand for a missing cell
     max_unreadable: float = 0.0  # share of a channel's cells that may be unreadable
+    series_steps: tuple = ()  # label, usual, least and most difference of times of each series
+    duplicate_times: str = "error"  # what becomes of rows of one time: see one_per_time
+    dropped: tuple = ()  # columns of training that are no channels
+
+    @cached_property
+    def steps(self) -> UsualSteps:
+        """Steps of the series of training."""
+        return UsualSteps(self.step, self.series_steps)
 
     @property
     def has_dates(self) -> bool:
@@ -75,8 +79,11 @@ class PanelLayout:
         time: Any = None,
         missing_values: Sequence = (),
         max_unreadable: float = 0.0,
+        *,
+        drop: Sequence = (),
+        duplicate_times: str = "error",
     ) -> "PanelLayout":
-        """Take every column but those of series and time as a channel."""
+        """Take every column but those of series and time, and those to drop, as a channel."""
         require_labels(frame.columns)
         for role, name in (("series", series), ("time", time)):
             if isinstance(name, list):
@@ -90,12 +97,22 @@ class PanelLayout:
                 )
         if time is None:
             require_no_levels(frame.index)
-        channels = tuple(name for name in frame.columns.tolist() if name not in (series, time))
+        dropped = plain_values(drop)
+        if unknown := [name for name in dropped if name not in frame.columns.tolist()]:
+            raise ValueError(f"need columns of drop among {list(frame.columns)}; got {unknown}.")
+        others = (series, time, *dropped)
+        channels = tuple(name for name in frame.columns.tolist() if name not in others)
         if not channels:
             raise ValueError(f"need at least one channel; got only {list(frame.columns)}.")
         absent = plain_values(missing_values)
         layout = cls(
-            series, time, channels, missing_values=absent, max_unreadable=float(max_unreadable)
+            series,
+            time,
+            channels,
+            missing_values=absent,
+            max_unreadable=float(max_unreadable),
+            duplicate_times=duplicate_times,
+            dropped=dropped,
         )
         layout._require(frame)
         return layout._inferred(frame)
@@ -109,44 +126,67 @@ class PanelLayout:
             durations=self._durations(frame),
             spellings=tuple((each.decimal, each.unit, each.factors) for each in found),
         )
-        return dataclasses.replace(dated, step=PanelLayout._usual_step(dated, frame))
+        require_numbers(frame, dated.channels, dated.numbers)
+        times = dated.times(frame)
+        if times is None:
+            return dated
+        step, by_series = infer_steps(
+            (label, np.sort(times[rows])) for label, rows in dated.groups(frame)
+        )
+        return dataclasses.replace(dated, step=step, series_steps=by_series)
 
-    def read(self, frame: pd.DataFrame) -> list[Segment[np.ndarray]]:
+    def read(
+        self, frame: pd.DataFrame, left_out: np.ndarray | None = None
+    ) -> list[Segment[np.ndarray]]:
         """Cut a frame, series mixed and rows in any order, into segments in the order of time.
 
-        Their rows, put together, are all rows of the frame; further columns are warned of. A frame
-        that is empty, lacks a column, a series or a time, or has two rows of a time is refused.
+        Their rows, put together, are all rows of the frame but those ``left_out``, a mask, which
+        are gaps, and those that ``duplicate_times`` leaves out; further columns are warned of. A
+        frame that is empty, lacks a column, a series or a time is refused.
         """
         self._require(frame)
-        warn_of_further(frame, [self.series, self.time, *self.channels])
+        warn_of_further(frame, [self.series, self.time, *self.channels, *self.dropped])
         values = np.column_stack([self.numbers(frame[name], name) for name in self.channels])
         times = self.times(frame)
         segments = []
-        for label, rows in self._groups(frame):
-            breaks = np.empty(0, dtype=int)
+        for label, rows in self.groups(frame):
+            breaks: Any = np.zeros(len(rows) - 1, dtype=bool)
+            own, cells = None, values[rows]
             if times is not None:
-                rows = rows[np.argsort(times[rows], kind="stable")]
-                self._require_distinct(times[rows], frame.index[rows], label)
-                breaks = np.flatnonzero(self.is_gap(np.diff(times[rows]))) + 1
-            for part in np.split(rows, breaks):
-                own = None if times is None else times[part]
-                segments.append(Segment(label, part, values[part], ~np.isnan(values[part]), own))
+                rows, own, cells = self._in_order(frame, label, rows, times, values)
+                breaks = self.steps.is_gap(np.diff(own), label, own)
+            out = np.zeros(len(rows), dtype=bool) if left_out is None else left_out[rows]
+            ends = np.flatnonzero(breaks | (out[1:] != out[:-1])) + 1
+            for part in np.split(np.arange(len(rows)), ends):
+                if not out[part[0]]:
+                    at = None if own is None else own[part]
+                    seen = ~np.isnan(cells[part])
+                    segments.append(Segment(label, rows[part], cells[part], seen, at))
         return segments
 
-    def is_gap(self, differences: float | np.ndarray) -> bool | np.ndarray:
-        """Tell whether times this far apart are no neighbours."""
-        return differences > GAP * self.step if self.step else differences > np.inf
+    def require_steps(self, segments: Iterable[Segment]) -> None:
+        """Refuse series whose steps are not as far apart as in training, longer or shorter."""
+        by_series: dict[Any, list[np.ndarray]] = {}
+        for segment in segments:
+            if segment.times is not None:
+                by_series.setdefault(segment.series, []).append(segment.times)
+        for label, parts in by_series.items():
+            step = self.steps.other(label, np.diff(np.concatenate(parts)))
+            if step is not None:
+                raise ValueError(self.told_of_step(label, step))
 
-    def is_other_step(self, differences: float | np.ndarray) -> bool | np.ndarray:
-        """Tell whether times this far apart are no step as of training, longer or shorter."""
-        if not self.step:
-            return differences > np.inf
-        return (differences > OTHER_STEP * self.step) | (differences < self.step / OTHER_STEP)
-
-    def other_step(self, frame: pd.DataFrame) -> float | None:
-        """Usual difference of times in a frame, where it is not that of training, else None."""
-        step = self._usual_step(frame) if self.step and len(frame) >= STEP_ROWS else None
-        return step if step is not None and self.is_other_step(step) else None
+    def told_of_step(self, label: Any, step: float) -> str:
+        """Say that the rows of a series are ``step`` apart, which is not as in training."""
+        usual = self.steps.of(label)
+        of, apart = "" if label is None else f" of series {label!r}", (usual, step)
+        shown_steps = [f"{each:g}" for each in apart]
+        if self.has_dates or self.durations:
+            shown_steps = [str(pd.Timedelta(each, "ns")) for each in apart]
+        return (
+            f"need rows{of} {shown_steps[0]} apart, as in training; they are {shown_steps[1]} "
+            "apart as a rule, so that windows hold another length of time: resample them, or fit "
+            "to rows of this step."
+        )
 
     def labels(self, frame: pd.DataFrame) -> dict[Any, pd.Series]:
         """Return the columns of series and time, where there are any."""
@@ -154,7 +194,8 @@ class PanelLayout:
 
     def to_dict(self) -> dict:
         """Return the layout as JSON values."""
-        return {name: to_json(value) for name, value in vars(self).items()}
+        names = (each.name for each in dataclasses.fields(self))
+        return {name: to_json(getattr(self, name)) for name in names}
 
     @classmethod
     def from_dict(cls, state: dict) -> "PanelLayout":
@@ -166,6 +207,9 @@ class PanelLayout:
             "spellings",
             "missing_values",
             "max_unreadable",
+            "series_steps",
+            "duplicate_times",
+            "dropped",
         )  # than format 1
         further = {name: as_label(state[name]) for name in later if name in state}
         layout = cls(**labels, step=state["step"], **further)
@@ -191,7 +235,7 @@ class PanelLayout:
         if missing := [name for name in wanted if name not in columns]:
             raise ValueError(f"need the columns {wanted}; {missing} are missing.")
 
-    def _groups(self, frame: pd.DataFrame):
+    def groups(self, frame: pd.DataFrame) -> Iterable[tuple[Any, np.ndarray]]:
         """Label and rows of each series."""
         if self.series is None:
             return [(None, np.arange(len(frame)))]
@@ -203,7 +247,7 @@ class PanelLayout:
 
     def times(self, frame: pd.DataFrame) -> np.ndarray | None:
         """Read the times as numbers, None where rows are only in order."""
-        cells = self._clock(frame)
+        cells = self.clock(frame)
         if cells is None:
             return None
         numeric = storage(cells) == "number"
@@ -214,7 +258,7 @@ class PanelLayout:
         whole = not numeric or pd.api.types.is_integer_dtype(cells)
         return (cells.to_numpy() if numeric else times).astype("int64") if whole else times
 
-    def _clock(self, frame: pd.DataFrame) -> pd.Series | None:
+    def clock(self, frame: pd.DataFrame) -> pd.Series | None:
         """Cells of the times as timestamps or numbers, durations in nanoseconds."""
         if self.time is not None:
             return clock(frame[self.time])
@@ -224,7 +268,7 @@ class PanelLayout:
 
     def _format_of_times(self, frame: pd.DataFrame) -> str:
         """How times are written that come as text; "" for ISO 8601."""
-        cells = self._clock(frame)
+        cells = self.clock(frame)
         if cells is None or storage(cells) != "text":
             return ""
         found = infer_spelling_of(cells).date_format
@@ -244,32 +288,31 @@ class PanelLayout:
             return has_times(frame.index) and is_duration(frame.index.to_series())
         return is_duration(frame[self.time])
 
-    def _require_distinct(self, times: np.ndarray, rows: pd.Index, label) -> None:
-        """Refuse times of several rows where they are many; few are steps one after the other."""
-        again = np.diff(times) == 0
+    def _in_order(
+        self,
+        frame: pd.DataFrame,
+        label: Any,
+        rows: np.ndarray,
+        times: np.ndarray,
+        values: np.ndarray,
+    ) -> OrderedRows:
+        """Rows of a series in the order of their time, one of each time."""
+        rows = rows[np.argsort(times[rows], kind="stable")]
+        ordered = OrderedRows(rows, times[rows], values[rows])
+        again = np.diff(ordered.times) == 0
         if not again.any():
-            return
-        of = "" if label is None else f" of series {label!r}"
-        row, n = shown(rows[again.argmax() + 1]), int(again.sum())
-        if n > MAX_REPEATED * len(times):
-            raise ValueError(
-                f"need one row per time{of}; row {row} repeats one, as {n} of {len(times)} rows "
-                "do: name the column that tells series apart in series=, or drop the repeated rows."
-            )
-        warnings.warn(
-            f"{n} of {len(times)} rows{of} repeat the time of another, row {row} first; they are "
-            "taken one after the other, in their order.",
-            UserWarning,
-            stacklevel=2,
+            return ordered
+        if self.duplicate_times != "error":
+            return one_per_time(ordered, self.duplicate_times)
+        of, n = "" if label is None else f" of series {label!r}", int(again.sum())
+        at = rows[1 + again.argmax()]
+        cells = frame.index if self.time is None else frame[self.time].array
+        raise ValueError(
+            f"need one row per time{of}; {n} of {len(rows)} rows repeat the time of another, first "
+            f"{cells[at]} in row {shown(frame.index[at])}: set duplicate_times='first', 'last' or "
+            "'mean', give times with their zone if clocks went back an hour, or name the column "
+            "that tells series apart in series=."
         )
-
-    def _usual_step(self, frame: pd.DataFrame) -> float | None:
-        times = self.times(frame)
-        if times is None:
-            return None
-        groups = self._groups(frame)
-        steps = np.concatenate([np.diff(np.sort(times[rows])) for _, rows in groups])
-        return float(np.median(steps)) if len(steps) else None
 
 
 def _require_everywhere(kind: str, name: Any, present: np.ndarray, index: pd.Index) -> None:

@@ -216,6 +216,8 @@ def _beside(
     results: Mapping[str, pa.DataType],
     build: Callable,
 ) -> Any:
-    """Put the results beside the columns as they came."""
-    arrays = [pa.array(scored[name].to_numpy(), kind) for name, kind in results.items()]
+    """Put the results beside the columns as they came; Spark's NaN is above all, null is not."""
+    arrays = [
+        pa.array(scored[name].to_numpy(), kind, from_pandas=True) for name, kind in results.items()
+    ]
     return build([*rows.columns, *arrays], names=[*rows.schema.names, *results])

@@ -39,10 +39,16 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     detector = flavor.load_model(model.model_uri)
     rows, _ = read_model_rows(settings.data, settings, detector)
     scored = _scored(settings, detector, rows)
+    judged = scored[scored["anomaly_score"].notna()]
+    if not len(judged):
+        raise ValueError(
+            f"need rows with a score; none of the {len(scored)} rows of {settings.data} has one: "
+            "give series of more steps in a row."
+        )
     reference = _reference(settings, detector, model.run_id)
     columns = drift.column_drift(reference, runs.plain_rows(detector, rows))
-    scores = drift.score_drift(detector.calibration_scores_, scored["anomaly_score"])
-    alarms = drift.alarm_drift(int(scored["is_anomaly"].sum()), len(scored), detector.alpha)
+    scores = drift.score_drift(detector.calibration_scores_, judged["anomaly_score"])
+    alarms = drift.alarm_drift(int(judged["is_anomaly"].sum()), len(judged), detector.alpha)
     reasons = drift.drift_alarms(columns, scores, alarms, settings.limits)
     report = {
         "monitored_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -32,16 +32,21 @@ class ScoreSummary:
     def to_dict(self) -> dict[str, Any]:
         """Counts, rates, quantiles and quality, as JSON values."""
         scores = np.concatenate(self.scores)
-        quantiles = np.quantile(scores, SUMMARY_QUANTILES)
+        judged = ~np.isnan(scores)
+        labels = np.where(judged, np.concatenate(self.labels), -1)
+        quantiles = np.full(len(SUMMARY_QUANTILES), np.nan)
+        if judged.any():
+            quantiles = np.quantile(scores[judged], SUMMARY_QUANTILES)
         return {
             "rows": self.rows,
+            "rows_not_judged": int((~judged).sum()),
             "alarms": self.alarms,
             "alarm_rate": self.alarms / self.rows,
             "score_quantiles": dict(
                 zip(map(str, SUMMARY_QUANTILES), quantiles.tolist(), strict=True)
             ),
             "missing_rates": (self.missing / self.rows).to_dict(),
-            "quality": _quality(np.concatenate(self.labels), scores),
+            "quality": _quality(labels, scores),
         }
 
 

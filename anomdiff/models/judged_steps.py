@@ -1,45 +1,66 @@
 """Which steps are judged, and which are off themselves; a warning where nothing near is known."""
 
 import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
+from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
+from anomdiff.encoding.parsing import shown
+from anomdiff.scoring.step_scores import JudgedSteps
 
-__all__ = ["EVIDENT", "warn_of_other_step", "warn_of_unjudged"]
+__all__ = ["EVIDENT", "StepCells", "step_cells", "warn_of_unjudged"]
 
 # Further column of a scored frame, within the package: whether a step is off itself, not only its
 # windows.
 EVIDENT = "evident"
 
-# Share of the steps of a frame that are not judged, such as those beside gaps, without a warning.
-UNJUDGED_SHARE = 0.5
+
+class StepCells(NamedTuple):
+    """Cells of steps in a scored frame; NaN, False and None of steps that are not judged."""
+
+    scores: np.ndarray
+    evident: np.ndarray  # whether a step is off itself
+    channels: np.ndarray  # name of the channel that contributes most
 
 
-def warn_of_unjudged(layout: PanelLayout, frame: pd.DataFrame, n_unjudged: int, least: int) -> None:
-    """Warn of another step than in training, or if most steps have no window around them.
+def step_cells(found: JudgedSteps, known: Tensor, names: Sequence) -> StepCells:
+    """Cells of the steps of a segment, of which those that are ``known`` are judged."""
+    channels = found.channels.where(known, len(names)).numpy()
+    scores = found.scores.where(known, torch.nan).numpy()
+    return StepCells(scores, (found.evident & known).numpy(), label_array([*names, None])[channels])
 
-    ``least`` is the number of steps of the shortest window.
+
+def warn_of_unjudged(
+    layout: PanelLayout, labels: pd.DataFrame, unjudged: np.ndarray, least: int
+) -> None:
+    """Warn of steps that have no window around them.
+
+    Parameters
+    ----------
+    layout : PanelLayout
+        The columns.
+    labels : DataFrame
+        The rows, at least their series.
+    unjudged : bool ndarray of shape (row,)
+        Which rows are not judged.
+    least : int
+        Steps of the shortest window.
     """
-    step = layout.other_step(frame)
-    if step is not None:
-        warn_of_other_step(layout, step)
-    elif n_unjudged > UNJUDGED_SHARE * len(frame):
-        warnings.warn(
-            f"need at least {least} rows in a row, without a gap in time and most of them "
-            f"observed; {n_unjudged} of {len(frame)} rows have none around them, are not judged "
-            "and score 0.",
-            stacklevel=2,
-        )
-
-
-def warn_of_other_step(layout: PanelLayout, step: float) -> None:
-    """Warn that rows are ``step`` apart, which is not as in training."""
-    usual, now = f"{layout.step:g}", f"{step:g}"
-    if layout.has_dates:
-        usual, now = str(pd.Timedelta(layout.step, "ns")), str(pd.Timedelta(step, "ns"))
+    if not unjudged.any():
+        return
+    at = int(unjudged.argmax())
+    of = "" if layout.series is None else f" of series {shown(labels[layout.series].iloc[at])}"
     warnings.warn(
-        f"need rows {usual} apart, as in training; they are {now} apart as a rule, so that windows "
-        "are not alike, or hold one row only, which is not judged. Resample the rows.",
-        stacklevel=2,
+        f"need at least {least} rows in a row, without a gap in time and most of them observed; "
+        f"{int(unjudged.sum())} of {len(labels)} rows have none around them, first row "
+        f"{shown(labels.index[at])}{of}: they are not judged, and their score and p-value are "
+        "missing.",
+        UserWarning,
+        stacklevel=4,
     )

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from anomdiff.encoding.excluded import intervals
 from anomdiff.encoding.json_values import require_storable
+from anomdiff.encoding.repeated_times import DUPLICATE_TIMES
 
-__all__ = ["check_parameters"]
+__all__ = ["check_parameters", "storable_parameter"]
 
 # name: (type, lowest, highest, ends included); None is no bound.
 RANGES: dict[str, tuple[Any, float, float | None, bool]] = {
@@ -66,11 +68,21 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         "device": _check_device,
         "progress": _check_progress,
         "checkpoint": _check_checkpoint,
+        "duplicate_times": _check_duplicate_times,
+        "drop": _check_drop,
+        "exclude": lambda given: intervals(given["exclude"]),
     }
     for name in (name for name in checks if name in parameters):
         checks[name](parameters)
     for name in parameters.keys() - NOT_STORED:
-        require_storable(f"parameter {name}", parameters[name])
+        require_storable(f"parameter {name}", storable_parameter(name, parameters[name]))
+
+
+def storable_parameter(name: str, value: Any) -> Any:
+    """Return a parameter as it is stored: intervals of a frame as tuples."""
+    if name != "exclude" or value is None:
+        return value
+    return [tuple(each) for each in intervals(value)]
 
 
 def _check_range(name: str, value: Any) -> None:
@@ -117,6 +129,18 @@ def _check_covariates(parameters: Mapping[str, Any]) -> None:
     covariates = parameters["covariates"]
     if covariates is not None and (isinstance(covariates, str) or not np.iterable(covariates)):
         raise TypeError(f"covariates must be a list of columns, or None; got {covariates!r}.")
+
+
+def _check_duplicate_times(parameters: Mapping[str, Any]) -> None:
+    given = parameters["duplicate_times"]
+    if not isinstance(given, str) or given not in DUPLICATE_TIMES:
+        raise ValueError(f"duplicate_times must be one of {list(DUPLICATE_TIMES)}; got {given!r}.")
+
+
+def _check_drop(parameters: Mapping[str, Any]) -> None:
+    drop = parameters["drop"]
+    if isinstance(drop, str) or not np.iterable(drop):
+        raise TypeError(f"drop must be a list of columns; got {drop!r}.")
 
 
 def _check_kinds(parameters: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.networks import WindowMLP
 from anomdiff.encoding.channel_scaler import ChannelScaler
+from anomdiff.encoding.excluded import excluded_rows
 from anomdiff.encoding.glitches import without_glitches
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
@@ -61,7 +62,8 @@ def fit_windows(
     """Learn normal series and return the fields of a ``WindowModel``; see its ``fit``."""
     rng = check_random_state(parameters["random_state"])
     seed = int(rng.randint(2**31 - 1))
-    read = without_glitches(layout.read(frame), layout.channels)
+    left_out = excluded_rows(layout, frame, parameters["exclude"], warn=True)
+    read = without_glitches(layout.read(frame, left_out), layout.channels)
     covariates = parameters["covariates"]
     scaler = ChannelScaler.fit(layout, read, None if covariates is None else tuple(covariates))
     segments = [as_tensors(scaler.encode(segment)) for segment in read]

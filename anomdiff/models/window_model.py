@@ -12,11 +12,12 @@ from torch import Tensor
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.networks import WindowMLP
 from anomdiff.encoding.channel_scaler import ChannelScaler
+from anomdiff.encoding.excluded import excluded_rows
 from anomdiff.encoding.json_values import label_array, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.models import stored_checks as checks
-from anomdiff.models.judged_steps import EVIDENT, warn_of_unjudged
+from anomdiff.models.judged_steps import EVIDENT, step_cells, warn_of_unjudged
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors, segment_residuals
 from anomdiff.models.training_run import HISTORY, StepHook
@@ -101,14 +102,19 @@ class WindowModel:
         on_step: StepHook | None = None,
     ) -> tuple["WindowModel", np.ndarray, dict]:
         """Fit to series that hold anomalies; return what ``score_frame`` does for these too."""
+        left_out = excluded_rows(layout, frame, parameters["exclude"])
         model = cls.fit(frame, layout, parameters, on_step=on_step)
-        return model, *model.score_frame(frame, exclude_self=True)
+        return model, *model.score_frame(frame, exclude_self=True, left_out=left_out)
 
     # -- scoring -------------------------------------------------------------------------
 
-    def encode(self, frame: pd.DataFrame) -> list[Segment[Tensor]]:
-        """Cut a frame into segments of scaled steps, which together are all its rows."""
-        return [as_tensors(self.scaler.encode(segment)) for segment in self.layout.read(frame)]
+    def encode(
+        self, frame: pd.DataFrame, left_out: np.ndarray | None = None
+    ) -> list[Segment[Tensor]]:
+        """Cut a frame into segments of scaled steps; refuse steps as training shows none."""
+        segments = self.layout.read(frame, left_out)
+        self.layout.require_steps(segments)
+        return [as_tensors(self.scaler.encode(segment)) for segment in segments]
 
     def components(self, segment: Segment[Tensor], *, exclude_self: bool = False) -> Tensor:
         """Errors by component, step and channel of a segment; NaN where missing.
@@ -126,41 +132,49 @@ class WindowModel:
 
     def judge(
         self, segment: Segment[Tensor], *, exclude_self: bool = False
-    ) -> tuple[JudgedSteps, int]:
-        """Scores of the steps of a segment, which are off themselves, and how many have none."""
+    ) -> tuple[JudgedSteps, Tensor]:
+        """Scores of the steps of a segment, which are off themselves, and which are judged."""
         components = [*self.window_components(segment.known), *self.step_components(segment.known)]
         found = segment_residuals(components, segment, exclude_self)
         errors = found[0][: len(components) - len(self.step_components())]
-        return self.combine(errors, found[1]), int(errors.isnan().all(2).all(0).sum())
+        return self.combine(errors, found[1])
 
-    def combine(self, errors: Tensor, residuals: Tensor) -> JudgedSteps:
-        """Put the errors of windows and the residuals of steps together."""
+    def combine(self, errors: Tensor, residuals: Tensor) -> tuple[JudgedSteps, Tensor]:
+        """Put errors of windows and residuals of steps together; say which steps are judged.
+
+        They are that a window covers, or that stand out by themselves; others score 0.
+        """
         scores, contributions = self.calibration.score(errors)
+        covered = ~errors.isnan().all(2).all(0)
         if self.steps is None:
             evident = torch.ones(len(scores), dtype=torch.bool)
-            return JudgedSteps(scores, evident, contributions.argmax(1), contributions)
-        return self.steps.judge(scores, contributions, residuals)
+            found = JudgedSteps(scores, evident, contributions.argmax(1), contributions)
+        else:
+            found = self.steps.judge(scores, contributions, residuals)
+        return found, covered | (found.scores > 0)
 
     def score_frame(
-        self, frame: pd.DataFrame, *, exclude_self: bool = False
+        self,
+        frame: pd.DataFrame,
+        *,
+        exclude_self: bool = False,
+        left_out: np.ndarray | None = None,
     ) -> tuple[np.ndarray, dict]:
         """Scores of the steps of a frame, and further columns beside them.
 
         These are whether a step is off itself, the channel that contributes most, and those of
-        series and time. The frame that the model was fitted to is scored with ``exclude_self``. A
-        warning says so where most steps are not judged, and score 0.
+        series and time. The frame that the model was fitted to is scored with ``exclude_self``.
+        Score and channel are missing of rows that a mask leaves out, and of steps not judged.
         """
-        segments = spread_out(self.encode(frame), apart=max(self.window_lengths))
+        segments = spread_out(self.encode(frame, left_out), apart=max(self.window_lengths))
         judged = map_blocks(lambda each: self.judge(each, exclude_self=exclude_self), segments)
-        scores, channels = np.zeros(len(frame)), np.zeros(len(frame), dtype=int)
-        evident = np.zeros(len(frame), dtype=bool)
-        for segment, (found, _) in zip(segments, judged, strict=True):
-            scores[segment.rows] = found.scores.numpy()
-            channels[segment.rows] = found.channels.numpy()
-            evident[segment.rows] = found.evident.numpy()
-        n_unjudged = sum(n for _, n in judged)
-        warn_of_unjudged(self.layout, frame, n_unjudged, min(self.window_lengths))
-        channel = label_array(self.names)[channels]
+        scores, channel = np.full(len(frame), np.nan), label_array([None] * len(frame))
+        evident, unjudged = np.zeros((2, len(frame)), dtype=bool)
+        for segment, (found, known) in zip(segments, judged, strict=True):
+            rows, cells = segment.rows, step_cells(found, known, self.names)
+            scores[rows], evident[rows], channel[rows] = cells
+            unjudged[rows] = np.isnan(cells.scores)
+        warn_of_unjudged(self.layout, frame, unjudged, min(self.window_lengths))
         return scores, {EVIDENT: evident, "channel": channel, **self.layout.labels(frame)}
 
     def window_components(self, known: bool = True) -> list[WindowComponent]:

@@ -138,7 +138,13 @@ def gather(
     start = time.perf_counter()
     scored = detector.score_frame(frame)
     seconds = time.perf_counter() - start
-    known = labels >= 0
+    judged = scored["anomaly_score"].notna().to_numpy()
+    normal, known = normal & judged, (labels >= 0) & judged
+    if not normal.any():
+        raise ValueError(
+            f"need normal rows with a score; none of the {len(frame)} rows has one: give series "
+            "of more steps in a row."
+        )
     return Evidence(
         columns=_scored_columns(detector),
         rows=int(normal.sum()),

@@ -51,8 +51,8 @@ def separation(detector: DiffusionDetector, frame: pd.DataFrame, seed: int = 0) 
             f"to swap parts of them; got {len(frame)} rows."
         )
     before, after = (detector.score_frame(part) for part in (frame, corrupted))
-    normal = before["anomaly_score"].to_numpy()
-    wrong = after["anomaly_score"].to_numpy()[changed]
+    normal = before["anomaly_score"].dropna().to_numpy()
+    wrong = after["anomaly_score"][changed].dropna().to_numpy()
     labels = np.repeat([0, 1], [len(normal), len(wrong)])
     return auroc(labels, np.concatenate([normal, wrong]))
 

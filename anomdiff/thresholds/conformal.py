@@ -38,7 +38,7 @@ def conformal_p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarra
     p_values : ndarray of shape (row,)
         ``(1 + #{c >= s}) / (1 + n)``, in ``(0, 1]``, where a score that is larger by rounding
         alone counts as equal; under exchangeability a normal row has ``p <= alpha`` with
-        probability at most ``alpha``.
+        probability at most ``alpha``. Missing where the score is.
 
     References
     ----------
@@ -46,7 +46,8 @@ def conformal_p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarra
     al. (2023), "Testing for Outliers with Conformal p-values", eq. 3.
     """
     n = len(calibration)
-    return (1 + n - np.searchsorted(largest_ties(calibration), scores, side="left")) / (1 + n)
+    smaller = np.searchsorted(largest_ties(calibration), scores, side="left")
+    return np.where(np.isnan(scores), np.nan, (1 + n - smaller) / (1 + n))
 
 
 def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:

@@ -18,7 +18,7 @@ def benjamini_hochberg(p_values: ArrayLike, q: float) -> np.ndarray:
     Parameters
     ----------
     p_values : array-like of shape (row,)
-        P-values of the batch, in ``[0, 1]``.
+        P-values of the batch, in ``[0, 1]``; missing ones count as none of the batch.
     q : float
         False-discovery rate, in ``(0, 1)``.
 
@@ -45,4 +45,9 @@ def benjamini_hochberg(p_values: ArrayLike, q: float) -> np.ndarray:
     Outliers with Conformal p-values", theorem 2 and corollary 1.
     """
     check_share("q", q)
-    return false_discovery_control(p_values, method="bh") <= q * (1 + ROUNDING)
+    p_values = np.asarray(p_values, dtype=float)
+    known, flags = ~np.isnan(p_values), np.zeros(p_values.shape, dtype=bool)
+    if known.any():
+        adjusted = false_discovery_control(p_values[known], method="bh")
+        flags[known] = adjusted <= q * (1 + ROUNDING)
+    return flags

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 
@@ -18,13 +19,13 @@ Make = Callable[[int, Params], Any]  # our detector, of a seed and its parameter
 def fit_ours(make: Make, train: Any, seed: int, params: Params = None) -> Score:
     """Fit our detector, as it is made of seed and parameters, to the rows as they are."""
     detector = make(seed, params).fit(train)
-    return lambda test: detector.score_frame(test)["anomaly_score"].to_numpy()
+    return lambda test: _scores(detector.score_frame(test))
 
 
 def screen_ours(make: Make, train: Any, seed: int, params: Params = None) -> Score:
     """Let our detector screen the very rows that are to be scored, whatever trains."""
     detector = make(seed, params)
-    return lambda test: detector.screen(test)["anomaly_score"].to_numpy()
+    return lambda test: _scores(detector.screen(test))
 
 
 def isolation_forest(train: np.ndarray, seed: int) -> Score:
@@ -48,3 +49,8 @@ def neighbours(
         return distances.mean(axis=1) if mean else distances[:, -1]
 
     return score
+
+
+def _scores(scored: pd.DataFrame) -> np.ndarray:
+    """Scores of a scored frame; steps that are not judged count as typical ones, of score 0."""
+    return scored["anomaly_score"].fillna(0.0).to_numpy()

@@ -123,13 +123,18 @@ def test_explain_lists_channels_by_contribution_with_the_value_found(wide):
         assert block.set_index("column")["value"].to_dict() == frame.loc[label].to_dict()
 
 
-def test_missing_cells_rows_and_channels_score_finite(wide):
+def test_missing_cells_and_channels_are_scored_and_only_rows_without_any_are_not(wide):
     frame = waves(200, seed=1)
     frame.iloc[10:20, 0] = np.nan
     frame.iloc[50:90] = np.nan
     frame.iloc[120:, 1] = np.nan
 
-    assert np.isfinite(scores(wide, frame.drop(index=frame.index[30:45]))).all()
+    with pytest.warns(UserWarning, match="32 of 185 rows have none around them"):
+        scored = wide.score_frame(frame.drop(index=frame.index[30:45]))
+
+    missing = scored.index[scored["anomaly_score"].isna()]
+    assert missing.equals(frame.index[54:86])  # half of a window of 8 is observed further out
+    assert scored["p_value"].isna().sum() == scored["channel"].isna().sum() == 32
 
 
 def test_nothing_is_compared_across_a_gap(wide):
@@ -221,14 +226,9 @@ def test_a_channel_that_never_moved_and_jumps_is_an_anomaly(level, jump):
     assert found["is_anomaly"][:90].mean() < 0.1
 
 
-def test_steps_further_apart_than_in_training_are_warned_of(wide):
-    with pytest.warns(UserWarning, match="need rows 0 days 00:01:00 apart, as in training"):
+def test_steps_further_apart_than_in_training_are_refused(wide):
+    with pytest.raises(ValueError, match="need rows 0 days 00:01:00 apart, as in training"):
         wide.score_frame(waves(400, seed=1)[::5])
-
-
-@pytest.mark.parametrize("n", [1, 3])
-def test_a_series_shorter_than_every_window_scores_zero(wide, n):
-    assert (scores(wide, waves(n, seed=1)) == 0).all()
 
 
 def test_training_may_hold_missing_cells_a_dead_end_and_constants():

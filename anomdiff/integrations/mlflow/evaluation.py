@@ -78,8 +78,10 @@ def _ranked(measure: Callable) -> Callable:
     """Wrap a measure of labels and scores in the signature that MLflow calls."""
 
     def eval_fn(predictions: pd.Series, targets: pd.Series, metrics: Mapping) -> float:
+        scores = pd.to_numeric(predictions)  # None for steps that are not judged
+        judged = scores.notna().to_numpy()
         try:
-            return measure(targets.to_numpy(), predictions.to_numpy())
+            return measure(targets.to_numpy()[judged], scores.to_numpy()[judged])
         except ValueError:  # MLflow tries every metric on a single row first
             return float("nan")
 

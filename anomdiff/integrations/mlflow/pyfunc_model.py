@@ -106,6 +106,10 @@ class PyfuncModel:
             scored = scored.rename(columns=str)
         if params.alpha is not None:
             scored["is_anomaly"] = scored["p_value"] <= params.alpha
+        missing = scored["anomaly_score"].isna()
+        if missing.any():  # JSON has no NaN
+            for name in ("anomaly_score", "p_value"):
+                scored[name] = scored[name].astype(object).mask(missing, None)
         if params.explain:
             flagged = np.flatnonzero(scored["is_anomaly"])
             scored["reasons"] = self._reasons(rows, flagged, params)

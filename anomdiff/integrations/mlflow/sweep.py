@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.encoding.index_levels import keys_as_columns
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.integrations.mlflow import runs
 from anomdiff.integrations.mlflow.tracking_store import ensure_experiment
@@ -174,8 +175,15 @@ def _split(
         rows = np.random.default_rng(seed).permutation(len(frame))
         held_back[rows[: round(HELD_BACK * len(frame))]] = True
     else:
-        layout = PanelLayout.infer(frame, detector.series, detector.time)
-        for segment in layout.read(frame):
+        keyed, series, time = keys_as_columns(frame, detector.series, detector.time)
+        layout = PanelLayout.infer(
+            keyed,
+            series,
+            time,
+            drop=detector.drop,
+            duplicate_times="error" if detector.duplicate_times == "error" else "first",
+        )
+        for segment in layout.read(keyed):
             held_back[segment.rows[round((1 - HELD_BACK) * len(segment.rows)) :]] = True
     return frame[~held_back], frame[held_back]
 

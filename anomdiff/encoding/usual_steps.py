@@ -1,0 +1,123 @@
+"""How far apart the steps of each series are as a rule, and what is a gap or another step."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["STEP_ROWS", "StepRange", "UsualSteps", "infer_steps"]
+
+# Where time jumps by more than this many usual steps, a new segment begins.
+GAP = 3.0
+# Steps that differ from those of training by more than this factor are other steps: windows of
+# them hold another length of time, or one row only. So many rows tell what their usual step is.
+OTHER_STEP, STEP_ROWS = 1.5, 9
+# Steps of a series in training are within these quantiles, those over gaps left out.
+RANGE = (0.1, 0.9)
+
+
+class StepRange(NamedTuple):
+    """Differences of the times of a series: usual ones, short ones and long ones."""
+
+    usual: float
+    least: float
+    most: float
+
+    def holds(self, step: float) -> bool:
+        """Tell whether a usual step is as in training."""
+        return self.least / OTHER_STEP <= step <= self.most * OTHER_STEP
+
+
+class UsualSteps:
+    """Steps of all series of training, looked up by the label of a series.
+
+    Parameters
+    ----------
+    step : float or None
+        Usual step of all series together; None where rows are only in order.
+    by_series : tuple of (label, usual, least, most)
+        Those of each series; none in models of older formats.
+    """
+
+    def __init__(self, step: float | None, by_series: tuple = ()):
+        self.step = step or None
+        self.known = {label: StepRange(*found) for label, *found in by_series}
+        one = [] if self.step is None else [StepRange(self.step, self.step, self.step)]
+        self.ranges = sorted(set(self.known.values())) or one
+        self.alike = len(self.ranges) < 2 or self.ranges[-1].usual <= OTHER_STEP * (
+            self.ranges[0].usual
+        )
+
+    def of(self, series: Any, times: np.ndarray | None = None) -> float | None:
+        """Usual step of a series; of an unknown one, the known step nearest to that of its times.
+
+        The longest known step where nothing tells: nothing is cut that belongs together.
+        """
+        if series in self.known:
+            return self.known[series].usual
+        if self.step is None or self.alike:
+            return self.step
+        if times is None or len(times) < STEP_ROWS:
+            return self.ranges[-1].usual
+        return _nearest(self.ranges, float(np.median(np.diff(times)))).usual
+
+    def is_gap(
+        self, differences: float | np.ndarray, series: Any, times: np.ndarray | None = None
+    ) -> bool | np.ndarray:
+        """Tell whether times this far apart are no neighbours."""
+        step = self.of(series, times)
+        return differences > (np.inf if step is None else GAP * step)
+
+    def other(self, series: Any, differences: np.ndarray) -> float | None:
+        """Usual one of the differences of times, where it is none of training, else None."""
+        if self.step is None or len(differences) < STEP_ROWS - 1:
+            return None
+        found = float(np.median(differences))
+        own = [self.known[series]] if series in self.known else self.ranges
+        return None if any(each.holds(found) for each in own) else found
+
+
+def infer_steps(series: Iterable[tuple[Any, np.ndarray]]) -> tuple[float | None, tuple]:
+    """Find the usual step of all series together, and the steps of each.
+
+    Parameters
+    ----------
+    series : iterable of (label, times)
+        Ascending times of each series, of shape (row,).
+
+    Returns
+    -------
+    step : float or None
+        Median difference; None where no series has two times.
+    by_series : tuple of (label, usual, least, most)
+        As ``UsualSteps`` takes them. A series of a few rows has the steps of the longer one that
+        is most like it.
+    """
+    differences = {label: _positive(np.diff(times)) for label, times in series}
+    together = np.concatenate([*differences.values(), np.empty(0)])
+    if not len(together):
+        return None, ()
+    long = {label: _range(d) for label, d in differences.items() if len(d) >= STEP_ROWS - 1}
+    ranges = sorted(set(long.values())) or [_range(together)]
+    usual = float(np.median(together))
+    found = {
+        label: long.get(label) or _nearest(ranges, float(np.median(d)) if len(d) else usual)
+        for label, d in differences.items()
+    }
+    return usual, tuple((label, *each) for label, each in found.items())
+
+
+def _positive(differences: np.ndarray) -> np.ndarray:
+    """Differences of times that are not the same."""
+    return differences[differences > 0].astype(float)
+
+
+def _range(differences: np.ndarray) -> StepRange:
+    usual = float(np.median(differences))
+    least, most = np.quantile(differences[differences <= GAP * usual], RANGE).tolist()
+    return StepRange(usual, min(least, usual), max(most, usual))
+
+
+def _nearest(ranges: list[StepRange], step: float) -> StepRange:
+    """Range whose usual step has the smallest ratio to this one."""
+    return min(ranges, key=lambda each: abs(np.log(each.usual / step)))
