@@ -64,7 +64,8 @@ class SeriesAnswers:
             the channel is not anomalous), ``value``, ``expected``, ``low`` and ``high`` (an
             interval of 90 %, in the units of the channel; missing where a segment is shorter
             than all windows) and ``contribution``. The contributions of a step add up to its
-            score; of a step that scores less than a typical normal one, all contribute alike.
+            score; of a step that scores less than a typical normal one, all contribute alike; of
+            one that is not judged, they are 0.
 
         Raises
         ------

@@ -75,7 +75,7 @@ class PanelColumns:
         self.text = list(self.keys)
         self.numbers = [name for name in self.found.values() if name not in self.keys]
         self.inputs = [str(name) for name in self.layout.channels]
-        self.known = set(map(str, self.found.values()))
+        self.known = set(map(str, (*self.found.values(), *self.layout.dropped)))
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Columns of the model, under its names; series and time may be text."""

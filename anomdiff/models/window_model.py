@@ -142,7 +142,7 @@ class WindowModel:
     def combine(self, errors: Tensor, residuals: Tensor) -> tuple[JudgedSteps, Tensor]:
         """Put errors of windows and residuals of steps together; say which steps are judged.
 
-        They are that a window covers, or that stand out by themselves; others score 0.
+        These are the steps that a window covers; others score about 0.
         """
         scores, contributions = self.calibration.score(errors)
         covered = ~errors.isnan().all(2).all(0)
@@ -151,7 +151,7 @@ class WindowModel:
             found = JudgedSteps(scores, evident, contributions.argmax(1), contributions)
         else:
             found = self.steps.judge(scores, contributions, residuals)
-        return found, covered | (found.scores > 0)
+        return found, covered
 
     def score_frame(
         self,
@@ -220,8 +220,10 @@ class WindowModel:
 
     def describe(self) -> dict[str, Any]:
         """Return the layout, which channels are scored, and the window lengths, as JSON values."""
+        layout = self.layout.to_dict()
+        del layout["series_steps"]  # a line for each of perhaps thousands of series
         return {
-            **self.layout.to_dict(),
+            **layout,
             "scored": to_json(tuple(self.names)),
             "covariates": to_json(tuple(n for n in self.layout.channels if n not in self.names)),
             "window_lengths": list(self.window_lengths),

@@ -79,24 +79,35 @@ def test_missing_values_of_channels_are_gaps():
     )
 
 
-def test_the_hour_that_clocks_repeat_stops_neither_training_nor_scoring():
+def autumn():
+    """Local hours without a zone, of which clocks repeat one."""
     hours = pd.date_range("2025-10-10", periods=600, freq="h", tz="UTC")
     local = hours.tz_convert("Europe/Oslo").tz_localize(None)
-    frame = pd.DataFrame({"time": local, "load": np.sin(np.arange(600) / 4)})
-    assert frame["time"].duplicated().sum() == 1
-
-    with pytest.warns(UserWarning, match="1 of 600 rows repeat the time of another"):
-        detector = TimeSeriesDetector(**TINY_SERIES, time="time").fit(frame)
-
-    assert scores(detector, frame).shape == (600,)
-    assert np.isfinite(scores(detector, frame)).all()
+    return pd.DataFrame({"time": local, "load": np.sin(np.arange(600) / 4)})
 
 
-def test_many_repeated_times_are_refused_with_what_to_set():
-    frame = pd.concat([table(), table()], ignore_index=True)
+@pytest.mark.parametrize("how", ["first", "last", "mean"])
+def test_the_hour_that_clocks_repeat_is_one_step_if_asked_for(how, tmp_path):
+    frame = autumn()
+    same = frame["time"].duplicated(keep=False).to_numpy()
+    detector = fitted(frame, duplicate_times=how)
 
-    with pytest.raises(ValueError, match="450 of 900 rows do: name the column.*series="):
-        TimeSeriesDetector(**TINY_SERIES, time="time").fit(frame)
+    found = load(save(detector, tmp_path / "model")).score_frame(frame)
+
+    left_out = same & frame["time"].duplicated(keep="last" if how == "last" else "first")
+    assert left_out.sum() == 1
+    np.testing.assert_array_equal(found["anomaly_score"].isna(), left_out)
+    without = frame[~left_out].reset_index(drop=True)
+    if how == "mean":
+        middle = without["time"].isin(frame["time"][same])
+        without.loc[middle, "load"] = frame["load"][same].mean()
+    wanted = scores(detector, without)
+    np.testing.assert_allclose(found["anomaly_score"][~left_out], wanted, atol=1e-9)
+
+
+def test_repeated_times_are_refused_with_what_to_set():
+    with pytest.raises(ValueError, match="1 of 600 rows .*set duplicate_times='first'.*series="):
+        fitted(autumn())
 
 
 @pytest.mark.parametrize("date_format", ["%d/%m/%Y %H:%M", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M %p"])

@@ -210,6 +210,17 @@ def test_series_are_scored_as_in_one_frame(spark, series_detector, machines):
     assert found["channel"].tolist() == expected["channel"].tolist()
 
 
+def test_steps_that_are_not_judged_are_null(spark, series_detector, machines):
+    short = machines[machines["host"] == "a"][:2].assign(host="short")
+    frame = as_spark(spark, pd.concat([machines, short], ignore_index=True), n_partitions=2)
+
+    scored = on_spark.score_panel(frame, series_detector)
+
+    for name in ("anomaly_score", "p_value", "channel"):
+        assert scored.filter(f"{name} is null").count() == 2
+    assert scored.filter("host = 'short' and not is_anomaly and anomaly_score is null").count() == 2
+
+
 @pytest.mark.parametrize("timed", [True, False])
 def test_a_model_of_one_series_scores_many_each_by_itself(spark, timed):
     known = waves(300, seed=0)

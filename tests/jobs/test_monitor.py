@@ -122,6 +122,24 @@ def test_channels_of_series_are_monitored(mlflow_store, tmp_path):
     assert named == {"fast"}
 
 
+def test_steps_that_are_not_judged_are_no_drift_but_none_at_all_is_an_error(mlflow_store, tmp_path):
+    detector = TimeSeriesDetector(series="host", time="time", alpha=0.05, **TINY_SERIES)
+    model = log_training(detector, panel(300, seed=0), experiment="e").model_uri
+    later, short = panel(300, seed=5), panel(2, seed=6, labels=["c", "d"])
+    batches = {"later": later, "both": pd.concat([later, short]), "short": short}
+    for name, frame in batches.items():
+        frame.to_parquet(tmp_path / f"{name}.parquet")
+
+    found, with_short = (
+        monitor(_settings(model, tmp_path / f"{name}.parquet")) for name in ("later", "both")
+    )
+
+    assert with_short["alarms"] == found["alarms"]
+    assert with_short["scores"] == found["scores"]
+    with pytest.raises(ValueError, match="none of the 4 rows"):
+        monitor(_settings(model, tmp_path / "short.parquet"))
+
+
 def test_the_example_settings_are_the_defaults():
     path = Path(__file__).parents[2] / "pipelines" / "configs" / "monitor.toml"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -150,7 +151,7 @@ def test_numbered_series_and_times_are_recognised_in_other_files(tmp_path, train
         (lambda t: t.assign(slow="high"), "need numbers in column 'slow'; got 'high' in row 0"),
         (
             lambda t: t.assign(time=t["time"][0]),
-            "need one row per time of series '007'; row 1",
+            "need one row per time of series '007'; 59 of 60 rows .* in row 1: set duplicate_times=",
         ),
         (lambda t: t.assign(time="soon"), "need dates like .* in column 'time'; got 'soon'"),
         (lambda t: t[:0], "need at least one row"),
@@ -318,3 +319,25 @@ def test_channels_of_a_text_file_are_read_as_the_model_reads_them(tmp_path):
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     rates = summary["missing_rates"]
     assert rates["echo"] == rates["slow"] == pytest.approx(2 / 180)
+
+
+def test_steps_that_are_not_judged_are_null_in_the_file_and_counted_in_the_summary(
+    tmp_path, detector, steps
+):
+    short = panel(2, seed=9, labels=["short"]).assign(key=0, fault=True)
+    data = _write(pd.concat([steps, short], ignore_index=True), tmp_path / "in.parquet")
+    known = _write(steps, tmp_path / "known.parquet")
+    labelled = {"label": "fault", "normal": False}
+
+    with pytest.warns(UserWarning, match="2 of .* rows have none around them.*series 'short'"):
+        scored, summary = _score(_settings(data, **labelled), detector)
+    table = pq.read_table(tmp_path / "out" / "scored.parquet")
+    expected = score(_settings(known, **labelled), detector)
+
+    for name in ("anomaly_score", "p_value", "channel"):
+        assert table[name].null_count == 2
+        assert scored[name].isna().equals(scored["host"] == "short")
+    assert (summary["rows"], summary["rows_not_judged"]) == (242, 2)
+    assert expected["rows_not_judged"] == 0
+    assert summary["score_quantiles"] == expected["score_quantiles"]
+    assert summary["quality"] == expected["quality"]

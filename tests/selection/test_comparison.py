@@ -1,11 +1,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from anomdiff import TimeSeriesDetector
 from anomdiff.selection.comparison import Evidence, PromotionRule, gather, promotion_verdict
-from tests.series import waves
+from tests.series import panel, waves
 from tests.settings import TINY_SERIES
 from tests.tables import mixed_table
 
@@ -124,6 +125,20 @@ def test_evidence_of_few_steps_lacks_what_cannot_be_measured():
     assert few.separation is None
     assert many.separation > 0.5
     assert many.validation_loss > 0
+
+
+def test_steps_that_are_not_judged_are_no_evidence():
+    detector = TimeSeriesDetector(series="host", time="time", **TINY_SERIES)
+    detector.fit(panel(200, seed=0))
+    frame, short = panel(200, seed=5), panel(2, seed=6, labels=["c"])
+
+    both = gather(detector, pd.concat([frame, short], ignore_index=True))
+
+    alone = gather(detector, frame)
+    assert (both.rows, both.alarms) == (alone.rows, alone.alarms)
+    assert both.separation > 0.5
+    with pytest.raises(ValueError, match="none of the 2 rows has one"):
+        gather(detector, short)
 
 
 def test_rows_that_are_all_anomalies_are_no_evidence(detector):

@@ -362,3 +362,20 @@ def test_verdicts_that_cannot_be_are_refused(changes, message):
 def test_an_anomaly_rate_needs_both_kinds_of_rows():
     with pytest.raises(ValueError, match="need anomalies and normal rows to use anomaly_rate"):
         cost_threshold([1.0, 2.0], [False, False], anomaly_rate=0.1, **COSTS)
+
+
+def test_rows_without_a_score_have_no_p_value_and_do_not_count_in_the_batch():
+    rng = np.random.default_rng(0)
+    calibration, scores = np.sort(rng.normal(size=99)), rng.normal(size=40) + 2
+    missing = np.arange(40) % 4 == 0
+    known = conformal_p_values(calibration, scores[~missing])
+
+    p_values = conformal_p_values(calibration, np.where(missing, np.nan, scores))
+
+    np.testing.assert_array_equal(np.isnan(p_values), missing)
+    np.testing.assert_array_equal(p_values[~missing], known)
+    flags = benjamini_hochberg(p_values, 0.3)
+    np.testing.assert_array_equal(flags[~missing], benjamini_hochberg(known, 0.3))
+    assert flags.any()
+    assert not flags[missing].any()
+    assert not benjamini_hochberg(np.full(3, np.nan), 0.3).any()

@@ -108,7 +108,7 @@ class PyfuncModel:
             scored["is_anomaly"] = scored["p_value"] <= params.alpha
         missing = scored["anomaly_score"].isna()
         if missing.any():  # JSON has no NaN
-            for name in ("anomaly_score", "p_value"):
+            for name in ("anomaly_score", "p_value", "channel"):
                 scored[name] = scored[name].astype(object).mask(missing, None)
         if params.explain:
             flagged = np.flatnonzero(scored["is_anomaly"])

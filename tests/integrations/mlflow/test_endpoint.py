@@ -270,6 +270,16 @@ def test_a_panel_is_scored_in_one_request(series):
     assert (pd.to_datetime(found["time"]).to_numpy() == rows["time"].to_numpy()).all()
 
 
+def test_steps_that_are_not_judged_are_null(series):
+    address, _ = series
+
+    answer = send(address, {"dataframe_records": as_records(panel(2, seed=9, labels=["a"]))})
+
+    for scored in strict(answer)["predictions"]:
+        assert [scored[name] for name in ("anomaly_score", "p_value", "channel")] == [None] * 3
+        assert scored["is_anomaly"] is False
+
+
 def test_steps_are_explained_by_the_series_around_them(series):
     address, _ = series
     rows = panel(80, seed=9)

@@ -7,7 +7,7 @@ from anomdiff import TimeSeriesDetector
 from anomdiff.integrations.mlflow import flavor
 from anomdiff.integrations.mlflow.evaluation import anomaly_metrics, evaluate
 from anomdiff.metrics.detection import auroc, average_precision, precision_at_k
-from tests.series import waves
+from tests.series import panel, waves
 from tests.settings import TINY_SERIES
 
 
@@ -56,6 +56,21 @@ def test_steps_of_series_are_evaluated_too(mlflow_store):
         model = flavor.log_model(detector)
 
     found = evaluate(model.model_uri, rows, labels).metrics
+
+    assert found["auroc"] == pytest.approx(auroc(labels, -detector.score_samples(rows)))
+
+
+def test_steps_that_are_not_judged_do_not_count_in_figures(mlflow_store):
+    settings = {**TINY_SERIES, "series": "host", "time": "time"}
+    detector = TimeSeriesDetector(**settings).fit(panel(200, seed=0))
+    rows, short = panel(100, seed=1), panel(2, seed=2, labels=["c"])
+    labels = np.arange(200) // 5 == 20
+    rows["slow"] += 2 * labels
+    with mlflow.start_run():
+        model = flavor.log_model(detector)
+
+    both = pd.concat([rows, short], ignore_index=True)
+    found = evaluate(model.model_uri, both, np.append(labels, [True, True])).metrics
 
     assert found["auroc"] == pytest.approx(auroc(labels, -detector.score_samples(rows)))
 

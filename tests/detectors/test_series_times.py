@@ -1,0 +1,328 @@
+"""Steps that cannot be judged, steps by series, levels of the index, what is left out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from anomdiff import TimeSeriesDetector, load, save
+from tests.series import panel, waves
+from tests.settings import TINY_SERIES
+
+KEYS = {"series": "host", "time": "time"}
+RESULTS = ["anomaly_score", "p_value", "is_anomaly", "channel"]
+pytestmark = pytest.mark.filterwarnings("ignore:need at least 4 rows in a row")
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A detector of one series; do not change it."""
+    return TimeSeriesDetector(**TINY_SERIES).fit(waves(400, seed=0))
+
+
+@pytest.fixture(scope="module")
+def long():
+    """A detector of a panel; do not change it."""
+    return TimeSeriesDetector(**KEYS, **TINY_SERIES).fit(panel(200, seed=0))
+
+
+def in_a_stream(detector, frame, at_once):
+    starts = range(0, len(frame), at_once)
+    parts = [detector.score_next(frame[start : start + at_once]) for start in starts]
+    return pd.concat([part for part in [*parts, detector.finish()] if len(part)])
+
+
+def cut(n=60):
+    """Waves with gaps around runs of 1 to 5 steps at the end, and steps without any cell."""
+    frame = waves(n, seed=3)
+    frame.iloc[15:45] = np.nan
+    kept = [each for run in range(1, 6) for each in range(n + 20 * run, n + 21 * run)]
+    return pd.concat([frame, waves(n + 120, seed=3).iloc[kept]])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_series_shorter_than_every_window_has_no_score_and_is_told(wide, n):
+    frame = waves(n, seed=1)
+
+    with pytest.warns(UserWarning, match=f"{n} of {n} rows have none around them"):
+        scored = wide.score_frame(frame)
+
+    assert scored[["anomaly_score", "p_value", "channel"]].isna().all(axis=None)
+    assert not scored["is_anomaly"].any()
+    assert scored["is_anomaly"].dtype == bool
+
+
+def test_just_the_steps_without_a_window_around_them_have_no_score(wide):
+    frame = cut()
+
+    scored = wide.score_frame(frame)
+
+    alone = frame.index.isin(frame.index[60 : 60 + 1 + 2 + 3])
+    missing = scored["anomaly_score"].isna()
+    assert missing[alone].all()
+    assert not missing[~alone & frame.notna().all(axis=1)].any()
+    assert 0 < missing[frame.isna().all(axis=1)].sum() < 30
+    assert scored["p_value"].isna().equals(missing)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 100])
+def test_a_stream_misses_the_scores_that_a_batch_misses(wide, at_once):
+    frame = cut()
+
+    streamed, batch = in_a_stream(wide, frame, at_once), wide.score_frame(frame)
+
+    assert batch["anomaly_score"].isna().any()
+    both = [
+        each.assign(channel=each["channel"].fillna("-").astype(str)) for each in (streamed, batch)
+    ]
+    pd.testing.assert_frame_equal(*both, check_freq=False, rtol=0, atol=1e-6)
+
+
+def test_a_stream_tells_once_of_steps_that_are_not_judged(wide):
+    with pytest.warns(UserWarning, match="not judged") as told:
+        in_a_stream(wide, cut(), 1)
+
+    assert len([each for each in told if "have none around them" in str(each.message)]) == 1
+
+
+def test_answers_of_scikit_learn_are_normal_where_nothing_is_judged(wide):
+    frame = cut()
+    missing = wide.score_frame(frame)["anomaly_score"].isna()
+
+    assert (wide.predict(frame)[missing] == 1).all()
+    assert np.isfinite(wide.decision_function(frame)).all()
+    np.testing.assert_array_equal(wide.decision_function(frame) < 0, wide.predict(frame) == -1)
+    np.testing.assert_array_equal(np.isnan(wide.score_samples(frame)), missing)
+
+
+def test_a_negative_threshold_flags_nothing_that_is_not_judged(wide):
+    frame = waves(3, seed=1)
+    detector = load_again(wide).set_threshold(-1.0)
+
+    assert (detector.predict(frame) == 1).all()
+    assert not detector.score_frame(frame)["is_anomaly"].any()
+
+
+def load_again(detector):
+    return type(detector).from_dict(detector.to_dict())
+
+
+def with_steps_alone(n):
+    """Waves, without and with three steps that are far from all others in time."""
+    later = waves(3, seed=9).set_axis(pd.date_range("2025-02-01", periods=3, freq="min"))
+    frame = pd.concat([waves(n, seed=5), later])
+    return frame[:n], frame
+
+
+def test_discoveries_and_calibrations_count_what_is_judged_only(wide):
+    frame, with_alone = with_steps_alone(150)
+
+    for options in ({}, {"calibration": with_alone}):
+        found = wide.discoveries(with_alone, **options)
+        same = {name: frame for name in options}
+        pd.testing.assert_frame_equal(found[:150], wide.discoveries(frame, **same))
+        assert found["p_value"][150:].isna().all()
+    one, other = (load_again(wide).recalibrate(each) for each in (frame, with_alone))
+    assert one.threshold_ == other.threshold_
+    pd.testing.assert_frame_equal(wide.diagnose(frame), wide.diagnose(with_alone))
+    with pytest.raises(ValueError, match="all 3 are at gaps or in series shorter"):
+        load_again(wide).recalibrate(waves(3, seed=1))
+
+
+def test_screening_ranks_what_is_judged_only():
+    _, with_alone = with_steps_alone(300)
+    settings = {**TINY_SERIES, "alpha": 0.05}
+
+    scored = TimeSeriesDetector(**settings).screen(with_alone)
+
+    assert scored["p_value"][300:].isna().all()
+    assert scored["p_value"].max() == 1.0
+    assert scored["p_value"].min() == pytest.approx(1 / 300)
+    assert 0 < scored["is_anomaly"].sum() <= 15
+
+
+@pytest.mark.parametrize("answer", ["explain", "repair", "impute", "segments"])
+def test_answers_live_with_steps_that_are_not_judged(wide, answer):
+    frame = cut()
+    frame.iloc[50:54, 0] += 5
+    alone = slice(60, 66)
+
+    if answer == "segments":
+        found = wide.segments(wide.score_frame(frame))
+        assert (found["end"] < frame.index[60]).all()
+    elif answer == "explain":
+        found = wide.explain(frame).set_index("row")["contribution"]
+        assert (found.loc[frame.index[60:66]] == 0).all()
+    else:
+        found = getattr(wide, answer)(frame)
+        pd.testing.assert_frame_equal(found[alone], frame[alone])
+
+
+def mixed(n, seed=0):
+    """One series a minute and one an hour."""
+    frame = panel(n, seed=seed, labels=("minute", "hour"))
+    hours = pd.date_range("2025-01-01", periods=n, freq="h")
+    frame.loc[frame["host"] == "hour", "time"] = hours.to_numpy()
+    return frame
+
+
+def test_a_minute_series_and_an_hourly_one_are_judged_as_if_alike_in_time(tmp_path):
+    known, new = mixed(200), mixed(60, seed=5)
+    new.loc[[20, 21, 90, 91], "slow"] += 40
+    detector = TimeSeriesDetector(**KEYS, **TINY_SERIES).fit(known)
+
+    scored = load(save(detector, tmp_path / "model")).score_frame(new)
+
+    alike = panel(60, seed=5, labels=("minute", "hour"))["time"]
+    wanted = TimeSeriesDetector(**KEYS, **TINY_SERIES).fit(
+        known.assign(time=panel(200, seed=0)["time"])
+    )
+    expected = wanted.score_frame(new.assign(time=alike))
+    pd.testing.assert_frame_equal(scored[RESULTS], expected[RESULTS])
+    assert scored["anomaly_score"].notna().all()
+    pd.testing.assert_frame_equal(
+        in_a_stream(detector, new, 1).sort_index()[RESULTS], scored[RESULTS], rtol=0, atol=1e-6
+    )
+
+
+def test_a_series_of_a_panel_at_another_step_is_refused_by_name(long):
+    frame = panel(200, seed=5).drop(index=[i for i in range(200, 400) if i % 5])
+
+    with pytest.raises(ValueError, match="series 'b' 0 days 00:01:00 apart.*0 days 00:05:00"):
+        long.score_frame(frame)
+
+
+@pytest.mark.parametrize("kind", ["timestamps", "zoned", "periods", "durations"])
+def test_series_and_time_may_be_levels_of_the_index(long, kind, tmp_path):
+    def as_levels(frame):
+        times = pd.DatetimeIndex(frame["time"])
+        moved = {
+            "timestamps": times,
+            "zoned": times.tz_localize("UTC").tz_convert("Europe/Oslo"),
+            "periods": times.to_period("min"),
+            "durations": times - times.min(),
+        }[kind]
+        return frame.assign(time=moved).set_index(["host", "time"])
+
+    known, new = panel(200, seed=0), panel(60, seed=5)
+    new.loc[[20, 21, 22], "slow"] += 4
+    detector = load(save(TimeSeriesDetector(**TINY_SERIES).fit(as_levels(known)), tmp_path / "m"))
+    frame = as_levels(new)
+
+    scored = detector.score_frame(frame)
+
+    assert scored.index.equals(frame.index)
+    assert scored.columns.tolist() == RESULTS
+    expected = long.score_frame(new[["host", "time", "slow", "echo", "fast"]])
+    pd.testing.assert_frame_equal(
+        scored.reset_index(drop=True), expected[RESULTS].reset_index(drop=True)
+    )
+    assert len(detector.segments(scored)) == len(long.segments(expected)) > 0
+    for answer in (detector.impute(frame), detector.repair(frame)):
+        assert answer.columns.equals(frame.columns)
+        assert answer.index.equals(frame.index)
+    np.testing.assert_array_equal(-detector.score_samples(frame), scored["anomaly_score"])
+    pd.testing.assert_frame_equal(in_a_stream(detector, frame, 120), scored, rtol=0, atol=1e-6)
+
+
+def test_known_incidents_are_neither_learned_nor_calibrated_on(tmp_path):
+    clean = waves(400, seed=0)
+    broken = clean.copy()
+    broken.iloc[200:240] += 30
+    interval = (broken.index[200], broken.index[239])
+    settings = {**TINY_SERIES, "exclude": [interval]}
+
+    detector = TimeSeriesDetector(**settings).fit(broken)
+
+    wanted = TimeSeriesDetector(**settings).fit(clean)
+    assert detector.threshold_ == wanted.threshold_
+    np.testing.assert_array_equal(detector.calibration_scores_, wanted.calibration_scores_)
+    assert len(detector.calibration_scores_) == 360
+    assert detector.score_frame(broken)["is_anomaly"][200:240].any()
+    again = load(save(detector, tmp_path / "model"))
+    assert [tuple(each)[:2] for each in again.exclude] == [interval]
+
+
+def test_incidents_may_stand_in_a_frame_that_is_stored_as_a_list(tmp_path):
+    table = pd.DataFrame({"start": ["2025-01-01 01:00"], "end": ["2025-01-01 01:30"], "host": "b"})
+    detector = TimeSeriesDetector(**KEYS, **TINY_SERIES, exclude=table)
+
+    detector.fit(panel(200, seed=0))
+
+    assert len(detector.calibration_scores_) == 400 - 31
+    again = load(save(detector, tmp_path / "model"))
+    assert again.exclude == [("2025-01-01 01:00", "2025-01-01 01:30", "b")]
+    assert clone(again).fit(panel(200, seed=0)).threshold_ == detector.threshold_
+
+
+def test_screening_leaves_known_incidents_without_a_score():
+    frame = waves(400, seed=0)
+    frame.iloc[100:120] += 30
+    frame.iloc[300:303, 0] += 3
+    exclude = [(frame.index[100], frame.index[119])]
+
+    scored = TimeSeriesDetector(**TINY_SERIES, alpha=0.02, exclude=exclude).screen(frame)
+
+    assert np.flatnonzero(scored["anomaly_score"].isna()).tolist() == list(range(100, 120))
+    assert scored["anomaly_score"].argmax() in range(296, 307)
+
+
+def test_an_incident_outside_of_training_is_told():
+    with pytest.warns(UserWarning, match="of exclude holds no training row"):
+        TimeSeriesDetector(**TINY_SERIES, exclude=[("2020-01-01", "2020-01-02")]).fit(
+            waves(200, seed=0)
+        )
+
+
+def test_columns_that_are_no_numbers_are_named_with_the_parameter_that_drops_them():
+    frame = waves(200, seed=0).assign(note="ok", by=["ann", "bo"] * 100)
+    sentence = r"columns \['note', 'by'\], such as 'ok' in column 'note'.*set drop=\['note', 'by'\]"
+
+    with pytest.raises(ValueError, match=sentence) as told:
+        TimeSeriesDetector(**TINY_SERIES).fit(frame)
+
+    assert "\n" not in str(told.value)
+
+
+def test_dropped_columns_count_for_nothing_and_are_not_told(tmp_path, recwarn):
+    def noted(n, seed):
+        return waves(n, seed=seed).assign(note="ok", extra=np.arange(n))
+
+    plain = TimeSeriesDetector(**TINY_SERIES).fit(waves(200, seed=0))
+    detector = TimeSeriesDetector(**TINY_SERIES, drop=["note", "extra"]).fit(noted(200, 0))
+
+    again = load(save(detector, tmp_path / "model"))
+
+    wanted = plain.score_frame(waves(60, seed=1))
+    pd.testing.assert_frame_equal(again.score_frame(noted(60, 1)), wanted)
+    pd.testing.assert_frame_equal(again.score_frame(waves(60, seed=1)), wanted)
+    np.testing.assert_array_equal(-again.score_samples(noted(60, 1)), wanted["anomaly_score"])
+    assert again.repair(noted(60, 1))["note"].eq("ok").all()
+    assert not [each for each in recwarn if "ignored" in str(each.message)]
+
+
+def test_columns_of_an_array_are_dropped_by_their_numbers():
+    values = waves(200, seed=0).to_numpy()
+
+    detector = TimeSeriesDetector(**TINY_SERIES, drop=["x1"]).fit(values)
+
+    assert detector.layout_.channels == ("x0", "x2")
+    assert detector.predict(values).shape == (200,)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("duplicate_times", "median"),
+        ("duplicate_times", None),
+        ("drop", "note"),
+        ("drop", None),
+        ("drop", ["pump"]),
+        ("exclude", "2025-01-01"),
+        ("exclude", [("2025-01-01",)]),
+        ("exclude", [("2025-01-02", "2025-01-01")]),
+    ],
+)
+def test_parameters_that_cannot_be_meant_are_refused(parameter, value):
+    with pytest.raises((TypeError, ValueError), match=parameter):
+        TimeSeriesDetector(**{**TINY_SERIES, parameter: value}).fit(waves(100, seed=0))
