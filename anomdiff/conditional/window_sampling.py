@@ -60,7 +60,7 @@ def sample_windows(
     owners = [labels[i] if series is None else series for i in which]
     mean, std = zip(*(model.scaler.scale(label) for label in owners), strict=True)
     values = drawn.mT.numpy() * np.stack(std)[:, None] + np.stack(mean)[:, None]
-    return _panel(model, values)
+    return _panel(model, values, owners)
 
 
 def with_levels(
@@ -136,8 +136,8 @@ def _n_neighbours(flat: Tensor, starts: Tensor, length: int) -> int:
     return k
 
 
-def _panel(model: WindowModel, values: np.ndarray) -> pd.DataFrame:
-    """Panel of windows, of shape (window, step, channel)."""
+def _panel(model: WindowModel, values: np.ndarray, owners: list) -> pd.DataFrame:
+    """Panel of windows, of shape (window, step, channel), each as of a series of training."""
     layout, (n, length, _) = model.layout, values.shape
     taken = set(layout.channels)
     free = (name for name in ("series", "sample", "window") if name not in taken)
@@ -147,18 +147,17 @@ def _panel(model: WindowModel, values: np.ndarray) -> pd.DataFrame:
     if layout.time is None:
         times = {free_name("step", taken): steps}
     else:
-        times = {layout.time: _times(steps, layout)}
+        apart = np.array([layout.steps.of(owner) or 1 for owner in owners]).repeat(length)
+        times = {layout.time: _times(steps * apart, layout)}
     nothing = np.full(n * length, np.nan)
     channels = {name: cells.get(name, nothing) for name in layout.channels}
     return pd.DataFrame({series: np.repeat(np.arange(n), length), **times, **channels})
 
 
-def _times(steps: np.ndarray, layout: PanelLayout):
-    """Numbers of steps as times that lie as far apart as those of training."""
-    step = layout.step or 1
-    times = steps * step
+def _times(times: np.ndarray, layout: PanelLayout):
+    """Numbers as times of the type of those of training."""
     if layout.durations:
         return pd.to_timedelta(times.astype(np.int64), unit="ns")
     if layout.has_dates:
         return pd.to_datetime(times.astype(np.int64))
-    return times.astype(np.int64) if float(step).is_integer() else times
+    return times.astype(np.int64) if (times % 1 == 0).all() else times

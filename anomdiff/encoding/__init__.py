@@ -7,9 +7,9 @@ written.py             how cells are written as text; cell_types: types that pla
 casting.py             writes plain cells back in the dtype the column came in
 codecs.py              plain cells to coords and back: datetime_codec, quantile_transform (ranks)
 table.py               TableEncoder; frames.py: tables of other libraries; json_values.py: labels
-panel.py, segment.py, times.py  frames of series to segments without a gap in time
-channel_scaler.py      scales of the channels of each series, and which are scored
-glitches.py            cells of series left out of training; sentinels.py: what may be missing
+panel.py, segment.py   frames of series to segments without a gap; excluded.py: known incidents
+times, usual_steps, repeated_times, index_levels, channel_cells  what panel.py finds in frames
+channel_scaler.py      scales of channels; glitches: cells not learned from; sentinels: missing ones
 
 In: DataFrames of any dtypes. Out: ``values`` of about unit variance and ``observed``. May import
 numpy, pandas and scipy, never torch.

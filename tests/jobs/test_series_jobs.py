@@ -151,7 +151,7 @@ def test_numbered_series_and_times_are_recognised_in_other_files(tmp_path, train
         (lambda t: t.assign(slow="high"), "need numbers in column 'slow'; got 'high' in row 0"),
         (
             lambda t: t.assign(time=t["time"][0]),
-            "need one row per time of series '007'; 59 of 60 rows .* in row 1: set duplicate_times=",
+            "need one row per time of series '007'; 59 of 60 rows .* row 1: set duplicate_times",
         ),
         (lambda t: t.assign(time="soon"), "need dates like .* in column 'time'; got 'soon'"),
         (lambda t: t[:0], "need at least one row"),
