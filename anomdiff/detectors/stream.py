@@ -59,13 +59,14 @@ class PanelStream:
         """Take the next rows, number them if asked to; return the steps that have become final."""
         if numbered:
             frame = frame.set_axis(range(self.n_rows, self.n_rows + len(frame)))
-        segments = self.layout.read(frame)
+        segments = [self._new_steps(segment) for segment in self.layout.read(frame)]
+        segments = [segment for segment in segments if len(segment)]
         self._require_order(segments)
         self.n_rows += len(frame)
         labels = pd.DataFrame(self.layout.labels(frame), index=frame.index)
         self.nothing = labels.iloc[:0]
         final = [step for segment in segments for step in self._push_segment(segment, labels)]
-        used = np.concatenate([segment.rows for segment in segments])
+        used = np.concatenate([np.empty(0, int), *(segment.rows for segment in segments)])
         nothing = [
             (labels.iloc[[row]], np.nan, False, None)  # of rows that share the time of another
             for row in np.setdiff1d(np.arange(len(frame)), used).tolist()
@@ -80,6 +81,15 @@ class PanelStream:
             [step for stream in self.streams.values() for step in stream.finish()]
         )
 
+    def _new_steps(self, segment: Segment[np.ndarray]) -> Segment[np.ndarray]:
+        """Leave out a first step that repeats the last time, where the first row of a time counts.
+
+        A step that came cannot be replaced by a later row, nor by a mean with it.
+        """
+        stream = self.streams.get(segment.series)
+        repeated = stream is not None and stream.time_to(segment) == 0
+        return segment.slice(int(repeated and self.layout.duplicate_times == "first"), len(segment))
+
     def _require_order(self, segments: list[Segment[np.ndarray]]) -> None:
         """Refuse all rows, before any is taken, if one comes late."""
         for segment in segments:
@@ -87,7 +97,8 @@ class PanelStream:
             if stream and stream.time_to(segment) <= 0:
                 of = "" if segment.series is None else f" of series {segment.series!r}"
                 raise ValueError(
-                    f"need rows{of} in the order of their time; a time came twice or late."
+                    f"need rows{of} in the order of their time; a time came twice or late: pass "
+                    "rows of one time together, or set duplicate_times='first'."
                 )
 
     def _push_segment(self, segment: Segment[np.ndarray], labels: pd.DataFrame) -> list[Final]:

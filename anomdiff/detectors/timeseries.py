@@ -220,7 +220,14 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         Raises
         ------
         ValueError
-            If a column is missing or unreadable, or a time is not after those before.
+            If a column is missing or unreadable, or a time is not after those before. Rows that
+            repeat the time of those before are left out with ``duplicate_times="first"``.
+
+        Warns
+        -----
+        UserWarning
+            Once of a series whose steps are not as far apart as in training, which ``score_frame``
+            refuses, and once of steps that are not judged.
         """
         self._require_fitted()
         numbered = not isinstance(rows, pd.DataFrame | pd.Series)

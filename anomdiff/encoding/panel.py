@@ -100,6 +100,8 @@ class PanelLayout:
         dropped = plain_values(drop)
         if unknown := [name for name in dropped if name not in frame.columns.tolist()]:
             raise ValueError(f"need columns of drop among {list(frame.columns)}; got {unknown}.")
+        if keys := [name for name in dropped if name in (series, time)]:
+            raise ValueError(f"need columns of drop that are no series or time; got {keys}.")
         others = (series, time, *dropped)
         channels = tuple(name for name in frame.columns.tolist() if name not in others)
         if not channels:

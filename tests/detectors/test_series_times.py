@@ -158,6 +158,29 @@ def test_answers_live_with_steps_that_are_not_judged(wide, answer):
         pd.testing.assert_frame_equal(found[alone], frame[alone])
 
 
+@pytest.mark.parametrize("how", ["first", "last", "mean"])
+@pytest.mark.parametrize("at_once", [30, 100, 1])
+def test_rows_that_share_their_time_are_one_step_in_a_stream_too(how, at_once):
+    frame = waves(60, seed=1)
+    doubled = pd.concat([frame, frame[20:22] * 1.1]).sort_index(kind="stable")
+    detector = TimeSeriesDetector(**TINY_SERIES, duplicate_times=how).fit(waves(200, seed=0))
+
+    if at_once == 1 and how != "first":
+        with pytest.raises(ValueError, match="came twice.*duplicate_times='first'"):
+            in_a_stream(detector, doubled, at_once)
+        return
+
+    streamed, batch = in_a_stream(detector, doubled, at_once), detector.score_frame(doubled)
+    both = (each.dropna().sort_index()["anomaly_score"] for each in (streamed, batch))
+    pd.testing.assert_series_equal(*both, check_freq=False, rtol=0, atol=1e-6)
+    assert streamed["anomaly_score"].isna().sum() == batch["anomaly_score"].isna().sum() == 2
+
+
+def test_series_and_time_cannot_be_dropped():
+    with pytest.raises(ValueError, match=r"no series or time; got \['host'\]"):
+        TimeSeriesDetector(**KEYS, **TINY_SERIES, drop=["host"]).fit(panel(50, seed=0))
+
+
 def mixed(n, seed=0):
     """One series a minute and one an hour."""
     frame = panel(n, seed=seed, labels=("minute", "hour"))
@@ -318,11 +341,12 @@ def test_columns_of_an_array_are_dropped_by_their_numbers():
         ("drop", "note"),
         ("drop", None),
         ("drop", ["pump"]),
+        ("drop", ["slow", "echo", "fast"]),
         ("exclude", "2025-01-01"),
         ("exclude", [("2025-01-01",)]),
         ("exclude", [("2025-01-02", "2025-01-01")]),
     ],
 )
 def test_parameters_that_cannot_be_meant_are_refused(parameter, value):
-    with pytest.raises((TypeError, ValueError), match=parameter):
+    with pytest.raises((TypeError, ValueError), match=f"{parameter}|one channel"):
         TimeSeriesDetector(**{**TINY_SERIES, parameter: value}).fit(waves(100, seed=0))
