@@ -72,8 +72,7 @@ def _asked(index: pd.Index, rows: ArrayLike | None) -> np.ndarray:
 def _explain(model, threshold, segment, asked: np.ndarray, top: int | None) -> Explanation:
     """Explain some steps of a segment."""
     judged, known = model.judge(segment)
-    scores = judged.scores.where(known, 0.0)
-    contributions = judged.contributions.where(known[:, None], 0.0)
+    scores, contributions = judged.scores.where(known, 0.0), judged.contributions
     order = np.argsort(-contributions.numpy(), axis=1, kind="stable")
     listed = np.zeros(order.shape, dtype=bool)
     np.put_along_axis(listed, order[:, :top], asked[segment.rows][:, None], axis=1)

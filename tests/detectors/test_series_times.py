@@ -125,6 +125,7 @@ def test_discoveries_and_calibrations_count_what_is_judged_only(wide):
     one, other = (load_again(wide).recalibrate(each) for each in (frame, with_alone))
     assert one.threshold_ == other.threshold_
     pd.testing.assert_frame_equal(wide.diagnose(frame), wide.diagnose(with_alone))
+    pd.testing.assert_frame_equal(wide.diagnose(waves(3, seed=1)), wide.diagnose())
     with pytest.raises(ValueError, match="all 3 are at gaps or in series shorter"):
         load_again(wide).recalibrate(waves(3, seed=1))
 
@@ -145,6 +146,7 @@ def test_screening_ranks_what_is_judged_only():
 def test_answers_live_with_steps_that_are_not_judged(wide, answer):
     frame = cut()
     frame.iloc[50:54, 0] += 5
+    frame.iloc[62, 0] += 1000  # a step that is far out by itself is not judged either
     alone = slice(60, 66)
 
     if answer == "segments":
@@ -192,6 +194,7 @@ def mixed(n, seed=0):
 def test_a_minute_series_and_an_hourly_one_are_judged_as_if_alike_in_time(tmp_path):
     known, new = mixed(200), mixed(60, seed=5)
     new.loc[[20, 21, 90, 91], "slow"] += 40
+    new = new.drop(index=range(35, 45))  # a gap of minutes
     detector = TimeSeriesDetector(**KEYS, **TINY_SERIES).fit(known)
 
     scored = load(save(detector, tmp_path / "model")).score_frame(new)
@@ -206,6 +209,14 @@ def test_a_minute_series_and_an_hourly_one_are_judged_as_if_alike_in_time(tmp_pa
     pd.testing.assert_frame_equal(
         in_a_stream(detector, new, 1).sort_index()[RESULTS], scored[RESULTS], rtol=0, atol=1e-6
     )
+
+
+def test_sampled_windows_have_the_step_of_their_series():
+    detector = TimeSeriesDetector(**KEYS, **TINY_SERIES).fit(mixed(200))
+
+    for label, step in (("minute", "1min"), ("hour", "1h")):
+        times = detector.sample(1, series=label, random_state=0)["time"]
+        assert (times.diff()[1:] == pd.Timedelta(step)).all()
 
 
 def test_a_series_of_a_panel_at_another_step_is_refused_by_name(long):

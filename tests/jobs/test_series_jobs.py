@@ -341,3 +341,13 @@ def test_steps_that_are_not_judged_are_null_in_the_file_and_counted_in_the_summa
     assert expected["rows_not_judged"] == 0
     assert summary["score_quantiles"] == expected["score_quantiles"]
     assert summary["quality"] == expected["quality"]
+
+
+def test_columns_that_the_detector_drops_are_not_told_as_unused(tmp_path):
+    frame = panel(120, seed=0, labels=HOSTS[:2]).assign(note="ok")
+    detector = TimeSeriesDetector(**TINY_SERIES, series="host", time="time", drop=["note"])
+    data = _write(frame.assign(colour="red"), tmp_path / "in.parquet")
+
+    _, summary = _score(_settings(data), detector.fit(frame))
+
+    assert summary["columns_not_used"] == ["colour"]
