@@ -57,6 +57,8 @@ class WindowModel:
         Reference windows of a few steps, compared with their levels.
     calibration_scores : ndarray of shape (n,)
         Scores of training steps, ascending.
+    segment_levels : ndarray of shape (n,), or None
+        Scores that so many segments of these steps reach, descending; None in older models.
     window_lengths : tuple of int
         Lengths in use, ascending.
     history : DataFrame
@@ -77,6 +79,7 @@ class WindowModel:
     seed: int
     steps: StepScores | None = None
     step_banks: tuple[UncentredBank, ...] = ()
+    segment_levels: np.ndarray | None = None
     _derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -286,6 +289,7 @@ class WindowModel:
             "regression": self.regression.weights,
             "calibration": vars(self.calibration),
             "calibration_scores": torch.from_numpy(self.calibration_scores),
+            "segment_levels": checks.as_stored(self.segment_levels),
             "window_lengths": list(self.window_lengths),
             "history": self.history.to_dict("list"),
             "seed": self.seed,
@@ -311,6 +315,7 @@ class WindowModel:
             regression=StepRegression(state["regression"]),
             calibration=WindowCalibration(**state["calibration"]),
             calibration_scores=checks.require_calibrated(state["calibration_scores"]),
+            segment_levels=checks.stored_levels(state.get("segment_levels")),
             window_lengths=tuple(state["window_lengths"]),
             history=pd.DataFrame(state["history"])[HISTORY],
             seed=state["seed"],
