@@ -2,7 +2,8 @@
 
 base.py             what every detector does with scores; recalibration.py: thresholds, diagnosis
 tabular.py          TabularDetector; row_answers.py: its explain, repair, impute, sample
-timeseries.py       TimeSeriesDetector; series_answers.py: its explain, forecast, impute, ...
+timeseries.py       TimeSeriesDetector; series_answers.py: its explain, forecast, impute, ...;
+                    series_alarms.py: its segments and their kinds, fleet, budget of alarms
 stream.py           steps scored one after the other
 input_frames.py     the door: rows of any kind as a pandas frame
 diagnostics.py      what may be wrong with a fitted model

@@ -1,22 +1,20 @@
 """The detector for time series: one event is one window."""
 
 from collections.abc import Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
 from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.detectors.series_alarms import SeriesAlarms
 from anomdiff.detectors.series_answers import SeriesAnswers
 from anomdiff.detectors.stream import PanelStream
 from anomdiff.encoding.frames import as_pandas
 from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
-from anomdiff.explain.alarm_segments import alarm_segments
 from anomdiff.models.judged_steps import EVIDENT
 from anomdiff.models.window_model import WindowModel
 from anomdiff.thresholds.conformal import conformal_p_values
@@ -24,7 +22,7 @@ from anomdiff.thresholds.conformal import conformal_p_values
 __all__ = ["TimeSeriesDetector"]
 
 
-class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
+class TimeSeriesDetector(SeriesAnswers, SeriesAlarms, DiffusionDetector):
     """Anomaly detector for one time series or a panel of many.
 
     Windows of several lengths are compared with normal reference windows, and restored by a
@@ -213,35 +211,6 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         final = self.stream_.finish()
         self.stream_ = PanelStream(self.model_)
         return self._final(*final)
-
-    def segments(self, scored: pd.DataFrame, *, join: int = 0) -> pd.DataFrame:
-        """Alarms in a row as one: from when to when, how strong, and which channels.
-
-        Parameters
-        ----------
-        scored : DataFrame
-            From ``score_frame`` or ``screen``.
-        join : int, default=0
-            Alarms that are at most this many steps apart belong together.
-
-        Returns
-        -------
-        segments : DataFrame
-            One row per segment: the series (if there are several), ``start``, ``end``, ``peak``
-            (times, or index labels), ``steps``, ``anomaly_score`` (at the peak), ``channels``
-            (those named at its steps, the most frequent first), and ``context_start`` and
-            ``context_end``: the steps around it whose scores are above the threshold, because
-            windows that cover them hold it.
-
-        Raises
-        ------
-        ValueError
-            If ``join`` is no such number, or ``scored`` is no scored frame.
-        """
-        check_is_fitted(self)
-        if not isinstance(join, Integral) or join < 0:
-            raise ValueError(f"need join as a whole number of at least 0; got {join!r}.")
-        return alarm_segments(scored, self.layout_.series, self.layout_.time, join, self.threshold_)
 
     # -- what was fitted -----------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""How faults of known place are found: whether, where, and in which channel.
+"""How faults of known place are found: whether, where, in which channel, and of what kind.
 
 Four kinds of series (`seasonal`, `autoregressive`, `load`, `machine`) of two or three channels,
 each with one fault in one channel: a spike of 2 steps, a shift of 20, noise of 40, a frozen sensor
@@ -20,7 +20,7 @@ from benchmarks.common.processes import gather
 from benchmarks.common.results import write
 from benchmarks.series.methods import timeseries
 
-__all__ = ["FAULTS", "SERIES", "Fault", "faults", "judge", "main", "measure", "summary"]
+__all__ = ["FAULTS", "SERIES", "Fault", "faults", "judge", "main", "measure", "named", "summary"]
 
 N_TRAIN, N_SCORED = 4_000, 2_000
 # Steps that each kind of fault lasts for.
@@ -30,6 +30,8 @@ SIZES = {"spike": 5.0, "shift": 2.5, "drift": 3.0}
 # First steps that faults begin at.
 PLACES = 500, 1_300
 COLUMNS = ["series", "fault", "seed", "found", "overlap", "outside", "first_channel", "segments"]
+# Kinds of segments that are called otherwise here.
+NAMES = {"frozen": "flatline"}
 
 
 class Fault(NamedTuple):
@@ -93,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write(figures, options.out)
     for by in ("fault", "series"):
         print(figures.groupby(by)[COLUMNS[3:]].mean().round(3).to_string())
+    print(pd.crosstab(figures["fault"], figures["kind"]).to_string())
     print(summary(figures))
 
 
@@ -100,16 +103,18 @@ def measure(seeds: Sequence[int], processes: int = 1, params: Params = None) -> 
     """Fit to the beginning of each series and find each fault in the rest."""
     tasks = [(name, seed, dict(params or {})) for name in SERIES for seed in seeds]
     rows = gather(_found, tasks, processes)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=[*COLUMNS, "kind"])
 
 
 def summary(figures: pd.DataFrame) -> str:
     """Means over all faults."""
     found, overlap, outside, first = figures[COLUMNS[3:7]].mean()
     frozen = figures.loc[figures["fault"] == "frozen", "found"].mean()
+    right = (figures["kind"] == figures["fault"].replace(NAMES)).mean()
     return (
         f"faults {len(figures)} | found {found:.3f} | overlap {overlap:.3f} | flagged outside "
-        f"{outside:.4f} | right channel first {first:.3f} | frozen found {frozen:.3f}"
+        f"{outside:.4f} | right channel first {first:.3f} | frozen found {frozen:.3f} | "
+        f"kind named right {right:.3f}"
     )
 
 
@@ -119,6 +124,13 @@ def faults(name: str, seed: int) -> tuple[np.ndarray, Iterator[Fault]]:
     values = SERIES[name](N_TRAIN + N_SCORED, rng)
     train = values[:N_TRAIN]
     return train, (_with_fault(kind, values[N_TRAIN:], train.std(0), rng) for kind in FAULTS)
+
+
+def named(segments: pd.DataFrame, fault: Fault) -> str:
+    """Kind of the segment that has most steps in common with a fault, "none" without one."""
+    stops, starts = segments["end"] + 1, segments["start"]
+    common = stops.clip(upper=fault.stop) - starts.clip(lower=fault.start)
+    return segments["kind"][common.idxmax()] if (common > 0).any() else "none"
 
 
 def judge(scored: pd.DataFrame, segments: pd.DataFrame, fault: Fault) -> tuple:
@@ -163,8 +175,11 @@ def _found(task: tuple) -> list[tuple]:
     detector = timeseries(seed, params).fit(pd.DataFrame(train, columns=names))
     rows = []
     for fault in several:
-        scored = detector.score_frame(pd.DataFrame(fault.values, columns=names))
-        rows.append((name, fault.kind, seed, *judge(scored, detector.segments(scored), fault)))
+        frame = pd.DataFrame(fault.values, columns=names)
+        scored = detector.score_frame(frame)
+        segments = detector.segments(scored, frame)
+        found = judge(scored, segments, fault)
+        rows.append((name, fault.kind, seed, *found, named(segments, fault)))
     return rows
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.series.faults import FAULTS, SERIES, Fault, faults, judge, main
+from benchmarks.series.faults import FAULTS, SERIES, Fault, faults, judge, main, named
 from tests.settings import TINY_SERIES
 
 FAULT = Fault("shift", np.zeros((100, 2)), 40, 60, 1)
@@ -44,6 +44,18 @@ def test_the_channel_is_that_of_the_highest_score_within_the_fault():
     scored.loc[80, ["anomaly_score", "channel"]] = 9.0, 1
 
     assert judge(scored, segments, FAULT)[3] is False
+
+
+@pytest.mark.parametrize(
+    ("segments", "kind"),
+    [
+        ([(10, 30, "noise"), (41, 45, "spike"), (48, 59, "shift")], "shift"),
+        ([(10, 39, "noise"), (60, 70, "spike")], "none"),
+        ([], "none"),
+    ],
+)
+def test_the_kind_is_that_of_the_segment_with_most_steps_of_the_fault(segments, kind):
+    assert named(pd.DataFrame(segments, columns=["start", "end", "kind"]), FAULT) == kind
 
 
 @pytest.mark.parametrize("name", SERIES)
@@ -88,3 +100,5 @@ def test_the_last_line_has_the_means_over_all_faults(monkeypatch, capsys, tmp_pa
     figures = pd.read_csv(out)
     assert figures["fault"].tolist() == [*lengths]
     assert f"found {figures['found'].mean():.3f} | overlap" in last
+    right = (figures["kind"] == ["spike", "flatline"]).mean()
+    assert last.endswith(f"kind named right {right:.3f}")
