@@ -9,7 +9,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from anomdiff.explain.alarm_segments import alarm_rows, alarm_segments, in_order
+from anomdiff.explain.alarm_segments import (
+    alarm_rows,
+    alarm_segments,
+    in_order,
+    require_other_name,
+)
 from anomdiff.explain.fleet import fleet_frame
 from anomdiff.explain.segment_kinds import alarm_kinds
 from anomdiff.models.judged_steps import EVIDENT
@@ -73,6 +78,7 @@ class SeriesAlarms:
         found = alarm_segments(scored, series, time, int(join), self.threshold_)
         if X is None:
             return found
+        require_other_name(series, ["kind"])
         frame = self._check(X, by_name=True)
         if not frame.index.equals(scored.index):
             raise ValueError(

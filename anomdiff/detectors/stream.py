@@ -13,6 +13,7 @@ from anomdiff.models.judged_steps import warn_of_other_step
 from anomdiff.models.window_model import WindowModel
 from anomdiff.reference.segments import as_tensors
 from anomdiff.reference.sliding_windows import WindowComponent, fold_residuals
+from anomdiff.scoring.step_scores import JudgedSteps
 
 __all__ = ["PanelStream"]
 
@@ -22,6 +23,8 @@ AT_ONCE = 16
 # behind the others by so many of the longest windows. In streams without times nobody is behind:
 # there, of so many open series, the one ends whose last row came first.
 OPEN_SERIES, BEHIND, MOST_SERIES = 64, 4, 10_000
+# Open series that a message names.
+SHOWN_SERIES = 5
 # Pushes whose median time says how far the stream is: one clock that is wrong ends no series.
 RECENT = 15
 # Steps, in time, after which a stream is warned of if most are other steps than in training.
@@ -45,6 +48,7 @@ class PanelStream:
     def __init__(self, model: WindowModel):
         self.model, self.layout = model, model.layout
         self.streams: dict[object, _SeriesStream] = {}
+        self.latest: dict[object, int] = {}  # steps of the last push, by series
         self.n_rows = 0
         self.recent: deque[float] = deque(maxlen=RECENT)  # times up to which pushes came
         self.steps = _StepCheck(model)
@@ -58,6 +62,7 @@ class PanelStream:
         segments = self.layout.read(frame)
         self._require_order(segments)
         self.n_rows += len(frame)
+        self.latest = {}
         labels = pd.DataFrame(self.layout.labels(frame), index=frame.index)
         self.nothing = labels.iloc[:0]
         final = [step for segment in segments for step in self._push_segment(segment, labels)]
@@ -65,11 +70,26 @@ class PanelStream:
         self.recent += [max(times)] if times else []
         return self._laid_out(final + self._end_series())
 
+    def provisional(self) -> FinalSteps:
+        """Return those steps of the last push that wait, as if nothing more were to come."""
+        waiting = [(self.streams.get(label), n) for label, n in self.latest.items()]
+        return self._laid_out(
+            [step for stream, n in waiting if stream for step in stream.provisional(n)]
+        )
+
     def finish(self) -> FinalSteps:
         """Return all waiting steps: nothing more will come."""
         return self._laid_out(
             [step for stream in self.streams.values() for step in stream.finish()]
         )
+
+    def finish_series(self, series: object) -> FinalSteps:
+        """Return the waiting steps of one series, which has ended."""
+        if series not in self.streams:
+            opened = [*self.streams]
+            shown = f"{opened[:SHOWN_SERIES]}{' and more' if len(opened) > SHOWN_SERIES else ''}"
+            raise ValueError(f"need a series that is open, one of {shown}; got {series!r}.")
+        return self._laid_out(self.streams.pop(series).finish())
 
     def _require_order(self, segments: list[Segment[np.ndarray]]) -> None:
         """Refuse all rows, before any is taken, if one comes late."""
@@ -87,11 +107,13 @@ class PanelStream:
         self.steps.count(segment, stream.time_to(segment) if stream else np.nan)
         if stream and self.layout.is_gap(stream.time_to(segment)):
             final, stream = stream.finish(), None
+            self.latest.pop(segment.series, None)
         encoded = as_tensors(self.model.scaler.encode(segment))
         stream = stream or _SeriesStream(self.model, encoded)
         if segment.times is None:  # the series that has waited longest comes first
             self.streams.pop(segment.series, None)
         self.streams[segment.series] = stream
+        self.latest[segment.series] = self.latest.get(segment.series, 0) + len(segment)
         return final + stream.push(encoded, labels)
 
     def _end_series(self) -> list[Final]:
@@ -186,6 +208,20 @@ class _SeriesStream:
         self.steps = self.steps.slice(max(0, len(self.steps) - self.keep), len(self.steps))
         return self._final(self.n_steps - self.keep + 1, ended=False)
 
+    def provisional(self, n: int) -> list[Final]:
+        """Score those of the last ``n`` steps that wait, as if nothing more were to come."""
+        n = min(n, len(self.waiting))
+        if not n:
+            return []
+        for component in self.components:
+            component.score(self.steps, self.n_known)
+        errors, residuals = (torch.cat(each, 1) for each in self._known_up_to(self.n_steps))
+        first = self.n_steps - n
+        start = self.model.first_needed(first) - self.first
+        judged = self.model.combine(errors[:, start:], residuals[:, start:])
+        rows = [self.waiting[place] for place in range(len(self.waiting) - n, len(self.waiting))]
+        return self._finals(rows, judged, first - self.first - start)
+
     def finish(self) -> list[Final]:
         """Return all waiting steps: nothing more will come."""
         for component in self.components:
@@ -198,27 +234,32 @@ class _SeriesStream:
         last = self.model.last_final(max(0, stop), ended)
         if last <= first:
             return []
-        self._know(stop)
-        errors, residuals = torch.cat(self.errors, 1), torch.cat(self.residuals, 1)
-        judged = self.model.combine(errors, residuals)
-        part = slice(first - self.first, last - self.first)
-        names = [self.model.names[i] for i in judged.channels[part].tolist()]
+        self.errors, self.residuals = self._known_up_to(stop)
+        judged = self.model.combine(torch.cat(self.errors, 1), torch.cat(self.residuals, 1))
         waited = [self.waiting.popleft() for _ in range(last - first)]
-        labels = [own.iloc[[row]] for own, row in waited]
+        final = self._finals(waited, judged, first - self.first)
         self._forget(self.model.first_needed(last))
+        return final
+
+    def _finals(self, rows: list, judged: JudgedSteps, start: int) -> list[Final]:
+        """Put the labels of some steps beside what was found about them, from place ``start``."""
+        part = slice(start, start + len(rows))
+        names = [self.model.names[i] for i in judged.channels[part].tolist()]
+        labels = [own.iloc[[row]] for own, row in rows]
         found = judged.scores[part].tolist(), judged.evident[part].tolist()
         return list(zip(labels, *found, names, strict=True))
 
-    def _know(self, stop: int) -> None:
-        """Fold what the components say of the next steps, up to ``stop``."""
+    def _known_up_to(self, stop: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Parts of what the components say of the steps from ``first`` up to ``stop``, folded."""
         start = self.n_known
         if stop <= start:
-            return
+            return self.errors, self.residuals
         found = [each.fold(start, stop) for each in self.components]
-        self.errors.append(torch.stack([errors for errors, _ in found[: self.n_windows]]))
+        errors = torch.stack([errors for errors, _ in found[: self.n_windows]])
         several = [each for _, residuals in found for each in residuals]
-        nothing = self.errors[-1].new_zeros(0, *self.errors[-1].shape[1:])
-        self.residuals.append(torch.stack(several) if several else nothing)
+        nothing = errors.new_zeros(0, *errors.shape[1:])
+        new = torch.stack(several) if several else nothing
+        return [*self.errors, errors], [*self.residuals, new]
 
     def _forget(self, first: int) -> None:
         """Forget the steps before one, which no other is judged with any more."""

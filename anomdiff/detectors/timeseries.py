@@ -1,6 +1,6 @@
 """The detector for time series: one event is one window."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ class TimeSeriesDetector(SeriesAnswers, SeriesAlarms, DiffusionDetector):
     layout_ : PanelLayout
         Columns of series and time, and the channels.
     stream_ : PanelStream
-        What ``score_next`` keeps between calls.
+        What ``score_next`` and ``stream`` keep between calls.
     columns_in_ : list
         Columns that rows to score need.
     feature_names_in_, n_features_in_ : ndarray of str, int
@@ -205,9 +205,58 @@ class TimeSeriesDetector(SeriesAnswers, SeriesAlarms, DiffusionDetector):
         numbered = not isinstance(rows, pd.DataFrame | pd.Series)
         return self._final(*self.stream_.push(self._check(rows, by_name=True), numbered))
 
-    def finish(self) -> pd.DataFrame:
-        """End the streams of ``score_next``; return the steps that were still waiting."""
+    def stream(self, rows: ArrayLike) -> pd.DataFrame:
+        """Score a stream at once: new rows with scores that may change, others once these do not.
+
+        The same stream as that of ``score_next``, which answers with final scores only. A score
+        that is not final is that of a batch of the rows so far: what is around the step on its
+        other side is still to come. A call takes longer than one of ``score_next``, with three
+        channels some 10 ms instead of 1, and no longer in a long stream: rows are judged again
+        with at most ``delay_`` steps before them.
+
+        Parameters
+        ----------
+        rows : DataFrame or array-like of shape (row, column)
+            The next rows, in the order of their time.
+
+        Returns
+        -------
+        scored : DataFrame
+            As from ``score_frame``, with a column ``final``: first the steps that have become
+            final, as from ``score_next``, then all others of ``rows``. A step is returned twice,
+            unless it becomes final at once.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing or unreadable, or a time is not after those before.
+        """
+        final = self.score_next(rows).assign(final=True)
+        new = self._final(*self.stream_.provisional()).assign(final=False)
+        parts = [part for part in (final, new) if len(part)]
+        return pd.concat(parts) if parts else final
+
+    def finish(self, series: Hashable | None = None) -> pd.DataFrame:
+        """End the streams of ``score_next`` and ``stream``; return the steps still waiting.
+
+        Parameters
+        ----------
+        series : label, optional
+            The series of a panel that has ended, while the others go on; all by default.
+
+        Returns
+        -------
+        scored : DataFrame
+            As from ``score_frame``, of steps whose scores are final now.
+
+        Raises
+        ------
+        ValueError
+            If no such series is open.
+        """
         self._require_fitted()
+        if series is not None:
+            return self._final(*self.stream_.finish_series(series))
         final = self.stream_.finish()
         self.stream_ = PanelStream(self.model_)
         return self._final(*final)

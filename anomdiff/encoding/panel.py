@@ -27,7 +27,7 @@ from anomdiff.encoding.times import clock, has_times, is_duration, require_no_le
 __all__ = ["PanelLayout"]
 
 # Columns of a scored frame, beside which those of series and time stand.
-SCORED = ("anomaly_score", "p_value", "is_anomaly", "channel")
+SCORED = ("anomaly_score", "p_value", "is_anomaly", "channel", "final")
 # Where time jumps by more than this many usual steps, a new segment begins.
 GAP = 3.0
 # Steps that differ from those of training by more than this factor are other steps: windows of

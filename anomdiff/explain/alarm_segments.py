@@ -8,7 +8,7 @@ import pandas as pd
 from anomdiff.encoding.times import has_times
 from anomdiff.explain.localisation import runs
 
-__all__ = ["alarm_rows", "alarm_segments", "in_order", "require_scored"]
+__all__ = ["alarm_rows", "alarm_segments", "in_order", "require_other_name", "require_scored"]
 
 COLUMNS = ["series", "start", "end", "peak", "steps", "anomaly_score", "channels"]
 CONTEXT = ["context_start", "context_end"]
@@ -24,6 +24,7 @@ def alarm_segments(
 ) -> pd.DataFrame:
     """One row per segment of flagged steps; see ``TimeSeriesDetector.segments``."""
     require_scored(scored, series, time)
+    require_other_name(series, [*COLUMNS[1:], *CONTEXT])
     found = [
         (label, *segment)
         for label, rows in in_order(scored, series, time)
@@ -73,6 +74,15 @@ def require_scored(
     wanted = [*columns, *(name for name in (series, time) if name is not None)]
     if missing := [name for name in wanted if name not in scored.columns]:
         raise ValueError(f"need the columns {wanted} of a scored frame; {missing} are missing.")
+
+
+def require_other_name(series: Hashable | None, columns: Sequence[str]) -> None:
+    """Refuse a column of series whose name is that of a column of the answer."""
+    if series in columns:
+        raise ValueError(
+            f"need a column of series with another name than the columns {[*columns]} of the "
+            f"answer; got {series!r}: rename it in training and scoring."
+        )
 
 
 def _segments(

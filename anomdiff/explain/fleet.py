@@ -5,11 +5,12 @@ from collections.abc import Hashable
 import numpy as np
 import pandas as pd
 
-from anomdiff.explain.alarm_segments import in_order, require_scored
+from anomdiff.explain.alarm_segments import in_order, require_other_name, require_scored
 
 __all__ = ["fleet_frame", "robust_z_scores"]
 
 WORST = ["anomaly_score", "start", "end", "channels"]
+COLUMNS = ["rank", "steps", "segments", "flagged", "mean_score", "deviation", *WORST]
 # Mean and median absolute deviation of a Gaussian of unit variance; series that have a median.
 MEAN_DEVIATION, MEDIAN_DEVIATION, LEAST_SERIES = (2 / np.pi) ** 0.5, 0.6745, 3
 
@@ -19,6 +20,7 @@ def fleet_frame(
 ) -> pd.DataFrame:
     """One row per series, the worst first; see ``TimeSeriesDetector.fleet``."""
     require_scored(scored, series, time)
+    require_other_name(series, COLUMNS)
     groups = list(in_order(scored, series, time))
     counted = [_counts(scored.iloc[rows]) for _, rows in groups]
     labels = pd.Index([label for label, _ in groups], dtype=object, name=series)
@@ -34,7 +36,7 @@ def fleet_frame(
     order = ["anomaly_score", "mean_score"]
     fleet = fleet.sort_values(order, ascending=False, kind="stable", na_position="last")
     fleet.insert(0, "rank", np.arange(1, len(fleet) + 1))
-    return fleet.reset_index(drop=series is None)
+    return fleet[COLUMNS].reset_index(drop=series is None)
 
 
 def robust_z_scores(values: np.ndarray) -> np.ndarray:

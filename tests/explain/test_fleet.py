@@ -38,6 +38,15 @@ def test_each_series_has_a_row_and_the_worst_comes_first():
     assert found.iloc[2][["anomaly_score", "start", "end", "channels"]].isna().all()
 
 
+@pytest.mark.parametrize("name", ["rank", "start", "steps", "deviation"])
+def test_a_column_of_series_with_the_name_of_an_answer_is_refused(name):
+    frame = scored([1, 9], ".x", "ab").rename(columns={"host": name})
+    segments = alarm_segments(frame.rename(columns={name: "host"}), "host", None, 0)
+
+    with pytest.raises(ValueError, match=f"got '{name}': rename it"):
+        fleet_frame(frame, segments, name, None)
+
+
 def test_rows_in_any_order_give_the_same_fleet():
     rng = np.random.default_rng(0)
     frame = scored(rng.normal(size=60), rng.choice(["x", "."], 60), np.repeat([*"abc"], 20))
