@@ -14,13 +14,25 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
+from anomdiff.plots import series_figure
 from benchmarks.common.commands import add_params, add_processes, count
 from benchmarks.common.methods import Params
 from benchmarks.common.processes import gather
 from benchmarks.common.results import write
 from benchmarks.series.methods import timeseries
 
-__all__ = ["FAULTS", "SERIES", "Fault", "faults", "judge", "main", "measure", "named", "summary"]
+__all__ = [
+    "FAULTS",
+    "SERIES",
+    "Fault",
+    "draw",
+    "faults",
+    "judge",
+    "main",
+    "measure",
+    "named",
+    "summary",
+]
 
 N_TRAIN, N_SCORED = 4_000, 2_000
 # Steps that each kind of fault lasts for.
@@ -29,6 +41,8 @@ FAULTS = {"spike": 2, "shift": 20, "noise": 40, "frozen": 200, "drift": 80}
 SIZES = {"spike": 5.0, "shift": 2.5, "drift": 3.0}
 # First steps that faults begin at.
 PLACES = 500, 1_300
+# Steps on either side of a fault in its picture.
+DRAWN_AROUND = 300
 COLUMNS = ["series", "fault", "seed", "found", "overlap", "outside", "first_channel", "segments"]
 # Kinds of segments that are called otherwise here.
 NAMES = {"frozen": "flatline"}
@@ -87,9 +101,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=count, default=5, help="series of each kind")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="a CSV")
+    parser.add_argument("--pictures", type=Path, help="a folder; draw a fault of each kind only")
     add_processes(parser)
     add_params(parser)
     options = parser.parse_args(argv)
+    if options.pictures is not None:
+        return draw(options.pictures, options.first_seed, options.params)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     figures = measure(seeds, options.processes, options.params)
     write(figures, options.out)
@@ -104,6 +121,22 @@ def measure(seeds: Sequence[int], processes: int = 1, params: Params = None) -> 
     tasks = [(name, seed, dict(params or {})) for name in SERIES for seed in seeds]
     rows = gather(_found, tasks, processes)
     return pd.DataFrame(rows, columns=[*COLUMNS, "kind"])
+
+
+def draw(folder: Path, seed: int, params: Params = None) -> None:
+    """Draw a fault of each kind, in one kind of series after the other, and what is found."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, kind in enumerate(FAULTS):
+        name = [*SERIES][place % len(SERIES)]
+        train, several = faults(name, seed)
+        fault = next(each for each in several if each.kind == kind)
+        detector = timeseries(seed, params).fit(pd.DataFrame(train))
+        frame = pd.DataFrame(fault.values)
+        part = slice(max(0, fault.start - DRAWN_AROUND), fault.stop + DRAWN_AROUND)
+        scored = detector.score_frame(frame)
+        figure = series_figure(detector, frame[part], scored[part])
+        figure.suptitle(f"{name}: {kind} in channel {fault.channel}, from step {fault.start}")
+        figure.savefig(folder / f"{kind}.png", dpi=100)
 
 
 def summary(figures: pd.DataFrame) -> str:

@@ -82,7 +82,9 @@ def test_the_same_seed_makes_the_same_faults():
         np.testing.assert_array_equal(one.values, other.values)
 
 
-def test_the_last_line_has_the_means_over_all_faults(monkeypatch, capsys, tmp_path):
+@pytest.fixture
+def small(monkeypatch):
+    """Short series of one kind with two short faults."""
     module = "benchmarks.series.faults"
     sizes = {"N_TRAIN": 300, "N_SCORED": 120, "PLACES": (20, 60)}
     lengths = {"spike": 2, "frozen": 30}
@@ -90,6 +92,18 @@ def test_the_last_line_has_the_means_over_all_faults(monkeypatch, capsys, tmp_pa
     monkeypatch.setattr(f"{module}.SERIES", {"load": SERIES["load"]})
     for name, size in sizes.items():
         monkeypatch.setattr(f"{module}.{name}", size)
+    return lengths
+
+
+def test_each_kind_of_fault_is_drawn(small, tmp_path):
+    main(["--pictures", str(tmp_path / "new"), "--params", json.dumps(TINY_SERIES)])
+
+    drawn = sorted((tmp_path / "new").iterdir())
+    assert [path.name for path in drawn] == ["frozen.png", "spike.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_the_last_line_has_the_means_over_all_faults(small, capsys, tmp_path):
     params = json.dumps(TINY_SERIES)
     out = tmp_path / "out.csv"
 
@@ -98,7 +112,7 @@ def test_the_last_line_has_the_means_over_all_faults(monkeypatch, capsys, tmp_pa
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("faults 2 | found ")
     figures = pd.read_csv(out)
-    assert figures["fault"].tolist() == [*lengths]
+    assert figures["fault"].tolist() == [*small]
     assert f"found {figures['found'].mean():.3f} | overlap" in last
     right = (figures["kind"] == ["spike", "flatline"]).mean()
     assert last.endswith(f"kind named right {right:.3f}")
