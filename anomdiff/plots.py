@@ -31,6 +31,8 @@ MARGINS = {"left": 0.12, "right": 0.97, "bottom": 0.15, "top": 0.9}
 ALPHAS = np.geomspace(0.001, 0.5, 60)
 # Colours of alarms and of what is around them; segments whose kinds are written beside them.
 ALARM, CONTEXT, NAMED_SEGMENTS = "C3", "C1", 12
+# Room above and below the panels of a series, for a title and the times, in inches.
+ABOVE, BELOW = 0.7, 0.4
 
 
 def loss_figure(history: pd.DataFrame) -> Figure:
@@ -163,8 +165,10 @@ def series_figure(
     named = {name for channels in segments["channels"] for name in channels}
     drawn = sorted(detector.model_.names, key=lambda name: name not in named)[:MAX_COLUMNS]
     names = [name for name in detector.model_.names if name in drawn]
-    figure = Figure(figsize=(10, 1.4 * (len(names) + 1) + 0.8))
-    spaces = {"left": 0.09, "right": 0.98, "hspace": 0.35, "top": 0.93}
+    height = 1.4 * (len(names) + 1) + ABOVE + BELOW
+    figure = Figure(figsize=(10, height))
+    spaces = {"left": 0.09, "right": 0.98, "top": 1 - ABOVE / height, "bottom": BELOW / height}
+    spaces["hspace"] = 0.3
     *upper, below = figure.subplots(len(names) + 1, 1, sharex=True, gridspec_kw=spaces)
     at, bounds = _places(layout, frame, scored, segments)
     order = np.argsort(at, kind="stable")
@@ -178,6 +182,7 @@ def series_figure(
         below.axhline(detector.threshold_, label="threshold", **style)
         below.legend(loc="upper right", fontsize="x-small")
     below.set_ylabel("score")
+    figure.align_ylabels()
     if layout.has_dates:
         below.xaxis_date()
     return figure
