@@ -128,7 +128,8 @@ class SeriesAlarms:
         ----------
         segments_per_1000 : float
             Most segments of flagged steps per 1,000 steps like those of training, or of
-            ``recalibrate``; with several series, 1,000 steps of all together.
+            ``recalibrate``; with several series, 1,000 steps of all together. A budget beyond
+            what steps that are off themselves can make, some 3, is not used up.
 
         Returns
         -------

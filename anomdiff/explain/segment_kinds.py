@@ -25,9 +25,9 @@ FLAT, NOISY = 0.25, 1.5
 # Share of the squared deviations that one level explains; change along the core of a segment that
 # is a drift, as a share of its level, and of the rest that a straight line explains.
 LEVEL_SHARE, DRIFT, LINE = 0.75, 0.5, 0.2
-# Distance from what is expected, in halves of its interval, of a share of the steps: of channels
-# that are as usual by themselves, and of one that does not go with the others.
-MOST_STEPS_WITHIN, WITHIN, FROM_OTHERS = 0.9, 1.0, 1.5
+# Share of the steps of the core outside the interval of 90 % of what is expected: at least, of a
+# channel that does not go with the others; at most, of channels that are as usual by themselves.
+LEAST_OUTSIDE, MOST_OUTSIDE = 0.5, 0.2
 # Steps on either side that say what differences are usual, and the fewest of them.
 AROUND, LEAST_AROUND = 256, 32
 
@@ -88,16 +88,14 @@ def is_joint(
     ----------
     given_others : ndarray of shape (step,)
         How far the channel of a segment is from what is expected given the other channels, in
-        halves of the interval that holds 90 %.
+        halves of the interval that holds 90 %; NaN where there is none.
     alone : ndarray of shape (step, channel)
         The same of all channels while all of them are hidden.
     """
     if alone.shape[1] < 2 or not len(alone):
         return False
-    apart, by_itself = (
-        np.quantile(each, MOST_STEPS_WITHIN, axis=0) for each in (given_others, alone)
-    )
-    return bool(apart >= FROM_OTHERS and (by_itself <= WITHIN).all())
+    apart = (given_others > 1).mean() >= LEAST_OUTSIDE
+    return bool(apart and (~(alone <= 1)).mean(axis=0).max() <= MOST_OUTSIDE)
 
 
 def alarm_kinds(
@@ -145,7 +143,8 @@ def _kind(
     if kind != "flatline" and len(model.names) > 1:
         hidden[part] = True
         alone = intervals.hidden(hidden).outside(segment.values)[part].numpy()[known]
-        kind = "joint" if is_joint(given_others, alone) else kind
+        inside = slice(*core(deviations, CORE_SHARE))
+        kind = "joint" if is_joint(given_others[inside], alone[inside]) else kind
     return kind
 
 

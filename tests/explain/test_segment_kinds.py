@@ -143,3 +143,58 @@ def test_without_alarms_no_kind_is_named(fitted):
     scored = fitted.score_frame(frame).assign(is_anomaly=False)
 
     assert list(fitted.segments(scored, frame)["kind"]) == []
+
+
+def test_a_plateau_whose_rise_is_little_beside_its_noise_is_a_shift():
+    steps = np.arange(41)
+    off = 4 + 2.6 * (steps / 40 - 0.5) + 1.9 * (-1.0) ** steps
+
+    assert segment_kind(off, off, usual_difference=4.0) == "shift"
+    calm = off - 1.9 * (-1.0) ** steps
+    assert segment_kind(calm, calm, usual_difference=0.065) == "drift"
+
+
+def kinds_of(detector, frame, flagged, peak):
+    """Kinds of segments that are given by masks of their steps."""
+    scored = detector.score_frame(frame).assign(is_anomaly=flagged)
+    scored["anomaly_score"] = np.where(np.arange(len(frame)) == peak, 9.0, 5.0)
+    return detector.segments(scored, frame)["kind"].tolist()
+
+
+def test_of_a_segment_that_a_gap_of_time_parts_the_part_with_the_peak_counts(fitted):
+    frame = waves(400, seed=1, start=800)
+    frame.iloc[120:150] = frame.iloc[120].to_numpy()
+    frame = frame.drop(index=frame.index[100:120])
+    steps = np.arange(len(frame))
+
+    assert kinds_of(fitted, frame, (steps >= 97) & (steps < 130), peak=110) == ["flatline"]
+
+
+def test_what_is_usual_is_told_by_steps_that_are_not_flagged(fitted):
+    frame, steps = waves(400, seed=1, start=800), np.arange(400)
+    loud = (steps % 100 < 80) & (steps >= 100)
+    frame["slow"] += loud * 10 * noise(400, 2)
+    flagged = loud & (steps % 100 != 40)
+
+    assert set(kinds_of(fitted, frame, flagged, peak=150)) == {"noise"}
+
+
+def together(n, seed):
+    """Two channels of the same noise, but for a little of their own."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(rng.normal(size=(n, 1)) + 0.05 * rng.normal(size=(n, 2)))
+
+
+@pytest.fixture(scope="module")
+def paired():
+    return TimeSeriesDetector(**TINY_LONG).fit(together(800, seed=0))
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4, 5])
+def test_channels_that_stop_to_go_together_are_joint(paired, seed):
+    frame = together(300, seed=1)
+    frame.loc[150:180, 1] = together(31, seed)[0].to_numpy()
+
+    kinds = kinds_of(paired, frame, (frame.index >= 150) & (frame.index <= 180), peak=160)
+
+    assert kinds == ["joint"]

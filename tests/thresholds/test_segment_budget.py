@@ -3,6 +3,7 @@ import pytest
 
 import anomdiff
 from anomdiff import TimeSeriesDetector
+from anomdiff.models.judged_steps import EVIDENT
 from anomdiff.thresholds.budget import segment_budget_threshold, segment_levels
 from tests.models.stored import stored_detector
 from tests.series import autoregression
@@ -102,6 +103,19 @@ def test_a_detector_keeps_its_budget_on_the_steps_that_it_is_calibrated_on(
     assert detector.set_alarm_budget(budget) is detector
 
     assert 0.5 * budget < per_1000(detector, rows) <= budget
+
+
+def test_the_levels_of_a_fit_count_the_segments_of_training_steps(fitted):
+    scores, extra = fitted.model_.score_frame(
+        fitted._check(autoregression(1500, seed=0)), exclude_self=True
+    )
+
+    levels = fitted.model_.segment_levels
+    threshold = segment_budget_threshold(levels, len(fitted.calibration_scores_), 5)
+
+    # The network's errors count more in the calibration than here.
+    assert 0.6 * 5 <= count([scores], [extra[EVIDENT]], threshold) / 1.5 <= 1.4 * 5
+    assert len(levels) <= 1.2 * extra[EVIDENT].sum()  # other steps are not flagged
 
 
 def test_new_normal_steps_are_near_the_budget(fitted, tmp_path):
