@@ -12,9 +12,7 @@ from anomdiff.encoding.segment import Segment
 from anomdiff.models.window_model import WindowModel
 from anomdiff.scoring.local_variation import LEAST_DIFFERENCE
 
-__all__ = ["KINDS", "alarm_kinds", "core", "is_joint", "segment_kind"]
-
-KINDS = ("spike", "shift", "drift", "noise", "flatline", "joint", "shape")
+__all__ = ["alarm_kinds", "core", "is_joint", "segment_kind"]
 
 # Chosen on one half of the series of benchmarks.series.faults (seeds 0 to 4), which gives the
 # shares of kinds named right; measured on the other half (seeds 100 to 104).
