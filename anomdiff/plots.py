@@ -1,11 +1,17 @@
-"""Pictures of a training run: losses, calibration, noise levels, sampled rows."""
+"""Pictures of a training run, from losses to sampled rows, and of a scored series."""
+
+from collections.abc import Hashable
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 from scipy.stats import beta
+
+from anomdiff.detectors.timeseries import TimeSeriesDetector
+from anomdiff.encoding.panel import PanelLayout
 
 __all__ = [
     "alarm_rates",
@@ -14,6 +20,7 @@ __all__ = [
     "loss_figure",
     "sample_figure",
     "score_figure",
+    "series_figure",
 ]
 
 MAX_COLUMNS, SHOWN_VALUES = 12, 8
@@ -22,6 +29,10 @@ BAND = 0.9  # of the possible alarm rates, shown as a band
 # A fixed layout: matplotlib's own takes as long as all the drawing.
 MARGINS = {"left": 0.12, "right": 0.97, "bottom": 0.15, "top": 0.9}
 ALPHAS = np.geomspace(0.001, 0.5, 60)
+# Colours of alarms and of what is around them; segments whose kinds are written beside them.
+ALARM, CONTEXT, NAMED_SEGMENTS = "C3", "C1", 12
+# Room above and below the panels of a series, for a title and the times, in inches.
+ABOVE, BELOW = 0.7, 0.4
 
 
 def loss_figure(history: pd.DataFrame) -> Figure:
@@ -109,6 +120,119 @@ def sample_figure(rows: pd.DataFrame, sampled: pd.DataFrame) -> Figure:
         axes.set_axis_off()
     grid[0].legend(fontsize="x-small")
     return figure
+
+
+def series_figure(
+    detector: TimeSeriesDetector,
+    X: ArrayLike,
+    scored: pd.DataFrame,
+    *,
+    series: Hashable | None = None,
+) -> Figure:
+    """Channels of a series with its alarms, and the score below.
+
+    Segments of alarms are dark in the channels that they are named after, their context is light;
+    each segment has its kind above, unless there are many.
+
+    Parameters
+    ----------
+    detector : TimeSeriesDetector
+        Fitted.
+    X : DataFrame or array-like of shape (row, column)
+        The rows that were scored; of many channels the first twelve are drawn, those with alarms
+        before others.
+    scored : DataFrame
+        From ``detector.score_frame(X)``.
+    series : label, optional
+        Which series of a panel to draw.
+
+    Returns
+    -------
+    figure : Figure
+
+    Raises
+    ------
+    ValueError
+        If there are several series and none of them is named, or ``X`` has other rows.
+    """
+    frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
+    segments, layout = detector.segments(scored, frame), detector.layout_
+    if layout.series is not None:
+        _require_series(scored[layout.series], series)
+        own = (scored[layout.series] == series).to_numpy()
+        frame, scored = frame[own], scored[own]
+        segments = segments[segments[layout.series] == series]
+    named = {name for channels in segments["channels"] for name in channels}
+    drawn = sorted(detector.model_.names, key=lambda name: name not in named)[:MAX_COLUMNS]
+    names = [name for name in detector.model_.names if name in drawn]
+    height = 1.4 * (len(names) + 1) + ABOVE + BELOW
+    figure = Figure(figsize=(10, height))
+    spaces = {"left": 0.09, "right": 0.98, "top": 1 - ABOVE / height, "bottom": BELOW / height}
+    spaces["hspace"] = 0.3
+    *upper, below = figure.subplots(len(names) + 1, 1, sharex=True, gridspec_kw=spaces)
+    at, bounds = _places(layout, frame, scored, segments)
+    order = np.argsort(at, kind="stable")
+    for axes, name in zip(upper, names, strict=True):
+        axes.plot(at[order], layout.numbers(frame[name], name)[order], linewidth=0.8)
+        axes.set_ylabel(str(name))
+        _shade(axes, segments, bounds, name)
+    below.plot(at[order], scored["anomaly_score"].to_numpy()[order], linewidth=0.8)
+    if np.isfinite(detector.threshold_):
+        style = {"color": ALARM, "linewidth": 0.8, "linestyle": "--"}
+        below.axhline(detector.threshold_, label="threshold", **style)
+        below.legend(loc="upper right", fontsize="x-small")
+    below.set_ylabel("score")
+    figure.align_ylabels()
+    if layout.has_dates:
+        below.xaxis_date()
+    return figure
+
+
+def _require_series(labels: pd.Series, series: Hashable | None) -> None:
+    """Refuse a series that is not there, naming some that are."""
+    known = labels.unique().tolist()
+    if series not in known:
+        few = f"{known[:MAX_COLUMNS]}{' and more' if len(known) > MAX_COLUMNS else ''}"
+        raise ValueError(f"need one of the series {few}; got series={series!r}.")
+
+
+def _places(
+    layout: PanelLayout, frame: pd.DataFrame, scored: pd.DataFrame, segments: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where steps are drawn, and the bounds of contexts and segments, (segment, 4).
+
+    That is at their times, dates in days and durations in seconds, else at the numbers of the
+    index, else in their order.
+    """
+    labels = pd.Index(scored.index if layout.time is None else scored[layout.time])
+    times = layout.times(frame)
+    at = np.arange(len(labels), dtype=float)
+    if times is not None:
+        at = date2num(times.astype("datetime64[ns]")) if layout.has_dates else times.astype(float)
+        at = at / 1e9 if layout.durations else at
+    elif pd.api.types.is_numeric_dtype(labels):
+        at = labels.to_numpy(dtype=float)
+    first = ~labels.duplicated()
+    edges = ("context_start", "context_end", "start", "end")
+    found = [at[first][labels[first].get_indexer(pd.Index(segments[each]))] for each in edges]
+    steps = np.diff(np.sort(at))
+    half = float(np.median(steps)) / 2 if len(steps) else 0.5
+    return at, np.stack(found, axis=1) + half * np.array([-1, 1, -1, 1])
+
+
+def _shade(axes: Axes, segments: pd.DataFrame, bounds: np.ndarray, name: Hashable) -> None:
+    """Shade the contexts of all segments, and the segments of a channel; name their kinds."""
+    for low, high in np.unique(bounds[:, :2], axis=0):
+        axes.axvspan(low, high, color=CONTEXT, alpha=0.15, linewidth=0)
+    rows = zip(bounds[:, 2:], segments["channels"], segments["kind"], strict=True)
+    for (start, end), channels, kind in rows:
+        if name in channels:
+            axes.axvspan(start, end, color=ALARM, alpha=0.35, linewidth=0.8)
+        if name == channels[0] and len(segments) <= NAMED_SEGMENTS:
+            above = axes.text(
+                (start + end) / 2, 1.02, kind, transform=axes.get_xaxis_transform(), color=ALARM
+            )
+            above.set(fontsize="small", horizontalalignment="center")
 
 
 def _compare(axes: Axes, before: pd.Series, sampled: pd.Series) -> None:

@@ -2,8 +2,9 @@
 
 base.py             what every detector does with scores; recalibration.py: thresholds, diagnosis
 tabular.py          TabularDetector; row_answers.py: its explain, repair, impute, sample
-timeseries.py       TimeSeriesDetector; series_answers.py: its explain, forecast, impute, ...
-stream.py           steps scored one after the other
+timeseries.py       TimeSeriesDetector; series_answers.py: its explain, forecast, impute, ...;
+                    series_alarms.py: its segments and their kinds, fleet, budget of alarms
+stream.py           steps as they come, of many series; series_stream.py: of one
 input_frames.py     the door: rows of any kind as a pandas frame
 diagnostics.py      what may be wrong with a fitted model
 covariate_shift.py  how much more often a row occurs in one frame than in another

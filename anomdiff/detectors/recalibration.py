@@ -1,7 +1,7 @@
 """Other thresholds and calibrations of a fitted detector, and what may be wrong with it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -32,6 +32,10 @@ class Recalibration:
     _require_fitted: Callable[[], None]
     _set_threshold: Callable[[], None]
     _keep_threshold: Callable[..., None]
+
+    def _recalibrated(self, frame: pd.DataFrame, scores: np.ndarray, extra: Mapping) -> dict:
+        """What else of the model is learned anew from normal rows."""
+        return {}
 
     def discoveries(
         self,
@@ -159,14 +163,16 @@ class Recalibration:
             The detector, with other ``calibration_scores_`` and another ``threshold_``.
         """
         check_is_fitted(self)
-        scores, _ = self.model_.score_frame(self._check(X, by_name=True))
+        frame = self._check(X, by_name=True)
+        scores, extra = self.model_.score_frame(frame)
         judged = scores[~np.isnan(scores)]
         if not len(judged):
             raise ValueError(
                 f"need rows that are judged to calibrate on; all {len(scores)} are at gaps or in "
                 "series shorter than a window: give longer series."
             )
-        self.model_ = replace(self.model_, calibration_scores=np.sort(judged))
+        further = self._recalibrated(frame, scores, extra)
+        self.model_ = replace(self.model_, calibration_scores=np.sort(judged), **further)
         self._set_threshold()
         return self
 

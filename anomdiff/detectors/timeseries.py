@@ -1,31 +1,28 @@
 """The detector for time series: one event is one window."""
 
-from collections.abc import Sequence
-from numbers import Integral
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
 from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.detectors.series_alarms import SeriesAlarms
 from anomdiff.detectors.series_answers import SeriesAnswers
 from anomdiff.detectors.stream import PanelStream
 from anomdiff.encoding.frames import as_pandas
-from anomdiff.encoding.index_levels import keys_as_columns, levels_as_columns
-from anomdiff.encoding.json_values import label_array
+from anomdiff.encoding.index_levels import keys_as_columns
 from anomdiff.encoding.panel import PanelLayout
-from anomdiff.explain.alarm_segments import alarm_segments
-from anomdiff.models.judged_steps import EVIDENT
+from anomdiff.models.judged_steps import EVIDENT, channel_cells
 from anomdiff.models.window_model import WindowModel
 from anomdiff.thresholds.conformal import conformal_p_values
 
 __all__ = ["TimeSeriesDetector"]
 
 
-class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
+class TimeSeriesDetector(SeriesAnswers, SeriesAlarms, DiffusionDetector):
     """Anomaly detector for one time series or a panel of many.
 
     Windows of several lengths are compared with normal reference windows, and restored by a
@@ -117,7 +114,7 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     layout_ : PanelLayout
         Columns of series and time, and the channels.
     stream_ : PanelStream
-        What ``score_next`` keeps between calls.
+        What ``score_next`` and ``stream`` keep between calls.
     columns_in_ : list
         Columns that rows to score need.
     feature_names_in_, n_features_in_ : ndarray of str, int
@@ -233,43 +230,61 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         numbered = not isinstance(rows, pd.DataFrame | pd.Series)
         return self._final(*self.stream_.push(self._check(rows, by_name=True), numbered))
 
-    def finish(self) -> pd.DataFrame:
-        """End the streams of ``score_next``; return the steps that were still waiting."""
-        self._require_fitted()
-        final = self.stream_.finish()
-        self.stream_ = PanelStream(self.model_)
-        return self._final(*final)
+    def stream(self, rows: ArrayLike) -> pd.DataFrame:
+        """Score a stream at once: new rows with scores that may change, others once these do not.
 
-    def segments(self, scored: pd.DataFrame, *, join: int = 0) -> pd.DataFrame:
-        """Alarms in a row as one: from when to when, how strong, and which channels.
+        The same stream as that of ``score_next``, which answers with final scores only. A score
+        that is not final is that of a batch of the rows so far: what is around the step on its
+        other side is still to come. A call takes longer than one of ``score_next``, with three
+        channels some 10 ms instead of 1, and no longer in a long stream: rows are judged again
+        with at most ``delay_`` steps before them.
 
         Parameters
         ----------
-        scored : DataFrame
-            From ``score_frame`` or ``screen``.
-        join : int, default=0
-            Alarms that are at most this many steps apart belong together.
+        rows : DataFrame or array-like of shape (row, column)
+            The next rows, in the order of their time.
 
         Returns
         -------
-        segments : DataFrame
-            One row per segment: the series (if there are several), ``start``, ``end``, ``peak``
-            (times, or index labels), ``steps``, ``anomaly_score`` (at the peak), ``channels``
-            (those named at its steps, the most frequent first), and ``context_start`` and
-            ``context_end``: the steps around it whose scores are above the threshold, because
-            windows that cover them hold it.
+        scored : DataFrame
+            As from ``score_frame``, with a column ``final``: first the steps that have become
+            final, as from ``score_next``, then all others of ``rows``. A step is returned twice,
+            unless it becomes final at once.
 
         Raises
         ------
         ValueError
-            If ``join`` is no such number, or ``scored`` is no scored frame.
+            If a column is missing or unreadable, or a time is not after those before.
         """
-        check_is_fitted(self)
-        if not isinstance(join, Integral) or join < 0:
-            raise ValueError(f"need join as a whole number of at least 0; got {join!r}.")
-        series, time = self.layout_.series, self.layout_.time
-        scored = levels_as_columns(scored, (series, time))
-        return alarm_segments(scored, series, time, join, self.threshold_)
+        final = self.score_next(rows).assign(final=True)
+        new = self._final(*self.stream_.provisional()).assign(final=False)
+        parts = [part for part in (final, new) if len(part)]
+        return pd.concat(parts) if parts else final
+
+    def finish(self, series: Hashable | None = None) -> pd.DataFrame:
+        """End the streams of ``score_next`` and ``stream``; return the steps still waiting.
+
+        Parameters
+        ----------
+        series : label, optional
+            The series of a panel that has ended, while the others go on; all by default.
+
+        Returns
+        -------
+        scored : DataFrame
+            As from ``score_frame``, of steps whose scores are final now.
+
+        Raises
+        ------
+        ValueError
+            If no such series is open.
+        """
+        self._require_fitted()
+        if series is not None:
+            return self._final(*self.stream_.finish_series(series))
+        final = self.stream_.finish()
+        self.stream_ = PanelStream(self.model_)
+        return self._final(*final)
 
     # -- what was fitted -----------------------------------------------------------------
 
@@ -324,7 +339,7 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         """Scored frame of steps of a stream."""
         p_values = conformal_p_values(self.calibration_scores_, scores)
         known = self.layout_.labels(labels)
-        extra = {EVIDENT: evident, "channel": label_array(channels), **known}
+        extra = {EVIDENT: evident, "channel": channel_cells(channels, self.model_.names), **known}
         return self._scored(labels, scores, p_values, scores > self.threshold_, extra)
 
     def __sklearn_tags__(self):

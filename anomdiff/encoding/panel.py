@@ -31,7 +31,7 @@ from anomdiff.encoding.usual_steps import UsualSteps, infer_steps
 __all__ = ["PanelLayout"]
 
 # Columns of a scored frame, beside which those of series and time stand.
-SCORED = ("anomaly_score", "p_value", "is_anomaly", "channel")
+SCORED = ("anomaly_score", "p_value", "is_anomaly", "channel", "final")
 # Dates are nanoseconds; steps of numbered times are seldom as large.
 MILLISECOND = 1e6
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api.extensions import ExtensionArray
 from torch import Tensor
 
 from anomdiff.encoding.json_values import label_array
@@ -14,7 +15,7 @@ from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.parsing import shown
 from anomdiff.scoring.step_scores import JudgedSteps
 
-__all__ = ["EVIDENT", "StepCells", "step_cells", "warn_of_unjudged"]
+__all__ = ["EVIDENT", "StepCells", "channel_cells", "step_cells", "warn_of_unjudged"]
 
 # Further column of a scored frame, within the package: whether a step is off itself, not only its
 # windows.
@@ -27,6 +28,13 @@ class StepCells(NamedTuple):
     scores: np.ndarray
     evident: np.ndarray  # whether a step is off itself
     channels: np.ndarray  # name of the channel that contributes most
+
+
+def channel_cells(cells: Sequence | np.ndarray, names: Sequence) -> np.ndarray | ExtensionArray:
+    """Channels of steps, None where there is none, as the dtype that names of channels have."""
+    if not all(isinstance(name, str) for name in names):
+        return label_array(cells)
+    return pd.array(cells, dtype=pd.Series(["text"]).dtype)
 
 
 def step_cells(found: JudgedSteps, known: Tensor, names: Sequence) -> StepCells:

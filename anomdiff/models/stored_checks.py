@@ -13,6 +13,7 @@ from anomdiff.reference.window_bank import LevelBank, UncentredBank, WindowBank
 from anomdiff.scoring.step_regression import StepRegression
 
 __all__ = [
+    "as_stored",
     "require_calibrated",
     "require_finite",
     "require_finite_scores",
@@ -22,6 +23,7 @@ __all__ = [
     "require_whole",
     "restored_denoiser",
     "stored_bank",
+    "stored_levels",
     "stored_step_bank",
 ]
 
@@ -72,6 +74,24 @@ def require_calibrated(scores: Tensor) -> np.ndarray:
         raise ValueError(
             "need calibration scores of a stored model in ascending order, one at least; got "
             f"an array of shape {values.shape}."
+        )
+    return values
+
+
+def as_stored(values: np.ndarray | None) -> Tensor | None:
+    """Return numbers as they are stored; None where a model has none."""
+    return None if values is None else torch.from_numpy(values)
+
+
+def stored_levels(levels: Tensor | None) -> np.ndarray | None:
+    """Return the scores that segments reach, in descending order; None in models without them."""
+    if levels is None:
+        return None
+    values = levels.numpy()
+    if values.ndim != 1 or not (np.diff(values) <= 0).all():
+        raise ValueError(
+            "need scores of segments of a stored model in descending order; got an array of shape "
+            f"{values.shape}."
         )
     return values
 

@@ -41,6 +41,7 @@ from anomdiff.scoring.window_scores import (
     optimism,
     scaled_network,
 )
+from anomdiff.thresholds.budget import segment_levels
 
 __all__ = ["VARIATIONS", "Calibrated", "fit_calibration", "fit_denoiser", "fit_windows"]
 
@@ -88,6 +89,7 @@ def fit_windows(
         regression=regression,
         calibration=calibrated.windows,
         calibration_scores=calibrated.scores,
+        segment_levels=calibrated.levels,
         window_lengths=lengths,
         history=history,
         seed=seed,
@@ -128,6 +130,7 @@ class Calibrated(NamedTuple):
     windows: WindowCalibration
     steps: StepScores
     scores: np.ndarray  # of training steps, ascending
+    levels: np.ndarray  # that so many segments of them reach, descending
 
 
 def fit_calibration(
@@ -161,7 +164,9 @@ def fit_calibration(
     scored = [windows.score(own) for own, _ in corrected]
     reach = max(component.length for component in components)
     steps = StepScores.fit(evidence, reach, residuals, [each for each, _ in scored])
-    judged = [steps.judge(*own, each).scores for own, each in zip(scored, residuals, strict=True)]
+    judged = [steps.judge(*own, each) for own, each in zip(scored, residuals, strict=True)]
     known = [~own.isnan().all(2).all(0) for own, _ in corrected]
-    scores = torch.cat([each[k] for each, k in zip(judged, known, strict=True)])
-    return Calibrated(windows, steps, np.sort(scores.numpy()))
+    scores = torch.cat([each.scores[k] for each, k in zip(judged, known, strict=True)])
+    evident = [each.evident & k for each, k in zip(judged, known, strict=True)]
+    levels = segment_levels([each.scores for each in judged], evident)
+    return Calibrated(windows, steps, np.sort(scores.numpy()), levels)

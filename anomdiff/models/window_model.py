@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from anomdiff.diffusion.denoiser import Denoiser
-from anomdiff.diffusion.networks import WindowMLP
 from anomdiff.encoding.channel_scaler import ChannelScaler
 from anomdiff.encoding.excluded import excluded_rows
 from anomdiff.encoding.json_values import label_array, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.models import stored_checks as checks
-from anomdiff.models.judged_steps import EVIDENT, step_cells, warn_of_unjudged
+from anomdiff.models.judged_steps import EVIDENT, channel_cells, step_cells, warn_of_unjudged
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors, segment_residuals
-from anomdiff.models.training_run import HISTORY, StepHook
+from anomdiff.models.training_run import StepHook
+from anomdiff.models.window_fields import restored_fields, stored_fields
 from anomdiff.models.window_fit import VARIATIONS, fit_windows
 from anomdiff.reference.segments import as_tensors, spread_out
 from anomdiff.reference.sliding_windows import WindowComponent, cut_windows
@@ -58,6 +58,8 @@ class WindowModel:
         Reference windows of a few steps, compared with their levels.
     calibration_scores : ndarray of shape (n,)
         Scores of training steps, ascending.
+    segment_levels : ndarray of shape (n,), or None
+        Scores that so many segments of these steps reach, descending; None in older models.
     window_lengths : tuple of int
         Lengths in use, ascending.
     history : DataFrame
@@ -78,6 +80,7 @@ class WindowModel:
     seed: int
     steps: StepScores | None = None
     step_banks: tuple[UncentredBank, ...] = ()
+    segment_levels: np.ndarray | None = None
     _derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -175,7 +178,8 @@ class WindowModel:
             scores[rows], evident[rows], channel[rows] = cells
             unjudged[rows] = np.isnan(cells.scores)
         warn_of_unjudged(self.layout, frame, unjudged, min(self.window_lengths))
-        return scores, {EVIDENT: evident, "channel": channel, **self.layout.labels(frame)}
+        channels = channel_cells(channel, self.names)
+        return scores, {EVIDENT: evident, "channel": channels, **self.layout.labels(frame)}
 
     def window_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of the score: banks of windows and levels, the regression, the network.
@@ -288,54 +292,12 @@ class WindowModel:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model as JSON values and tensors, nested."""
-        banks = [
-            {"kind": type(bank).__name__, "length": bank.length, "windows": bank.windows}
-            | {"starts": bank.starts}
-            for bank in self.banks
-        ]
-        return {
-            "scaler": self.scaler.to_dict(),
-            "network": self.denoiser.shape,
-            "weights": self.denoiser.network.state_dict(),
-            "sigma": self.sigma,
-            "banks": banks,
-            "regression": self.regression.weights,
-            "calibration": vars(self.calibration),
-            "calibration_scores": torch.from_numpy(self.calibration_scores),
-            "window_lengths": list(self.window_lengths),
-            "history": self.history.to_dict("list"),
-            "seed": self.seed,
-            "steps": None if self.steps is None else self.steps.to_dict(),
-            "step_banks": [
-                {"length": bank.length, "windows": bank.windows, "starts": bank.starts}
-                for bank in self.step_banks
-            ],
-        }
+        return stored_fields(self)
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "WindowModel":
         """Rebuild a model from `to_dict`."""
-        checks.require_finite(state)
-        checks.require_whole(state, {"seed": 0})
-        scaler = ChannelScaler.from_dict(state["scaler"])
-        banks = [checks.stored_bank(bank, len(scaler.names)) for bank in state["banks"]]
-        model = cls(
-            scaler=scaler,
-            denoiser=checks.restored_denoiser(WindowMLP, state["network"], state["weights"]),
-            sigma=checks.require_positive("sigma", state["sigma"]),
-            banks=tuple(banks),
-            regression=StepRegression(state["regression"]),
-            calibration=WindowCalibration(**state["calibration"]),
-            calibration_scores=checks.require_calibrated(state["calibration_scores"]),
-            window_lengths=tuple(state["window_lengths"]),
-            history=pd.DataFrame(state["history"])[HISTORY],
-            seed=state["seed"],
-            steps=None if state.get("steps") is None else StepScores.from_dict(state["steps"]),
-            step_banks=tuple(
-                checks.stored_step_bank(bank, len(scaler.names))
-                for bank in state.get("step_banks", ())
-            ),
-        )
+        model = cls(**restored_fields(state))
         model._require_scores()
         return model
 

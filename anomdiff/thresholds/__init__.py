@@ -3,7 +3,7 @@
 conformal.py      p-values, also under covariate shift, and the threshold that flags the same rows
 fdr.py            flags of a batch of which at most a given share is expected to be false
 extreme_value.py  alarms rarer than calibration rows can show
-budget.py         at most so many alarms a day
+budget.py         at most so many alarms a day, or segments of alarms per 1,000 steps
 cost.py           the least expected cost, and what analysts' verdicts say
 checks.py         what scores, weights and shares have to be like
 

@@ -1,8 +1,10 @@
-"""Thresholds that keep a day's alarms within a budget."""
+"""Thresholds that keep alarms within a budget: rows a day, or segments of a series."""
 
 import math
 import warnings
 from bisect import bisect_right
+from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +12,10 @@ from scipy.stats import betabinom
 
 from anomdiff.thresholds.checks import check_scores, check_share
 
-__all__ = ["budget_threshold"]
+__all__ = ["budget_threshold", "segment_budget_threshold", "segment_levels"]
+
+# Steps that segments are counted in.
+STEPS_COUNTED = 1000
 
 
 def budget_threshold(scores: ArrayLike, *, n_alarms: int, n_rows: int, risk: float = 0.05) -> float:
@@ -73,3 +78,91 @@ def budget_threshold(scores: ArrayLike, *, n_alarms: int, n_rows: int, risk: flo
         )
         return math.inf
     return float(scores[n - k])
+
+
+def segment_levels(scores: Sequence[ArrayLike], judged: Sequence[ArrayLike]) -> np.ndarray:
+    """Scores that so many segments of alarms reach.
+
+    Parameters
+    ----------
+    scores : sequence of array-like of shape (step,)
+        Scores of consecutive steps, one array per series.
+    judged : sequence of array-like of shape (step,), bool
+        Whether a step can be flagged at all; others end a segment.
+
+    Returns
+    -------
+    levels : ndarray of shape (n,)
+        Descending. With a threshold of ``levels[k]`` or more there are at most ``k`` segments of
+        consecutive steps with larger scores.
+
+    Notes
+    -----
+    A segment begins at a step above the threshold that comes after one which is not. So the number
+    of segments falls by one where a threshold passes a local maximum, and rises where it passes a
+    local minimum; of the thresholds with ``k`` segments, those count that no larger one exceeds.
+    """
+    ups, downs = [np.empty(0)], [np.empty(0)]
+    for own, can in zip(scores, judged, strict=True):
+        heights = np.where(can, own, -np.inf)
+        before = np.concatenate([[-np.inf], heights[:-1]])
+        rises = heights > before
+        ups.append(heights[rises])
+        downs.append(before[rises])
+    up, down = np.concatenate(ups), np.concatenate(downs)
+    places = np.concatenate([up, down[np.isfinite(down)]])
+    change = np.repeat([1, -1], [len(up), len(places) - len(up)])
+    order = np.lexsort((change, -places))  # minima first: at equal scores a segment goes on
+    counts, places = change[order].cumsum(), places[order]
+    most = np.maximum.accumulate(counts)
+    first = np.flatnonzero(np.diff(most, prepend=0) > 0)
+    return places[first]
+
+
+def segment_budget_threshold(levels: ArrayLike, n_steps: int, segments_per_1000: float) -> float:
+    """Threshold that keeps the segments of alarms among normal steps within a budget.
+
+    Parameters
+    ----------
+    levels : array-like of shape (n,)
+        From ``segment_levels`` of normal steps, descending.
+    n_steps : int
+        Number of these steps.
+    segments_per_1000 : float
+        Most segments per 1,000 steps, above 0.
+
+    Returns
+    -------
+    threshold : float
+        One of the levels, or infinity where the steps are too few for any.
+
+    Warns
+    -----
+    UserWarning
+        If no step can be flagged.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``segments_per_1000`` is no such number.
+
+    Notes
+    -----
+    The steps have fewer segments than the budget allows them, by one, so that as many new steps
+    have at most the budget on average; compare ``conformal_threshold``.
+    """
+    if not isinstance(segments_per_1000, Real) or isinstance(segments_per_1000, bool):
+        raise TypeError(f"segments_per_1000 must be a number; got {segments_per_1000!r}.")
+    if not 0 < segments_per_1000 < math.inf:
+        raise ValueError(f"need segments_per_1000 above 0; got {segments_per_1000!r}.")
+    levels = np.asarray(levels, dtype=float)
+    affordable = math.floor(segments_per_1000 * n_steps / STEPS_COUNTED + 1e-9)
+    if affordable and len(levels):
+        return float(levels[min(affordable, len(levels)) - 1])
+    warnings.warn(
+        f"{n_steps} steps are too few for {segments_per_1000} segments per {STEPS_COUNTED} steps, "
+        f"so no step will be flagged; need {math.ceil(STEPS_COUNTED / segments_per_1000)} steps.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return math.inf

@@ -1,4 +1,4 @@
-"""How faults of known place are found: whether, where, and in which channel.
+"""How faults of known place are found: whether, where, in which channel, and of what kind.
 
 Four kinds of series (`seasonal`, `autoregressive`, `load`, `machine`) of two or three channels,
 each with one fault in one channel: a spike of 2 steps, a shift of 20, noise of 40, a frozen sensor
@@ -14,13 +14,25 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
+from anomdiff.plots import series_figure
 from benchmarks.common.commands import add_params, add_processes, count
 from benchmarks.common.methods import Params
 from benchmarks.common.processes import gather
 from benchmarks.common.results import write
 from benchmarks.series.methods import timeseries
 
-__all__ = ["FAULTS", "SERIES", "Fault", "faults", "judge", "main", "measure", "summary"]
+__all__ = [
+    "FAULTS",
+    "SERIES",
+    "Fault",
+    "draw",
+    "faults",
+    "judge",
+    "main",
+    "measure",
+    "named",
+    "summary",
+]
 
 N_TRAIN, N_SCORED = 4_000, 2_000
 # Steps that each kind of fault lasts for.
@@ -29,7 +41,11 @@ FAULTS = {"spike": 2, "shift": 20, "noise": 40, "frozen": 200, "drift": 80}
 SIZES = {"spike": 5.0, "shift": 2.5, "drift": 3.0}
 # First steps that faults begin at.
 PLACES = 500, 1_300
+# Steps on either side of a fault in its picture.
+DRAWN_AROUND = 300
 COLUMNS = ["series", "fault", "seed", "found", "overlap", "outside", "first_channel", "segments"]
+# Kinds of segments that are called otherwise here.
+NAMES = {"frozen": "flatline"}
 
 
 class Fault(NamedTuple):
@@ -85,14 +101,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=count, default=5, help="series of each kind")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="a CSV")
+    parser.add_argument("--pictures", type=Path, help="a folder; draw a fault of each kind only")
     add_processes(parser)
     add_params(parser)
     options = parser.parse_args(argv)
+    if options.pictures is not None:
+        return draw(options.pictures, options.first_seed, options.params)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     figures = measure(seeds, options.processes, options.params)
     write(figures, options.out)
     for by in ("fault", "series"):
         print(figures.groupby(by)[COLUMNS[3:]].mean().round(3).to_string())
+    print(pd.crosstab(figures["fault"], figures["kind"]).to_string())
     print(summary(figures))
 
 
@@ -100,16 +120,34 @@ def measure(seeds: Sequence[int], processes: int = 1, params: Params = None) -> 
     """Fit to the beginning of each series and find each fault in the rest."""
     tasks = [(name, seed, dict(params or {})) for name in SERIES for seed in seeds]
     rows = gather(_found, tasks, processes)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=[*COLUMNS, "kind"])
+
+
+def draw(folder: Path, seed: int, params: Params = None) -> None:
+    """Draw a fault of each kind, in one kind of series after the other, and what is found."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, kind in enumerate(FAULTS):
+        name = [*SERIES][place % len(SERIES)]
+        train, several = faults(name, seed)
+        fault = next(each for each in several if each.kind == kind)
+        detector = timeseries(seed, params).fit(pd.DataFrame(train))
+        frame = pd.DataFrame(fault.values)
+        part = slice(max(0, fault.start - DRAWN_AROUND), fault.stop + DRAWN_AROUND)
+        scored = detector.score_frame(frame)
+        figure = series_figure(detector, frame[part], scored[part])
+        figure.suptitle(f"{name}: {kind} in channel {fault.channel}, from step {fault.start}")
+        figure.savefig(folder / f"{kind}.png", dpi=100)
 
 
 def summary(figures: pd.DataFrame) -> str:
     """Means over all faults."""
     found, overlap, outside, first = figures[COLUMNS[3:7]].mean()
     frozen = figures.loc[figures["fault"] == "frozen", "found"].mean()
+    right = (figures["kind"] == figures["fault"].replace(NAMES)).mean()
     return (
         f"faults {len(figures)} | found {found:.3f} | overlap {overlap:.3f} | flagged outside "
-        f"{outside:.4f} | right channel first {first:.3f} | frozen found {frozen:.3f}"
+        f"{outside:.4f} | right channel first {first:.3f} | frozen found {frozen:.3f} | "
+        f"kind named right {right:.3f}"
     )
 
 
@@ -119,6 +157,13 @@ def faults(name: str, seed: int) -> tuple[np.ndarray, Iterator[Fault]]:
     values = SERIES[name](N_TRAIN + N_SCORED, rng)
     train = values[:N_TRAIN]
     return train, (_with_fault(kind, values[N_TRAIN:], train.std(0), rng) for kind in FAULTS)
+
+
+def named(segments: pd.DataFrame, fault: Fault) -> str:
+    """Kind of the segment that has most steps in common with a fault, "none" without one."""
+    stops, starts = segments["end"] + 1, segments["start"]
+    common = stops.clip(upper=fault.stop) - starts.clip(lower=fault.start)
+    return segments["kind"][common.idxmax()] if (common > 0).any() else "none"
 
 
 def judge(scored: pd.DataFrame, segments: pd.DataFrame, fault: Fault) -> tuple:
@@ -163,8 +208,11 @@ def _found(task: tuple) -> list[tuple]:
     detector = timeseries(seed, params).fit(pd.DataFrame(train, columns=names))
     rows = []
     for fault in several:
-        scored = detector.score_frame(pd.DataFrame(fault.values, columns=names))
-        rows.append((name, fault.kind, seed, *judge(scored, detector.segments(scored), fault)))
+        frame = pd.DataFrame(fault.values, columns=names)
+        scored = detector.score_frame(frame)
+        segments = detector.segments(scored, frame)
+        found = judge(scored, segments, fault)
+        rows.append((name, fault.kind, seed, *found, named(segments, fault)))
     return rows
 
 

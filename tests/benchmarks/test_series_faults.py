@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.series.faults import FAULTS, SERIES, Fault, faults, judge, main
+from benchmarks.series.faults import FAULTS, SERIES, Fault, faults, judge, main, named
 from tests.settings import TINY_SERIES
 
 FAULT = Fault("shift", np.zeros((100, 2)), 40, 60, 1)
@@ -46,6 +46,18 @@ def test_the_channel_is_that_of_the_highest_score_within_the_fault():
     assert judge(scored, segments, FAULT)[3] is False
 
 
+@pytest.mark.parametrize(
+    ("segments", "kind"),
+    [
+        ([(10, 30, "noise"), (41, 45, "spike"), (48, 59, "shift")], "shift"),
+        ([(10, 39, "noise"), (60, 70, "spike")], "none"),
+        ([], "none"),
+    ],
+)
+def test_the_kind_is_that_of_the_segment_with_most_steps_of_the_fault(segments, kind):
+    assert named(pd.DataFrame(segments, columns=["start", "end", "kind"]), FAULT) == kind
+
+
 @pytest.mark.parametrize("name", SERIES)
 def test_faults_change_their_steps_in_one_channel_and_nothing_else(name):
     train, several = faults(name, 3)
@@ -70,7 +82,9 @@ def test_the_same_seed_makes_the_same_faults():
         np.testing.assert_array_equal(one.values, other.values)
 
 
-def test_the_last_line_has_the_means_over_all_faults(monkeypatch, capsys, tmp_path):
+@pytest.fixture
+def small(monkeypatch):
+    """Short series of one kind with two short faults."""
     module = "benchmarks.series.faults"
     sizes = {"N_TRAIN": 300, "N_SCORED": 120, "PLACES": (20, 60)}
     lengths = {"spike": 2, "frozen": 30}
@@ -78,6 +92,18 @@ def test_the_last_line_has_the_means_over_all_faults(monkeypatch, capsys, tmp_pa
     monkeypatch.setattr(f"{module}.SERIES", {"load": SERIES["load"]})
     for name, size in sizes.items():
         monkeypatch.setattr(f"{module}.{name}", size)
+    return lengths
+
+
+def test_each_kind_of_fault_is_drawn(small, tmp_path):
+    main(["--pictures", str(tmp_path / "new"), "--params", json.dumps(TINY_SERIES)])
+
+    drawn = sorted((tmp_path / "new").iterdir())
+    assert [path.name for path in drawn] == ["frozen.png", "spike.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_the_last_line_has_the_means_over_all_faults(small, capsys, tmp_path):
     params = json.dumps(TINY_SERIES)
     out = tmp_path / "out.csv"
 
@@ -86,5 +112,7 @@ def test_the_last_line_has_the_means_over_all_faults(monkeypatch, capsys, tmp_pa
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("faults 2 | found ")
     figures = pd.read_csv(out)
-    assert figures["fault"].tolist() == [*lengths]
+    assert figures["fault"].tolist() == [*small]
     assert f"found {figures['found'].mean():.3f} | overlap" in last
+    right = (figures["kind"] == ["spike", "flatline"]).mean()
+    assert last.endswith(f"kind named right {right:.3f}")

@@ -97,6 +97,11 @@ def test_without_alarms_there_is_a_frame_without_rows(series):
     assert list(segments.columns) == [*([series] if series else []), *COLUMNS]
 
 
+def test_a_column_of_series_with_the_name_of_an_answer_is_refused():
+    with pytest.raises(ValueError, match="got 'start': rename it"):
+        alarm_segments(scored(".x", start="a"), "start", None, 0)
+
+
 def test_a_frame_that_was_not_scored_is_refused():
     with pytest.raises(ValueError, match="channel"):
         alarm_segments(scored("..").drop(columns="channel"), None, None, 0)
