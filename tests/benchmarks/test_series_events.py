@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.series import events
-from benchmarks.series.events import flag_as_many, judge, main
+from benchmarks.series.events import flag_as_many, judge, main, summary
 from benchmarks.series.reading import spread
 from tests.benchmarks.labelled import labelled_series
 from tests.settings import TINY_SERIES
@@ -43,6 +43,17 @@ def test_the_last_line_has_the_means_over_the_files(folder, capsys):
     means = figures[figures["method"] == "iforest"].mean(numeric_only=True)
     said = f"iforest affiliation F1 {means.affiliation_f1:.3f} range F1 {means.range_f1:.3f}"
     assert said in last
+
+
+def test_files_in_which_we_flag_nothing_are_counted():
+    figures = pd.DataFrame(
+        {"file": [*"aabbcc"], "method": ["anomdiff", "knn"] * 3, "n_runs": [0, 0, 3, 3, 0, 0]}
+    )
+
+    line = summary("asd", figures.assign(affiliation_f1=0.5, range_f1=0.25, normal_flagged=0.0))
+
+    assert line.startswith("events asd | anomdiff affiliation F1 0.500 range F1 0.250 ")
+    assert line.endswith(" | nothing flagged in 2 | files 3")
 
 
 def test_the_steps_after_training_are_judged_at_one_share_of_false_alarms(folder):

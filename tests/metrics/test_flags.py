@@ -175,6 +175,7 @@ def test_f1_is_the_harmonic_mean():
     assert rates == (0.5, 0.5)
     assert rates.f1 == 0.5
     assert range_based([1, 1, 1, 1], [1, 0, 0, 0]).f1 == pytest.approx(2 * 0.25 / 1.25)
+    assert range_based([1, 0], [0, 1]).f1 == 0
 
 
 @pytest.mark.parametrize("metric", [affiliation, range_based])
