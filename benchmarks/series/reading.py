@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.common.comparison import Source, Split
 
-__all__ = ["SKAB_TRAIN", "find_asd", "find_skab", "find_tsb", "series"]
+__all__ = ["SKAB_TRAIN", "find_asd", "find_skab", "find_tsb", "series", "spread"]
 
 NAME = re.compile(r"\d+_(?P<family>[^_]+)_.*tr_(?P<n_train>\d+)_1st_\d+\.csv")
 SKAB_TRAIN = "first", "anomaly-free"
@@ -42,11 +42,17 @@ def find_tsb(folder: Path, parts: Sequence[str] = (), most: int | None = None) -
     if not names:
         wanted = f" with {' or '.join(parts)} in the name" if parts else ""
         raise ValueError(f"need files NNN_FAMILY_..._tr_N_1st_M.csv{wanted}; {folder} has none.")
-    if most is not None and most < len(names):
-        names = [names[i * len(names) // most] for i in range(most)]
+    names = spread(names, most)
     names.sort(key=lambda name: -files[name].stat().st_size)
     found = [(NAME.fullmatch(name), files[name]) for name in names]
     return [series(m[0], m["family"], partial(_tsb, path, int(m["n_train"]))) for m, path in found]
+
+
+def spread(items: list, most: int | None) -> list:
+    """Keep so many at most, spread evenly over the list."""
+    if most is None or most >= len(items):
+        return items
+    return [items[i * len(items) // most] for i in range(most)]
 
 
 def find_skab(folder: Path, train: str = "first") -> list[Source]:
