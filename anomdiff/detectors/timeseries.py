@@ -43,7 +43,16 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
     time : str, optional
         Column of the time; by default a DatetimeIndex, or the order of the rows.
     covariates : list of column, optional
-        Channels that are not scored; by default those that switch between 0 and 1.
+        Channels that are not scored, but say what is normal for those that are, as the outdoor
+        temperature does for a heating. By default those that switch between 0 and 1 are not
+        scored, and say nothing.
+    calendar : sequence of str, default=()
+        What of the time says what is normal, out of ``"minute"``, ``"hour"``, ``"weekday"`` and
+        ``"month"``, by the wall clock of the zone that times have in ``fit``. Training shows all
+        of them twice, best many times: ``("hour", "weekday")`` takes some weeks.
+    holidays : str or sequence of date, optional
+        Country whose public holidays count, such as ``"DE"`` or ``"US-CA"`` (needs ``pip install
+        'anomdiff[holidays]'``), or dates. With ``"weekday"``, they begin as Sundays.
     missing_values : sequence of float or str, default=()
         Numbers and texts that stand for a missing cell of a channel, such as ``(-200, "ERR")``.
     max_unreadable : float, default=0.05
@@ -138,6 +147,8 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         series: Any = None,
         time: Any = None,
         covariates: Sequence | None = None,
+        calendar: Sequence[str] = (),
+        holidays: str | Sequence | None = None,
         missing_values: Sequence = (),
         max_unreadable: float = 0.05,
         window_lengths: Sequence[int] = (8, 16, 32, 64, 128, 256),
@@ -160,6 +171,8 @@ class TimeSeriesDetector(SeriesAnswers, DiffusionDetector):
         self.series = series
         self.time = time
         self.covariates = covariates
+        self.calendar = calendar
+        self.holidays = holidays
         self.missing_values = missing_values
         self.max_unreadable = max_unreadable
         self.window_lengths = window_lengths

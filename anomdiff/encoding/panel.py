@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from anomdiff.encoding.date_formats import other_date_format
+from anomdiff.encoding.date_texts import written_zone
 from anomdiff.encoding.json_values import as_label, require_labels, require_types, to_json
 from anomdiff.encoding.parsing import (
     infer_spelling_of,
@@ -132,6 +133,38 @@ class PanelLayout:
                 own = None if times is None else times[part]
                 segments.append(Segment(label, part, values[part], ~np.isnan(values[part]), own))
         return segments
+
+    def require_dates(self, frame: pd.DataFrame) -> None:
+        """Refuse times that no calendar can be read from."""
+        cells = self._clock(frame)
+        if cells is not None and not self.durations and storage(cells) != "number":
+            return
+        if cells is None:
+            got = "rows that are only in order"
+        else:
+            got = f"{'durations' if self.durations else 'numbers'} in column {cells.name!r}"
+        raise ValueError(
+            f"need times as dates for calendar= and holidays=; got {got}: name a column of "
+            "timestamps in time=, or give the frame a DatetimeIndex."
+        )
+
+    def zone(self, frame: pd.DataFrame) -> str:
+        """Zone of the times, whose wall clock the calendar goes by; ``""`` where they have none."""
+        cells = self._clock(frame)
+        if cells is None or storage(cells) == "number":
+            return ""
+        if storage(cells) == "datetime":
+            zones = {str(each) for each in _zones(cells)} - {"None"}
+        else:
+            texts = pd.unique(cells.dropna().astype(str))
+            zones = {written_zone([text]) for text in texts.tolist()} - {""}
+        if len(zones) > 1:
+            raise ValueError(
+                f"need times of one zone for calendar= and holidays=; got {sorted(zones)} in column "
+                f"{cells.name!r}: set it to pandas.to_datetime(times, utc=True)"
+                ".dt.tz_convert('Europe/Berlin'), or the zone whose clock counts."
+            )
+        return next(iter(zones), "")
 
     def is_gap(self, differences: float | np.ndarray) -> bool | np.ndarray:
         """Tell whether times this far apart are no neighbours."""
@@ -270,6 +303,13 @@ class PanelLayout:
         groups = self._groups(frame)
         steps = np.concatenate([np.diff(np.sort(times[rows])) for _, rows in groups])
         return float(np.median(steps)) if len(steps) else None
+
+
+def _zones(cells: pd.Series) -> set:
+    """Zones of timestamps, as a dtype or one by one."""
+    if cells.dtype != object:
+        return {getattr(cells.dtype, "tz", None) or getattr(cells.dt, "tz", None)}
+    return {getattr(cell, "tzinfo", None) for cell in cells.dropna()}
 
 
 def _require_everywhere(kind: str, name: Any, present: np.ndarray, index: pd.Index) -> None:

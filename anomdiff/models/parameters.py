@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from anomdiff.encoding.calendar_features import require_calendar
 from anomdiff.encoding.json_values import require_storable
 
 __all__ = ["check_parameters"]
@@ -60,6 +61,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         "n_draws": _check_draws,
         "window_lengths": _check_window_lengths,
         "covariates": _check_covariates,
+        "calendar": _check_calendar,
         "kinds": _check_kinds,
         "missing_values": _check_missing_values,
         "date_format": _check_date_format,
@@ -117,6 +119,10 @@ def _check_covariates(parameters: Mapping[str, Any]) -> None:
     covariates = parameters["covariates"]
     if covariates is not None and (isinstance(covariates, str) or not np.iterable(covariates)):
         raise TypeError(f"covariates must be a list of columns, or None; got {covariates!r}.")
+
+
+def _check_calendar(parameters: Mapping[str, Any]) -> None:
+    require_calendar(parameters["calendar"], parameters["holidays"])
 
 
 def _check_kinds(parameters: Mapping[str, Any]) -> None:
