@@ -1,7 +1,9 @@
 """What the calendar and covariates let one expect of each channel: a mean and a spread.
 
 Both are ridge regressions, for all series together and from there for each series by itself: of
-the channels, and of the logarithms of what these were off on rows that were left out.
+the channels, and of the logarithms of what these were off on rows that were left out. The
+spread goes by the calendar alone: a colder winter than those of training would leave what
+covariates say of it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +26,14 @@ from anomdiff.encoding.ridge import (
 
 __all__ = ["ConditionedSteps", "ExpectedValues", "condition_features", "fold_numbers"]
 
-# Quantiles of a covariate at which its effect may bend, and beyond which it does not go on.
-KNOTS = 0.0, 0.25, 0.5, 0.75, 1.0
+# Straight pieces of the effect of a covariate, of equal length. Beyond the ends it goes on for this
+# share of the range, and no further: a counter would leave it for ever.
+PIECES, BEYOND = 8, 0.25
 # Penalty of what is particular to a series, in rows.
 SERIES_PENALTY = 10.0
 # Residuals below this share of the standard deviation count as this large.
 LEAST_RESIDUAL = 0.05
-# The spread of some hours or covariates is at most this many times the usual one, or one over it.
+# The spread of some hours is at most this many times the usual one, or one over it.
 MOST_SPREAD = 4.0
 # Least spread, in standard deviations of the channel: what is expected to the last digit.
 LEAST_SPREAD = 0.01
@@ -55,7 +58,7 @@ class ConditionedSteps(NamedTuple):
 
 @dataclass(frozen=True)
 class ExpectedValues:
-    """Mean and spread of the scored channels, given calendar and covariates.
+    """Mean of the scored channels given calendar and covariates, and spread given the calendar.
 
     Parameters
     ----------
@@ -86,16 +89,19 @@ class ExpectedValues:
         new steps.
         """
         covariates = np.concatenate([part.covariates for part in parts])
-        knots = np.zeros((0, len(KNOTS)))
+        ends = np.zeros((2, 0))
         if covariates.shape[1]:
-            knots = np.nanquantile(covariates, KNOTS, axis=0).T
+            ends = np.stack([np.nanmin(covariates, 0), np.nanmax(covariates, 0)])
+        knots = np.linspace(*ends, PIECES + 1, axis=1)
         regression = _Regression(calendar, knots, parts)
         means, expected = regression.fit([part.scored for part in parts])
         left = [part.scored - mean for part, mean in zip(parts, expected, strict=True)]
         least = np.maximum(LEAST_RESIDUAL * _size(left), np.finfo(float).tiny)
         logs = [np.log(np.maximum(np.abs(each), least)) for each in left]
         centre = np.nanmean(np.concatenate(logs), 0)
-        spreads, found = regression.fit([each - centre for each in logs])
+        plain = [part._replace(covariates=part.covariates[:, :0]) for part in parts]
+        by_calendar = _Regression(calendar, knots[:0], plain)
+        spreads, found = by_calendar.fit([each - centre for each in logs])
         shapes = [_spread(each) for each in found]
         ratios = [each / shape for each, shape in zip(left, shapes, strict=True)]
         size = np.maximum(_size(ratios), LEAST_SPREAD)
@@ -110,9 +116,10 @@ class ExpectedValues:
         shape = (len(steps.scored), len(self.size))
         mean, logs = np.empty(shape), np.empty(shape)
         weights = [each.get(steps.series, each[None]).T for each in (self.means, self.spreads)]
+        n_calendar = len(weights[1])
         for part in row_blocks(shape[0]):
             features = condition_features(self.calendar, self.knots, steps.rows(part))
-            mean[part], logs[part] = features @ weights[0], features @ weights[1]
+            mean[part], logs[part] = features @ weights[0], features[:, :n_calendar] @ weights[1]
         return mean, _spread(logs) * self.size
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,7 +141,7 @@ class ExpectedValues:
         for label, mean, spread in state["weights"]:
             means[as_label(label)] = np.array(mean, dtype=float)
             spreads[as_label(label)] = np.array(spread, dtype=float)
-        knots = np.array(state["knots"], dtype=float).reshape(-1, len(KNOTS))
+        knots = np.array(state["knots"], dtype=float).reshape(-1, PIECES + 1)
         size = np.array(state["size"], dtype=float)
         found = cls(Calendar.from_dict(state["calendar"]), knots, size, means, spreads)
         found._require_whole()
@@ -146,13 +153,14 @@ class ExpectedValues:
             None, np.zeros((1, 0)), np.zeros((1, len(self.knots))), np.zeros(1, dtype=np.int64)
         )
         n_features = condition_features(self.calendar, self.knots, nothing).shape[1]
-        shape = (len(self.size), n_features)
-        weights = [*self.means.values(), *self.spreads.values()]
-        if None not in self.means or any(each.shape != shape for each in weights):
-            raise ValueError(
-                f"need weights of shape {shape} of the calendar and covariates in a stored model; "
-                f"got {[each.shape for each in weights][:5]}."
-            )
+        n_calendar = n_features - PIECES * len(self.knots)
+        for weights, n in ((self.means, n_features), (self.spreads, n_calendar)):
+            shape = (len(self.size), n)
+            if None not in weights or any(each.shape != shape for each in weights.values()):
+                raise ValueError(
+                    f"need weights of shape {shape} of calendar and covariates in a stored model; "
+                    f"got {[each.shape for each in weights.values()][:5]}."
+                )
         if not (self.size > 0).all():
             raise ValueError(f"need positive spreads in a stored model; got {self.size.tolist()}.")
 
@@ -171,7 +179,8 @@ def condition_features(
             )
         blocks.append(calendar.features(steps.times))
     for cells, bends in zip(steps.covariates.T, knots, strict=True):
-        within = np.clip(np.nan_to_num(cells), bends[0], bends[-1])[:, None]
+        beyond = BEYOND * (bends[-1] - bends[0])
+        within = np.clip(np.nan_to_num(cells), bends[0] - beyond, bends[-1] + beyond)[:, None]
         blocks += [within, np.maximum(within - bends[1:-1], 0.0)]
     return np.hstack(blocks)
 
