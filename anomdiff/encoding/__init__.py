@@ -8,8 +8,8 @@ casting.py             writes plain cells back in the dtype the column came in
 codecs.py              plain cells to coords and back: datetime_codec, quantile_transform (ranks)
 table.py               TableEncoder; frames.py: tables of other libraries; json_values.py: labels
 panel.py, segment.py, times.py  frames of series to segments without a gap in time
-channel_scaler.py      scales of the channels of each series, and which are scored
-glitches.py            cells of series left out of training; sentinels.py: what may be missing
+channel_scaler.py      scales of channels; expected_values (calendar_features, ridge): what is usual
+glitches, sentinels    cells of series left out of training, and what may be missing
 
 In: DataFrames of any dtypes. Out: ``values`` of about unit variance and ``observed``. May import
 numpy, pandas and scipy, never torch.

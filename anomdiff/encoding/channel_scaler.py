@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from anomdiff.encoding.calendar_features import Calendar
-from anomdiff.encoding.expected_values import ConditionedSteps, ExpectedValues
+from anomdiff.encoding.expected_values import ConditionedSteps, ExpectedValues, Scale
 from anomdiff.encoding.json_values import as_label, require_storable, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
@@ -94,6 +94,23 @@ class ChannelScaler:
             return []
         return [n for n in self.layout.channels if n not in self.names]
 
+    def describe_conditions(self) -> dict[str, Any]:
+        """Return what says what is normal, as JSON values; nothing where nothing does."""
+        if self.expected is None:
+            return {}
+        calendar = self.expected.calendar.to_dict()
+        return {"conditions": to_json(tuple(self.conditions)), "calendar": calendar}
+
+    def require_conditions(self, segments: list[Segment[np.ndarray]]) -> None:
+        """Refuse rows in which a covariate that says what is normal has no value at all."""
+        for name in self.conditions:
+            place = self.layout.channels.index(name)
+            if all(np.isnan(segment.values[:, place]).all() for segment in segments):
+                raise ValueError(
+                    f"need values of the covariate {name!r}, which says what is normal; got none "
+                    f"in {sum(map(len, segments))} rows: add them, or fit without it."
+                )
+
     def conditioned(
         self, segments: list[Segment[np.ndarray]], calendar: Calendar, *, by_covariates: bool
     ) -> tuple["ChannelScaler", list[Segment[np.ndarray]]]:
@@ -105,7 +122,7 @@ class ChannelScaler:
         expected, scales = ExpectedValues.fit(calendar, steps)
         scaler = dataclasses.replace(self, expected=expected)
         pairs = zip(segments, scales, strict=True)
-        return scaler, [scaler._encoded(segment, *scale) for segment, scale in pairs]
+        return scaler, [scaler.encode(segment, scale) for segment, scale in pairs]
 
     def scale(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the scored channels of a series, known or not."""
@@ -129,20 +146,19 @@ class ChannelScaler:
         steps = self._steps(segment, bool(self.conditions))
         return self._in_units(segment.series, *self.expected.scale(steps))
 
-    def encode(self, segment: Segment[np.ndarray]) -> Segment[np.ndarray]:
+    def encode(
+        self, segment: Segment[np.ndarray], expected: Scale | None = None
+    ) -> Segment[np.ndarray]:
         """Scale the scored channels of a segment to standard deviations; 0 where not observed.
 
         Where a covariate that says what is normal is missing, the channels count as missing.
+        ``expected`` are mean and spread, in standard deviations, if they are not to be computed.
         """
         if self.expected is None:
             return self._scaled(segment, *self.scale(segment.series))
-        return self._encoded(segment, *self.expected.scale(self._steps(segment, bool(self.conditions))))
-
-    def _encoded(
-        self, segment: Segment[np.ndarray], mean: np.ndarray, std: np.ndarray
-    ) -> Segment[np.ndarray]:
-        """Segment scaled by what is expected, given in standard deviations of the channels."""
-        mean, std = self._in_units(segment.series, mean, std)
+        if expected is None:
+            expected = self.expected.scale(self._steps(segment, bool(self.conditions)))
+        mean, std = self._in_units(segment.series, *expected)
         scaled = self._scaled(segment, mean, std)
         known = np.ones(len(segment), dtype=bool)
         if self.conditions:

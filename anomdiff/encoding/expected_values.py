@@ -24,15 +24,15 @@ from anomdiff.encoding.ridge import (
     row_blocks,
 )
 
-__all__ = ["ConditionedSteps", "ExpectedValues", "condition_features", "fold_numbers"]
+__all__ = ["ConditionedSteps", "ExpectedValues", "Scale", "condition_features", "fold_numbers"]
 
 # Straight pieces of the effect of a covariate, of equal length. Beyond the ends it goes on for this
 # share of the range, and no further: a counter would leave it for ever.
-PIECES, BEYOND = 8, 0.25
+PIECES, BEYOND_RANGE = 8, 0.25
 # Penalty of what is particular to a series, in rows.
 SERIES_PENALTY = 10.0
 # Residuals below this share of the standard deviation count as this large.
-LEAST_RESIDUAL = 0.05
+SMALL_RESIDUAL = 0.05
 # The spread of some hours is at most this many times the usual one, or one over it.
 MOST_SPREAD = 4.0
 # Least spread, in standard deviations of the channel: what is expected to the last digit.
@@ -92,11 +92,11 @@ class ExpectedValues:
         ends = np.zeros((2, 0))
         if covariates.shape[1]:
             ends = np.stack([np.nanmin(covariates, 0), np.nanmax(covariates, 0)])
-        knots = np.linspace(*ends, PIECES + 1, axis=1)
+        knots = np.linspace(ends[0], ends[1], PIECES + 1, axis=1)
         regression = _Regression(calendar, knots, parts)
         means, expected = regression.fit([part.scored for part in parts])
         left = [part.scored - mean for part, mean in zip(parts, expected, strict=True)]
-        least = np.maximum(LEAST_RESIDUAL * _size(left), np.finfo(float).tiny)
+        least = np.maximum(SMALL_RESIDUAL * _size(left), np.finfo(float).tiny)
         logs = [np.log(np.maximum(np.abs(each), least)) for each in left]
         centre = np.nanmean(np.concatenate(logs), 0)
         plain = [part._replace(covariates=part.covariates[:, :0]) for part in parts]
@@ -179,7 +179,7 @@ def condition_features(
             )
         blocks.append(calendar.features(steps.times))
     for cells, bends in zip(steps.covariates.T, knots, strict=True):
-        beyond = BEYOND * (bends[-1] - bends[0])
+        beyond = BEYOND_RANGE * (bends[-1] - bends[0])
         within = np.clip(np.nan_to_num(cells), bends[0] - beyond, bends[-1] + beyond)[:, None]
         blocks += [within, np.maximum(within - bends[1:-1], 0.0)]
     return np.hstack(blocks)

@@ -160,8 +160,8 @@ class PanelLayout:
             zones = {written_zone([text]) for text in texts.tolist()} - {""}
         if len(zones) > 1:
             raise ValueError(
-                f"need times of one zone for calendar= and holidays=; got {sorted(zones)} in column "
-                f"{cells.name!r}: set it to pandas.to_datetime(times, utc=True)"
+                f"need times of one zone for calendar= and holidays=; got {sorted(zones)} in "
+                f"column {cells.name!r}: set it to pandas.to_datetime(times, utc=True)"
                 ".dt.tz_convert('Europe/Berlin'), or the zone whose clock counts."
             )
         return next(iter(zones), "")

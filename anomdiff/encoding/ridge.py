@@ -18,7 +18,7 @@ FOLDS = 5
 # Penalties tried, in rows.
 PENALTIES = 1.0, 10.0, 100.0
 # Rows whose features are held at a time.
-ROWS_AT_ONCE = 20_000
+FEATURE_ROWS = 20_000
 
 # Features, channels (NaN where missing) and folds of some rows.
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -107,5 +107,5 @@ def predicted(
 
 def row_blocks(n_rows: int) -> Iterator[slice]:
     """Cut rows into blocks whose features fit into memory."""
-    for start in range(0, n_rows, ROWS_AT_ONCE):
-        yield slice(start, start + ROWS_AT_ONCE)
+    for start in range(0, n_rows, FEATURE_ROWS):
+        yield slice(start, start + FEATURE_ROWS)

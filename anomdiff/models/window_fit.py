@@ -44,7 +44,14 @@ from anomdiff.scoring.window_scores import (
     scaled_network,
 )
 
-__all__ = ["VARIATIONS", "Calibrated", "fit_calibration", "fit_denoiser", "fit_windows", "training_calendar"]
+__all__ = [
+    "VARIATIONS",
+    "Calibrated",
+    "fit_calibration",
+    "fit_denoiser",
+    "fit_windows",
+    "training_calendar",
+]
 
 # Steps around each over which too little movement counts.
 VARIATIONS = (LocalVariation(17),)

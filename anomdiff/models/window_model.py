@@ -108,7 +108,9 @@ class WindowModel:
 
     def encode(self, frame: pd.DataFrame) -> list[Segment[Tensor]]:
         """Cut a frame into segments of scaled steps, which together are all its rows."""
-        return [as_tensors(self.scaler.encode(segment)) for segment in self.layout.read(frame)]
+        read = self.layout.read(frame)
+        self.scaler.require_conditions(read)
+        return [as_tensors(self.scaler.encode(segment)) for segment in read]
 
     def components(self, segment: Segment[Tensor], *, exclude_self: bool = False) -> Tensor:
         """Errors by component, step and channel of a segment; NaN where missing.
@@ -210,6 +212,7 @@ class WindowModel:
             **self.layout.to_dict(),
             "scored": to_json(tuple(self.names)),
             "covariates": to_json(tuple(n for n in self.layout.channels if n not in self.names)),
+            **self.scaler.describe_conditions(),
             "window_lengths": list(self.window_lengths),
             "network_length": self.network_length,
         }

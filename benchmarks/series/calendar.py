@@ -22,9 +22,7 @@ NOISE, MEMORY = 1.2, 0.6  # of the load: mean standard deviation, and what a ste
 # Public holidays of a part of Germany in the time of training, and in the weeks after it.
 HOLIDAYS = [
     datetime.date.fromisoformat(day)
-    for day in (
-        "2024-10-03 2024-11-01 2024-12-25 2024-12-26 2025-01-01 2025-01-06"
-    ).split()
+    for day in ("2024-10-03 2024-11-01 2024-12-25 2024-12-26 2025-01-01 2025-01-06").split()
 ]
 WEEK: dict[str, Any] = {"calendar": ("hour", "weekday")}
 METHODS: dict[str, dict[str, Any]] = {
@@ -130,7 +128,10 @@ def _temperature(times: pd.DatetimeIndex, rng: np.random.Generator) -> np.ndarra
     for step in range(1, len(times)):
         weather[step] = 0.99 * weather[step - 1] + spell[step]
     return (
-        9 - 9 * np.cos(2 * np.pi * (year - 0.05)) + 4 * np.sin(2 * np.pi * (hour - 9) / 24) + weather
+        9
+        - 9 * np.cos(2 * np.pi * (year - 0.05))
+        + 4 * np.sin(2 * np.pi * (hour - 9) / 24)
+        + weather
     )
 
 
