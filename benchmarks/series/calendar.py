@@ -123,7 +123,7 @@ def load_series(seed: int, faults: Sequence[Fault] = ()) -> pd.DataFrame:
 def _temperature(times: pd.DatetimeIndex, rng: np.random.Generator) -> np.ndarray:
     """Season, time of day, and weather that lasts some days."""
     hour = times.hour.to_numpy()
-    year = (times.dayofyear.to_numpy() + hour / 24) / 365.25
+    year = (times.day_of_year.to_numpy() + hour / 24) / 365.25
     weather, spell = np.zeros(len(times)), rng.normal(0, 0.35, len(times))
     for step in range(1, len(times)):
         weather[step] = 0.99 * weather[step - 1] + spell[step]
@@ -139,8 +139,8 @@ def _occupancy(times: pd.DatetimeIndex) -> np.ndarray:
     """Load that people cause: less on Saturdays, Sundays and holidays."""
     hour = (times.hour + times.minute / 60).to_numpy()
     day = 1 / (1 + np.exp(-(hour - 7) * 2)) - 1 / (1 + np.exp(-(hour - 18) * 1.2))
-    closed = (times.dayofweek == 6) | times.floor("D").isin(pd.DatetimeIndex(HOLIDAYS))
-    share = np.where(closed, 0.15, np.where(times.dayofweek == 5, 0.5, 1.0))
+    closed = (times.day_of_week == 6) | times.floor("D").isin(pd.DatetimeIndex(HOLIDAYS))
+    share = np.where(closed, 0.15, np.where(times.day_of_week == 5, 0.5, 1.0))
     return 30 + 25 * share * day
 
 
