@@ -29,6 +29,8 @@ __all__ = ["ConditionedSteps", "ExpectedValues", "Scale", "condition_features", 
 # Straight pieces of the effect of a covariate, of equal length. Beyond the ends it goes on for this
 # share of the range, and no further: a counter would leave it for ever.
 PIECES, BEYOND_RANGE = 8, 0.25
+# Share of the steps from which a fold is too large to be left out.
+MOST_IN_FOLD = 0.5
 # Penalty of what is particular to a series, in rows.
 SERIES_PENALTY = 10.0
 # Residuals below this share of the standard deviation count as this large.
@@ -188,14 +190,20 @@ def condition_features(
 def fold_numbers(
     times: Sequence[np.ndarray | None], lengths: Sequence[int]
 ) -> list[Int[np.ndarray, "step"]]:
-    """Fold of each step of several parts: blocks of weeks, days or steps in turn."""
-    places = [np.arange(n) if t is None else t for t, n in zip(times, lengths, strict=True)]
-    first = min(int(each[0]) for each in places)
-    whole = max(int(each[-1]) for each in places) - first + 1
-    dated = times[0] is not None
-    usable = [size for size in (7 * DAY, DAY) if dated and whole >= FOLDS * size]
-    size = usable[0] if usable else max(1, whole // (2 * FOLDS))
-    return [((each - first) // size % FOLDS).astype(int) for each in places]
+    """Fold of each step of several parts: weeks in turn, or days where there are few weeks.
+
+    Blocks of steps in their order, where there are no dates or most are in one fold.
+    """
+    dated = [each for each in times if each is not None and each.dtype == np.int64]
+    if len(dated) == len(times):
+        first = min(each[0] for each in dated)
+        whole = max(each[-1] for each in dated) - first
+        size = 7 * DAY if whole >= FOLDS * 7 * DAY * (1 - 1e-2) else DAY
+        folds = [((each - first) // size % FOLDS).astype(int) for each in dated]
+        if np.bincount(np.concatenate(folds)).max() < MOST_IN_FOLD * sum(lengths):
+            return folds
+    size = max(1, max(lengths) // (2 * FOLDS))
+    return [np.arange(n) // size % FOLDS for n in lengths]
 
 
 class _Regression:

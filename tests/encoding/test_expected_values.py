@@ -163,12 +163,24 @@ def test_a_shift_by_weeks_changes_nothing():
     np.testing.assert_array_equal(one, other)
 
 
-def test_folds_are_weeks_in_turn_and_blocks_of_steps_where_there_are_no_dates():
-    weeks = fold_numbers([np.arange(24 * 7 * 6) * HOUR], [24 * 7 * 6])[0]
-    blocks = fold_numbers([None], [1000])[0]
+def test_folds_are_weeks_in_turn():
+    hours = np.arange(24 * 7 * 6) * HOUR
 
-    np.testing.assert_array_equal(weeks, np.repeat([0, 1, 2, 3, 4, 0], 24 * 7))
-    np.testing.assert_array_equal(blocks, np.repeat(np.arange(10) % FOLDS, 100))
+    found = fold_numbers([hours, hours[200:300]], [len(hours), 100])
+
+    np.testing.assert_array_equal(found[0], np.repeat([0, 1, 2, 3, 4, 0], 24 * 7))
+    np.testing.assert_array_equal(found[1], found[0][200:300])
+
+
+@pytest.mark.parametrize(
+    "times",
+    [None, np.arange(1000), np.arange(1000) / 7, np.r_[np.arange(500), 35 * DAY + np.arange(500)]],
+    ids=["none", "numbers", "fractions", "two weeks of one fold"],
+)
+def test_folds_are_blocks_of_steps_where_dates_make_none(times):
+    (found,) = fold_numbers([times], [1000])
+
+    np.testing.assert_array_equal(found, np.repeat(np.arange(10) % FOLDS, 100))
 
 
 def test_stored_and_rebuilt_they_are_the_same_to_the_bit():
