@@ -15,7 +15,7 @@ from benchmarks.common.processes import gather
 from benchmarks.common.results import write
 from benchmarks.series.methods import timeseries
 
-__all__ = ["HOLIDAYS", "METHODS", "load_series", "main", "measure", "summary"]
+__all__ = ["FAULTS", "HOLIDAYS", "METHODS", "load_series", "main", "measure", "summary"]
 
 START, TRAIN_DAYS, NEW_DAYS = "2024-07-01", 26 * 7, 10 * 7
 NOISE, MEMORY = 1.2, 0.6  # of the load: mean standard deviation, and what a step keeps of it
@@ -115,8 +115,8 @@ def load_series(seed: int, faults: Sequence[Fault] = ()) -> pd.DataFrame:
             acting[hours] = pd.date_range(
                 fault.like, periods=fault.hours, freq="h" if fault.hours == 24 else "0h1min"
             )
-    people = _occupancy(pd.DatetimeIndex(acting))
-    load = people + 1.5 * np.maximum(16 - felt, 0) + _noise(n, rng) * people / people.mean()
+    people, usual = _occupancy(pd.DatetimeIndex(acting)), _occupancy(times).mean()
+    load = people + 1.5 * np.maximum(16 - felt, 0) + _noise(n, rng) * people / usual
     return pd.DataFrame({"load": load, "outdoor": outdoor}, index=times)
 
 
