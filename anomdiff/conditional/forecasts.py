@@ -57,7 +57,7 @@ def forecast_paths(
         history = interpolated(segment.values, segment.observed)
         forecaster = _forecaster(model, segment, horizon)
         paths = forecaster.paths(history, horizon, n_draws, generator).numpy()
-        mean, std = model.scaler.scale(segment.series)
+        mean, std = model.scaler.scale_at(_later_steps(model, frame, segment, horizon))
         times = _times(model.layout, frame, segment, horizon)
         yield ForecastPaths(segment.series, times, paths * std + mean)
 
@@ -162,12 +162,30 @@ def _times(
     own = segment.times
     if own is None:
         return None
-    step = (
-        float(np.median(np.diff(own))) if len(own) > 1 else layout.steps.of(segment.series) or 1.0
-    )
+    step = _step(layout, own, segment.series)
     cells = frame.index if layout.time is None else pd.Index(frame[layout.time])
     whole = own.dtype == np.int64 and step.is_integer()
     return later_times(cells[segment.rows], step, horizon, whole=whole)
+
+
+def _step(layout: PanelLayout, times: np.ndarray, series: Any) -> float:
+    """Median difference of times, that of training where there is only one."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else layout.steps.of(series) or 1.0
+
+
+def _later_steps(
+    model: WindowModel, frame: pd.DataFrame, segment: Segment, horizon: int
+) -> Segment[np.ndarray]:
+    """Steps to come, as read: covariates that say what is normal stay as they were last."""
+    layout, values = model.layout, np.full((horizon, len(model.layout.channels)), np.nan)
+    for name in model.scaler.conditions:
+        cells = layout.numbers(frame[name], name)[segment.rows]
+        values[:, layout.channels.index(name)] = [np.nan, *cells[~np.isnan(cells)]][-1]
+    times = None
+    if segment.times is not None:
+        ahead = np.arange(1, horizon + 1) * _step(layout, segment.times, segment.series)
+        times = segment.times[-1] + ahead.astype(segment.times.dtype)
+    return Segment(segment.series, np.arange(horizon), values, ~np.isnan(values), times)
 
 
 def _bounds(names: list, event: Mapping) -> np.ndarray:

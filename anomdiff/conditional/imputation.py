@@ -45,10 +45,12 @@ def impute_steps(
     generator = None if n_draws is None else generator_of(random_state, model.seed)
     cells = np.full((n_draws or 1, len(frame), len(model.names)), np.nan)
     observed = np.ones(cells.shape[1:], dtype=bool)
+    # Cells that are there stay, also where a covariate that says what is normal is missing.
+    read = np.column_stack([model.layout.numbers(frame[name], name) for name in model.names])
     for segment in model.encode(frame):
-        observed[segment.rows] = segment.observed.numpy()
+        observed[segment.rows] = segment.observed.numpy() | ~np.isnan(read[segment.rows])
         if not segment.observed.all():
-            mean, std = model.scaler.scale(segment.series)
+            mean, std = model.scaler.scale_of(segment)
             paths = fill_segment(model, segment.values, segment.observed, n_draws or 1, generator)
             cells[:, segment.rows] = paths.numpy() * std + mean
     filled = [_filled(frame, model.names, each, observed) for each in cells]

@@ -13,6 +13,7 @@ Vincent and Bengio (2003), "Manifold Parzen Windows".
 """
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from anomdiff.conditional.draws import generator_of, quantile_map
 from anomdiff.conditional.forecasts import free_name
 from anomdiff.diffusion.noise import seeded
 from anomdiff.encoding.panel import PanelLayout
+from anomdiff.encoding.segment import Segment
 from anomdiff.models.window_model import WindowModel
 from anomdiff.reference.conditional_means import nearest_distances
 from anomdiff.reference.window_bank import WindowBank
@@ -58,8 +60,10 @@ def sample_windows(
         raise ValueError(f"need a series of training, such as {labels[:5]}; got {series!r}.")
     which = torch.randint(len(labels), (n,), generator=generator).tolist()
     owners = [labels[i] if series is None else series for i in which]
-    mean, std = zip(*(model.scaler.scale(label) for label in owners), strict=True)
-    values = drawn.mT.numpy() * np.stack(std)[:, None] + np.stack(mean)[:, None]
+    values = drawn.mT.numpy()
+    for window, label in zip(values, owners, strict=True):
+        mean, std = model.scaler.scale_at(_steps(model, label, length))
+        window[:] = window * std + mean
     return _panel(model, values, owners)
 
 
@@ -136,6 +140,15 @@ def _n_neighbours(flat: Tensor, starts: Tensor, length: int) -> int:
     return k
 
 
+def _steps(model: WindowModel, series: Any, length: int) -> Segment[np.ndarray]:
+    """Steps of a new window, as read, the covariates that say what is normal at their means."""
+    mean = model.scaler.scales[series][0]
+    conditions = [name in model.scaler.conditions for name in model.layout.channels]
+    values = np.tile(np.where(conditions, mean, np.nan), (length, 1))
+    times = (np.arange(length) * (model.layout.steps.of(series) or 1)).astype(np.int64)
+    return Segment(series, np.arange(length), values, ~np.isnan(values), times)
+
+
 def _panel(model: WindowModel, values: np.ndarray, owners: list) -> pd.DataFrame:
     """Panel of windows, of shape (window, step, channel), each as of a series of training."""
     layout, (n, length, _) = model.layout, values.shape
@@ -143,6 +156,9 @@ def _panel(model: WindowModel, values: np.ndarray, owners: list) -> pd.DataFrame
     free = (name for name in ("series", "sample", "window") if name not in taken)
     series = next(free, free_name("series", taken)) if layout.series is None else layout.series
     cells = dict(zip(model.names, values.reshape(n * length, -1).T, strict=True))
+    for name in model.scaler.conditions:
+        means = [model.scaler.scales[label][0][layout.channels.index(name)] for label in owners]
+        cells[name] = np.repeat(means, length)
     steps = np.tile(np.arange(length), n)
     if layout.time is None:
         times = {free_name("step", taken): steps}
@@ -151,7 +167,11 @@ def _panel(model: WindowModel, values: np.ndarray, owners: list) -> pd.DataFrame
         times = {layout.time: _times(steps * apart, layout)}
     nothing = np.full(n * length, np.nan)
     channels = {name: cells.get(name, nothing) for name in layout.channels}
-    return pd.DataFrame({series: np.repeat(np.arange(n), length), **times, **channels})
+    frame = pd.DataFrame({series: np.repeat(np.arange(n), length), **times, **channels})
+    calendar = model.scaler.expected is not None and model.scaler.expected.calendar
+    if calendar and layout.time is None:  # whose index has the times
+        frame.index = pd.Index(_times(steps, layout))
+    return frame
 
 
 def _times(times: np.ndarray, layout: PanelLayout):

@@ -4,7 +4,7 @@ base.py             what every detector does with scores; recalibration.py: thre
 tabular.py          TabularDetector; row_answers.py: its explain, repair, impute, sample
 timeseries.py       TimeSeriesDetector; series_answers.py: its explain, forecast, impute, ...;
                     series_alarms.py: its segments and their kinds, fleet, budget of alarms
-stream.py           steps as they come, of many series; series_stream.py: of one
+series_streams.py   its steps as they come; stream.py: of many series, series_stream.py: of one
 input_frames.py     the door: rows of any kind as a pandas frame
 diagnostics.py      what may be wrong with a fitted model
 covariate_shift.py  how much more often a row occurs in one frame than in another

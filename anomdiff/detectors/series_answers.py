@@ -87,7 +87,8 @@ class SeriesAnswers:
         """Forecast each series: the steps to come are the missing end of a window.
 
         What reference windows and a regression on them expect after the history is weighted by
-        how well both did within training; the spread is that of their residuals there.
+        how well both did within training; the spread is that of their residuals there. Calendar
+        and holidays of the steps to come count; declared covariates stay as they were last.
 
         Parameters
         ----------
@@ -277,7 +278,8 @@ class SeriesAnswers:
             column of series (``series``, if there was none) with numbers from 0, the column of
             time, from 0 or 1970 in steps as of training (``step``, if there was none), and the
             channels as floats within the range of training; those that are not scored are
-            missing.
+            missing, or at their means where they say what is normal. With a calendar and times
+            in the index, the drawn ones have times there too.
 
         Raises
         ------

@@ -195,4 +195,6 @@ def _joined(steps: Segment[Tensor], new: Segment[Tensor]) -> Segment[Tensor]:
         values=torch.cat([steps.values, new.values]),
         observed=torch.cat([steps.observed, new.observed]),
         times=None,
+        mean=None,
+        std=None,
     )

@@ -1,6 +1,6 @@
 """The detector for time series: one event is one window."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,16 @@ from numpy.typing import ArrayLike
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.detectors.series_alarms import SeriesAlarms
 from anomdiff.detectors.series_answers import SeriesAnswers
-from anomdiff.detectors.stream import PanelStream
+from anomdiff.detectors.series_streams import SeriesStreams
 from anomdiff.encoding.frames import as_pandas
 from anomdiff.encoding.index_levels import keys_as_columns
 from anomdiff.encoding.panel import PanelLayout
-from anomdiff.models.judged_steps import EVIDENT, channel_cells
 from anomdiff.models.window_model import WindowModel
-from anomdiff.thresholds.conformal import conformal_p_values
 
 __all__ = ["TimeSeriesDetector"]
 
 
-class TimeSeriesDetector(SeriesAnswers, SeriesAlarms, DiffusionDetector):
+class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDetector):
     """Anomaly detector for one time series or a panel of many.
 
     Windows of several lengths are compared with normal reference windows, and restored by a
@@ -53,7 +51,16 @@ class TimeSeriesDetector(SeriesAnswers, SeriesAlarms, DiffusionDetector):
         time is all of it as an end. A frame has columns ``start``, ``end`` and maybe one of the
         series. In ``screen`` these steps have no score.
     covariates : list of column, optional
-        Channels that are not scored; by default those that switch between 0 and 1.
+        Channels that are not scored, but say what is normal for those that are, as the outdoor
+        temperature does for a heating. By default those that switch between 0 and 1 are not
+        scored, and say nothing.
+    calendar : sequence of str, default=()
+        What of the time says what is normal, out of ``"minute"``, ``"hour"``, ``"weekday"`` and
+        ``"month"``, by the wall clock of the zone that times have in ``fit``. Training shows all
+        of them twice, best many times: ``("hour", "weekday")`` takes some weeks.
+    holidays : str or sequence of date, optional
+        Country whose public holidays count, such as ``"DE"`` or ``"US-CA"`` (needs ``pip install
+        'anomdiff[holidays]'``), or dates. With ``"weekday"``, they begin as Sundays.
     missing_values : sequence of float or str, default=()
         Numbers and texts that stand for a missing cell of a channel, such as ``(-200, "ERR")``.
     max_unreadable : float, default=0.05
@@ -151,6 +158,8 @@ class TimeSeriesDetector(SeriesAnswers, SeriesAlarms, DiffusionDetector):
         duplicate_times: str = "error",
         exclude: Sequence | pd.DataFrame | None = None,
         covariates: Sequence | None = None,
+        calendar: Sequence[str] = (),
+        holidays: str | Sequence | None = None,
         missing_values: Sequence = (),
         max_unreadable: float = 0.05,
         window_lengths: Sequence[int] = (8, 16, 32, 64, 128, 256),
@@ -176,6 +185,8 @@ class TimeSeriesDetector(SeriesAnswers, SeriesAlarms, DiffusionDetector):
         self.duplicate_times = duplicate_times
         self.exclude = exclude
         self.covariates = covariates
+        self.calendar = calendar
+        self.holidays = holidays
         self.missing_values = missing_values
         self.max_unreadable = max_unreadable
         self.window_lengths = window_lengths
@@ -193,98 +204,6 @@ class TimeSeriesDetector(SeriesAnswers, SeriesAlarms, DiffusionDetector):
         self.checkpoint = checkpoint
         self.progress = progress
         self.random_state = random_state
-
-    def score_next(self, rows: ArrayLike) -> pd.DataFrame:
-        """Score a stream: rows as they arrive, of one or many series.
-
-        A step's score is final, and the same as in a batch, once ``delay_`` more steps of its
-        series are there, at the latest; steps are returned once they are final, many at once.
-        Memory and time per step are bounded: where more than 64 series are open, those that are
-        behind the others by four of the longest windows have ended, and their last steps are
-        returned too.
-
-        Parameters
-        ----------
-        rows : DataFrame or array-like of shape (row, column)
-            The next rows, in the order of their time.
-
-        Returns
-        -------
-        scored : DataFrame
-            As from ``score_frame``, for the steps that have become final; possibly none. Their
-            index is that of the rows, or a running number where they had none.
-
-        Raises
-        ------
-        ValueError
-            If a column is missing or unreadable, or a time is not after those before. Rows that
-            repeat the time of those before are left out with ``duplicate_times="first"``.
-
-        Warns
-        -----
-        UserWarning
-            Once of a series whose steps are not as far apart as in training, which ``score_frame``
-            refuses, and once of steps that are not judged.
-        """
-        self._require_fitted()
-        numbered = not isinstance(rows, pd.DataFrame | pd.Series)
-        return self._final(*self.stream_.push(self._check(rows, by_name=True), numbered))
-
-    def stream(self, rows: ArrayLike) -> pd.DataFrame:
-        """Score a stream at once: new rows with scores that may change, others once these do not.
-
-        The same stream as that of ``score_next``, which answers with final scores only. A score
-        that is not final is that of a batch of the rows so far: what is around the step on its
-        other side is still to come. A call takes longer than one of ``score_next``, with three
-        channels some 10 ms instead of 1, and no longer in a long stream: rows are judged again
-        with at most ``delay_`` steps before them.
-
-        Parameters
-        ----------
-        rows : DataFrame or array-like of shape (row, column)
-            The next rows, in the order of their time.
-
-        Returns
-        -------
-        scored : DataFrame
-            As from ``score_frame``, with a column ``final``: first the steps that have become
-            final, as from ``score_next``, then all others of ``rows``. A step is returned twice,
-            unless it becomes final at once.
-
-        Raises
-        ------
-        ValueError
-            If a column is missing or unreadable, or a time is not after those before.
-        """
-        final = self.score_next(rows).assign(final=True)
-        new = self._final(*self.stream_.provisional()).assign(final=False)
-        parts = [part for part in (final, new) if len(part)]
-        return pd.concat(parts) if parts else final
-
-    def finish(self, series: Hashable | None = None) -> pd.DataFrame:
-        """End the streams of ``score_next`` and ``stream``; return the steps still waiting.
-
-        Parameters
-        ----------
-        series : label, optional
-            The series of a panel that has ended, while the others go on; all by default.
-
-        Returns
-        -------
-        scored : DataFrame
-            As from ``score_frame``, of steps whose scores are final now.
-
-        Raises
-        ------
-        ValueError
-            If no such series is open.
-        """
-        self._require_fitted()
-        if series is not None:
-            return self._final(*self.stream_.finish_series(series))
-        final = self.stream_.finish()
-        self.stream_ = PanelStream(self.model_)
-        return self._final(*final)
 
     # -- what was fitted -----------------------------------------------------------------
 
@@ -326,21 +245,6 @@ class TimeSeriesDetector(SeriesAnswers, SeriesAlarms, DiffusionDetector):
         if isinstance(X, pd.DataFrame) and None not in keys:
             X, *_ = keys_as_columns(X, *keys)
         return self._framed(X, by_name=by_name)
-
-    stream_: PanelStream
-
-    def _adopt(self, model: WindowModel) -> None:
-        super()._adopt(model)
-        self.stream_ = PanelStream(model)
-
-    def _final(
-        self, labels: pd.DataFrame, scores: np.ndarray, evident: np.ndarray, channels: list
-    ) -> pd.DataFrame:
-        """Scored frame of steps of a stream."""
-        p_values = conformal_p_values(self.calibration_scores_, scores)
-        known = self.layout_.labels(labels)
-        extra = {EVIDENT: evident, "channel": channel_cells(channels, self.model_.names), **known}
-        return self._scored(labels, scores, p_values, scores > self.threshold_, extra)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

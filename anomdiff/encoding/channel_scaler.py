@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from anomdiff.encoding.calendar_features import Calendar
+from anomdiff.encoding.expected_values import ConditionedSteps, ExpectedValues, Scale
 from anomdiff.encoding.json_values import as_label, require_storable, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
@@ -38,11 +40,14 @@ class ChannelScaler:
     scales : dict
         Mean and standard deviation of every channel, by series; under None those of all series
         together, for a series that training did not show.
+    expected : ExpectedValues, or None
+        What the calendar and the covariates let one expect, which is taken off the channels.
     """
 
     layout: PanelLayout
     targets: tuple[bool, ...]
     scales: dict[Any, tuple[np.ndarray, np.ndarray]]
+    expected: ExpectedValues | None = None
 
     @classmethod
     def fit(
@@ -82,24 +87,116 @@ class ChannelScaler:
         """Names of the scored channels."""
         return [n for n, t in zip(self.layout.channels, self.targets, strict=True) if t]
 
+    @property
+    def conditions(self) -> list:
+        """Names of the covariates that say what is normal."""
+        if self.expected is None or not len(self.expected.knots):
+            return []
+        return [n for n in self.layout.channels if n not in self.names]
+
+    def describe_conditions(self) -> dict[str, Any]:
+        """Return what says what is normal, as JSON values; nothing where nothing does."""
+        if self.expected is None:
+            return {}
+        calendar = self.expected.calendar.to_dict()
+        return {"conditions": to_json(tuple(self.conditions)), "calendar": calendar}
+
+    def require_conditions(self, segments: list[Segment[np.ndarray]]) -> None:
+        """Refuse rows in which a covariate that says what is normal has no value at all."""
+        for name in self.conditions:
+            place = self.layout.channels.index(name)
+            if all(np.isnan(segment.values[:, place]).all() for segment in segments):
+                raise ValueError(
+                    f"need values of the covariate {name!r}, which says what is normal; got none "
+                    f"in {sum(map(len, segments))} rows: add them, or fit without it."
+                )
+
+    def conditioned(
+        self, segments: list[Segment[np.ndarray]], calendar: Calendar, *, by_covariates: bool
+    ) -> tuple["ChannelScaler", list[Segment[np.ndarray]]]:
+        """Learn what is expected given calendar and covariates; return the scaled segments too.
+
+        Segments of training are scaled by what is expected where they are left out.
+        """
+        steps = [self._steps(segment, by_covariates) for segment in segments]
+        expected, scales = ExpectedValues.fit(calendar, steps)
+        scaler = dataclasses.replace(self, expected=expected)
+        pairs = zip(segments, scales, strict=True)
+        return scaler, [scaler.encode(segment, scale) for segment, scale in pairs]
+
     def scale(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the scored channels of a series, known or not."""
         mean, std = self.scales.get(series, self.scales[None])
         scored = list(self.targets)
         return mean[scored], std[scored]
 
-    def encode(self, segment: Segment[np.ndarray]) -> Segment[np.ndarray]:
-        """Scale the scored channels of a segment to standard deviations; 0 where not observed."""
-        mean, std = self.scale(segment.series)
+    def scale_of(self, segment: Segment) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the scored channels of an encoded segment.
+
+        Of shape (channel,), or (step, channel) where calendar or covariates say what is expected.
+        """
+        if segment.mean is None or segment.std is None:
+            return self.scale(segment.series)
+        return segment.mean, segment.std
+
+    def scale_at(self, segment: Segment[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The same of a segment as read; its scored channels do not matter."""
+        if self.expected is None:
+            return self.scale(segment.series)
+        steps = self._steps(segment, bool(self.conditions))
+        return self._in_units(segment.series, *self.expected.scale(steps))
+
+    def encode(
+        self, segment: Segment[np.ndarray], expected: Scale | None = None
+    ) -> Segment[np.ndarray]:
+        """Scale the scored channels of a segment to standard deviations; 0 where not observed.
+
+        Where a covariate that says what is normal is missing, the channels count as missing.
+        ``expected`` are mean and spread, in standard deviations, if they are not to be computed.
+        """
+        if self.expected is None:
+            return self._scaled(segment, *self.scale(segment.series))
+        if expected is None:
+            expected = self.expected.scale(self._steps(segment, bool(self.conditions)))
+        mean, std = self._in_units(segment.series, *expected)
+        scaled = self._scaled(segment, mean, std)
+        known = np.ones(len(segment), dtype=bool)
+        if self.conditions:
+            known = ~np.isnan(segment.values[:, ~np.array(self.targets)]).any(1)
+        return dataclasses.replace(
+            scaled,
+            values=np.where(known[:, None], scaled.values, 0.0),
+            observed=scaled.observed & known[:, None],
+            mean=mean,
+            std=std,
+        )
+
+    def _scaled(
+        self, segment: Segment[np.ndarray], mean: np.ndarray, std: np.ndarray
+    ) -> Segment[np.ndarray]:
         scaled = (segment.values[:, list(self.targets)] - mean) / std
         observed = ~np.isnan(scaled)
         values = np.clip(np.where(observed, scaled, 0.0), -MAX_DEVIATION, MAX_DEVIATION)
         known = segment.series in self.scales
         return dataclasses.replace(segment, values=values, observed=observed, known=known)
 
+    def _in_units(
+        self, series: Any, mean: np.ndarray, std: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Expected values in the units of the channels."""
+        own_mean, own_std = self.scale(series)
+        return own_mean + own_std * mean, own_std * std
+
+    def _steps(self, segment: Segment[np.ndarray], by_covariates: bool) -> ConditionedSteps:
+        """Steps in standard deviations of the channels of their series."""
+        mean, std = self.scales.get(segment.series, self.scales[None])
+        scaled, scored = (segment.values - mean) / std, np.array(self.targets)
+        covariates = scaled[:, ~scored] if by_covariates else scaled[:, :0]
+        return ConditionedSteps(segment.series, scaled[:, scored], covariates, segment.times)
+
     def to_dict(self) -> dict:
         """Return the encoder as JSON values."""
-        return {
+        state = {
             "layout": self.layout.to_dict(),
             "targets": list(self.targets),
             "scales": [
@@ -107,6 +204,7 @@ class ChannelScaler:
                 for label, (mean, std) in self.scales.items()
             ],
         }
+        return state if self.expected is None else state | {"expected": self.expected.to_dict()}
 
     @classmethod
     def from_dict(cls, state: Mapping) -> "ChannelScaler":
@@ -115,7 +213,11 @@ class ChannelScaler:
             as_label(label): (np.array(mean, dtype=float), np.array(std, dtype=float))
             for label, mean, std in state["scales"]
         }
-        scaler = cls(PanelLayout.from_dict(state["layout"]), tuple(state["targets"]), scales)
+        layout, targets = PanelLayout.from_dict(state["layout"]), tuple(state["targets"])
+        expected = None
+        if "expected" in state:
+            expected = ExpectedValues.from_dict(state["expected"])
+        scaler = cls(layout, targets, scales, expected)
         scaler._require_whole()
         return scaler
 
@@ -131,6 +233,12 @@ class ChannelScaler:
             raise ValueError(
                 f"need the scale of each of the channels {list(self.layout.channels)} in a stored "
                 "model; got others."
+            )
+        n_conditions = 0 if self.expected is None else len(self.expected.knots)
+        sized = self.expected is None or len(self.expected.size) == sum(self.targets)
+        if not sized or n_conditions not in (0, len(self.targets) - sum(self.targets)):
+            raise ValueError(
+                f"need what is expected of the channels {self.names} in a stored model; got others."
             )
 
 

@@ -22,6 +22,9 @@ class Segment(Generic[Array]):
     times: np.ndarray | None = None  # ascending numbers; None where rows are only in order
     start: int = 0  # place of the first step where all segments of a frame lie apart
     known: bool = True  # whether training showed the series
+    # What scaled steps are decoded with, (step, channel) each, where it differs from step to step.
+    mean: np.ndarray | None = None
+    std: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -35,5 +38,7 @@ class Segment(Generic[Array]):
             values=self.values[part],
             observed=self.observed[part],
             times=None if self.times is None else self.times[part],
+            mean=None if self.mean is None else self.mean[part],
+            std=None if self.std is None else self.std[part],
             start=self.start + start,
         )

@@ -43,7 +43,7 @@ class SegmentState(NamedTuple):
 
 
 class ChannelCells(NamedTuple):
-    """What the channels of a series can hold: mean, standard deviation, whether whole numbers."""
+    """What the channels can hold: mean and standard deviation by step, whether whole numbers."""
 
     mean: np.ndarray
     std: np.ndarray
@@ -78,9 +78,9 @@ def repair_steps(
         judged = model.judge(segment)[0]
         flagged = (judged.scores > threshold).numpy()
         n_flagged += int((flagged & judged.evident.numpy()).sum())
-        cells = ChannelCells(*model.scaler.scale(segment.series), np.array(whole))
         for start, stop in _neighbourhoods(flagged, model.longest - 1):
             part, own = segment.slice(start, stop), flagged[start:stop]
+            cells = ChannelCells(*model.scaler.scale_of(part), np.array(whole))
             changes = SegmentChanges(model, safely_below(threshold), part, own, cells)
             _write(repaired, model.names, part.rows, cells, changes.search(mutable, max_channels))
     if n_flagged:

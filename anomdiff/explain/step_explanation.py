@@ -78,7 +78,7 @@ def _explain(model, threshold, segment, asked: np.ndarray, top: int | None) -> E
     np.put_along_axis(listed, order[:, :top], asked[segment.rows][:, None], axis=1)
     cells = ListedCells(model, segment, contributions, torch.from_numpy(listed))
     cells.explain(scores > threshold)
-    mean, std = model.scaler.scale(segment.series)
+    mean, std = model.scaler.scale_of(segment)
     expected = (each.numpy() * std + mean for each in cells.expected)
     bounds = (segment.rows[each] for each in (cells.first, cells.last))
     return Explanation(shares_of_score(scores, contributions).numpy(), order, *expected, *bounds)

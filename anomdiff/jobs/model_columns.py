@@ -57,6 +57,8 @@ class TableColumns:
 class PanelColumns:
     """Columns of a model of series; covariates may be left out, and then count as missing.
 
+    Those that say what is normal may not.
+
     Attributes are those of `TableColumns`; `series` is the column of the table that tells the
     series apart, `keys` are those of series and time, where the model has them.
     """
@@ -107,6 +109,7 @@ class PanelColumns:
     def _require_columns(self, names: list[Name]) -> None:
         series, time = self.layout.series, self.layout.time
         roles = {series: "series", time: "time", **dict.fromkeys(self.scaler.names, "channel")}
+        roles |= dict.fromkeys(self.scaler.conditions, "covariate")
         roles.pop(None, None)
         there = set(map(str, names))
         lacking = [f"{name!r} ({role})" for name, role in roles.items() if str(name) not in there]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from anomdiff.encoding.calendar_features import require_calendar
 from anomdiff.encoding.excluded import intervals
 from anomdiff.encoding.json_values import require_storable
 from anomdiff.encoding.repeated_times import DUPLICATE_TIMES
@@ -62,6 +63,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         "n_draws": _check_draws,
         "window_lengths": _check_window_lengths,
         "covariates": _check_covariates,
+        "calendar": _check_calendar,
         "kinds": _check_kinds,
         "missing_values": _check_missing_values,
         "date_format": _check_date_format,
@@ -141,6 +143,10 @@ def _check_drop(parameters: Mapping[str, Any]) -> None:
     drop = parameters["drop"]
     if isinstance(drop, str) or not np.iterable(drop):
         raise TypeError(f"drop must be a list of columns; got {drop!r}.")
+
+
+def _check_calendar(parameters: Mapping[str, Any]) -> None:
+    require_calendar(parameters["calendar"], parameters["holidays"])
 
 
 def _check_kinds(parameters: Mapping[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """Fitting the model of series: reference windows, network, calibration, evidence of steps."""
 
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +13,13 @@ from torch import Tensor
 
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.networks import WindowMLP
+from anomdiff.encoding.calendar_features import Calendar
 from anomdiff.encoding.channel_scaler import ChannelScaler
 from anomdiff.encoding.excluded import excluded_rows
 from anomdiff.encoding.glitches import without_glitches
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
+from anomdiff.encoding.wall_clock import zone_of
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import residual_names, residual_roles, segment_residuals
 from anomdiff.models.training_run import StepHook, train_denoiser
@@ -43,7 +47,14 @@ from anomdiff.scoring.window_scores import (
 )
 from anomdiff.thresholds.budget import segment_levels
 
-__all__ = ["VARIATIONS", "Calibrated", "fit_calibration", "fit_denoiser", "fit_windows"]
+__all__ = [
+    "VARIATIONS",
+    "Calibrated",
+    "fit_calibration",
+    "fit_denoiser",
+    "fit_windows",
+    "training_calendar",
+]
 
 # Steps around each over which too little movement counts.
 VARIATIONS = (LocalVariation(17),)
@@ -65,9 +76,15 @@ def fit_windows(
     seed = int(rng.randint(2**31 - 1))
     left_out = excluded_rows(layout, frame, parameters["exclude"], warn=True)
     read = without_glitches(layout.read(frame, left_out), layout.channels)
-    covariates = parameters["covariates"]
-    scaler = ChannelScaler.fit(layout, read, None if covariates is None else tuple(covariates))
-    segments = [as_tensors(scaler.encode(segment)) for segment in read]
+    declared = parameters["covariates"]
+    covariates = None if declared is None else tuple(declared)
+    scaler = ChannelScaler.fit(layout, read, covariates)
+    calendar = training_calendar(frame, layout, read, parameters)
+    if calendar or covariates:
+        scaler, encoded = scaler.conditioned(read, calendar, by_covariates=bool(covariates))
+    else:
+        encoded = [scaler.encode(segment) for segment in read]
+    segments = [as_tensors(segment) for segment in encoded]
     lengths = usable_lengths(segments, [int(w) for w in parameters["window_lengths"]])
     segments = spread_out(segments, apart=max(lengths))
     banks = reference_banks(segments, lengths, parameters["max_reference"], rng)
@@ -96,6 +113,30 @@ def fit_windows(
         steps=calibrated.steps,
         step_banks=step_banks,
     )
+
+
+def training_calendar(
+    frame: pd.DataFrame,
+    layout: PanelLayout,
+    segments: Sequence[Segment[np.ndarray]],
+    parameters: Mapping[str, Any],
+) -> Calendar:
+    """Calendar of the parameters, in the zone of the times of training.
+
+    It warns of parts that training does not show twice.
+    """
+    calendar = Calendar.of(parameters["calendar"], parameters["holidays"], "")
+    if not calendar:
+        return calendar
+    zone = zone_of(layout.clock(frame), layout.durations)
+    times = np.concatenate([segment.times for segment in segments])
+    if unseen := calendar.unseen(times):
+        warnings.warn(
+            f"training does not show {unseen} of calendar={list(calendar.parts)} twice, so that "
+            "what is usual then is hardly known: fit to more rows, or leave them out.",
+            stacklevel=2,
+        )
+    return replace(calendar, zone=zone)
 
 
 def fit_denoiser(

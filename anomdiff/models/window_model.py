@@ -117,6 +117,7 @@ class WindowModel:
         """Cut a frame into segments of scaled steps; refuse steps as training shows none."""
         segments = self.layout.read(frame, left_out)
         self.layout.require_steps(segments)
+        self.scaler.require_conditions(segments)
         return [as_tensors(self.scaler.encode(segment)) for segment in segments]
 
     def components(self, segment: Segment[Tensor], *, exclude_self: bool = False) -> Tensor:
@@ -230,6 +231,7 @@ class WindowModel:
             **layout,
             "scored": to_json(tuple(self.names)),
             "covariates": to_json(tuple(n for n in self.layout.channels if n not in self.names)),
+            **self.scaler.describe_conditions(),
             "window_lengths": list(self.window_lengths),
             "network_length": self.network_length,
         }

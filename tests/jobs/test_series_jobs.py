@@ -194,6 +194,15 @@ def test_covariates_may_be_left_out(tmp_path):
     assert summary["missing_rates"]["door"] == 1
 
 
+def test_covariates_that_say_what_is_normal_may_not_be_left_out(tmp_path):
+    rows = waves(150, seed=0).reset_index(drop=True)
+    detector = TimeSeriesDetector(covariates=["fast"], **TINY_SERIES).fit(rows)
+    data = _write(rows.drop(columns="fast"), tmp_path / "in.parquet")
+
+    with pytest.raises(ValueError, match=r"'fast' \(covariate\) is missing"):
+        score(_settings(data), detector)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_other_jobs_read_the_same_steps(tmp_path, detector, steps, suffix):
     data = _write(steps.sample(frac=1, random_state=2), tmp_path / f"in{suffix}")

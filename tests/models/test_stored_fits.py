@@ -15,6 +15,8 @@ def refitted(kind):
     """The model of one training step on the data of a stored one, with the same parameters."""
     detector = stored_detector(kind)
     settings = {**detector.get_params(), "max_iter": 1}
+    if kind == "panel":  # its states are no measurements; declared, they now say what is normal
+        settings["covariates"] = None
     return type(detector)(**settings).fit(INPUTS[kind]()[0]).model_
 
 

@@ -102,7 +102,7 @@ def save_model(
             mlflow_model=model,
             signature=signature,
             input_example=_example(detector, input_example, signature),
-            pip_requirements=pip_requirements or default_requirements(),
+            pip_requirements=pip_requirements or default_requirements(detector),
             metadata=None if metadata is None else dict(metadata),
         )
     _make_readable(Path(path))
@@ -187,9 +187,10 @@ def load_model(model_uri: str, dst_path: Path | str | None = None) -> DiffusionD
         return load(local / flavors[FLAVOR_NAME]["data"])
 
 
-def default_requirements() -> list[str]:
+def default_requirements(detector: DiffusionDetector) -> list[str]:
     """Pinned packages that scoring imports, and what the server uses; MLflow adds itself."""
-    needed = [_pinned(name) for name in REQUIREMENTS]
+    of_country = isinstance(detector.get_params().get("holidays"), str)
+    needed = [_pinned(name) for name in [*REQUIREMENTS, *["holidays"] * of_country]]
     installed = [name for name in SERVER_REQUIREMENTS if find_spec(name)]
     return needed + [f"{_pinned(name)} ; {SERVER_REQUIREMENTS[name]}" for name in installed]
 

@@ -63,8 +63,8 @@ def infer_signature(
     """Types of requests and answers, and the parameters that a request may have.
 
     Numbers are doubles, also those that came as integers or text; columns with missing cells in
-    training, and covariates of series, may be left out of a request. The column `reasons` that
-    ``explain`` adds is no part of the outputs: these are what every answer has.
+    training, and covariates of series that do not say what is normal, may be left out. The column
+    `reasons` that ``explain`` adds is no part of the outputs: these are what every answer has.
 
     Parameters
     ----------
@@ -138,6 +138,7 @@ def _columns_of_table(model: TabularModel) -> list[InputColumn]:
 def _columns_of_panel(model: WindowModel, example: pd.DataFrame | None) -> list[InputColumn]:
     """Columns of series and time, where there are any, and the channels."""
     layout, labels = model.layout, []
+    needed = [*model.names, *model.scaler.conditions]
     if layout.series is not None:
         known = [label for label in model.scaler.scales if label is not None]
         labels.append(InputColumn(layout.series, "label", _type_of_labels(known), returned=True))
@@ -148,7 +149,7 @@ def _columns_of_panel(model: WindowModel, example: pd.DataFrame | None) -> list[
         kind = "datetime" if dates else "number"
         labels.append(InputColumn(layout.time, kind, DATA_TYPES[kind], returned=True))
     return labels + [
-        InputColumn(name, "number", DataType.double, optional=name not in model.names)
+        InputColumn(name, "number", DataType.double, optional=name not in needed)
         for name in layout.channels
     ]
 

@@ -252,7 +252,30 @@ def test_requirements_are_pinned_and_cover_what_scoring_imports(folder):
     assert all(re.fullmatch(r"[\w-]+==[\w.]+( ?; sys_platform .*)?", line) for line in lines)
     assert "anomdiff" not in names
     server = set() if sys.platform == "win32" else {"uvloop"}
-    assert names == _third_party_imports() | {"mlflow"} | server
+    assert names == _third_party_imports() - {"holidays"} | {"mlflow"} | server
+
+
+def test_holidays_of_a_country_require_their_package():
+    pytest.importorskip("holidays", reason="the package holidays is not installed")
+    dates, country = (TimeSeriesDetector(holidays=each) for each in ([], "DE"))
+
+    added = {*flavor.default_requirements(country)} - {*flavor.default_requirements(dates)}
+
+    assert [line.split("==")[0] for line in added] == ["holidays"]
+
+
+def test_covariates_that_say_what_is_normal_are_required():
+    rows = waves(100, seed=0).reset_index(drop=True).assign(on=np.arange(100) % 2)
+    found, declared = (
+        TimeSeriesDetector(covariates=each, **TINY_SERIES).fit(rows) for each in (None, ["on"])
+    )
+
+    required = [
+        [c.name for c in flavor.infer_signature(each).inputs.inputs if c.required]
+        for each in (found, declared)
+    ]
+
+    assert required == [["slow", "echo", "fast"], ["slow", "echo", "fast", "on"]]
 
 
 def test_the_model_carries_its_code_and_scores_with_it_alone(folder, tmp_path):
