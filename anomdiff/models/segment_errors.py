@@ -9,6 +9,7 @@ from anomdiff.encoding.segment import Segment
 from anomdiff.models.parallel import map_blocks
 from anomdiff.reference.sliding_windows import WindowComponent, fold_residuals
 from anomdiff.reference.window_bank import UncentredBank
+from anomdiff.scoring.channel_regression import ChannelRegression
 from anomdiff.scoring.local_variation import LocalVariation
 
 __all__ = ["residual_names", "residual_roles", "segment_errors", "segment_residuals"]
@@ -57,15 +58,15 @@ def residual_roles(
 ) -> tuple[int | None, tuple[int, ...], tuple[int, ...]]:
     """Number of the residuals that trim segments, of those trimmed, and of those of quietness.
 
-    The least residual of a short window is sharp, as far as it goes. Single steps need no
-    trimming, and what is too quiet is not sharp.
+    The least residual of a short window is sharp, as far as it goes. Single steps, and channels
+    that do not go together, need no trimming, and what is too quiet is not sharp.
     """
     several = [(each, share) for each in components for share in each.shares]
     kinds = [(type(each), each.length, share) for each, share in several]
     short = [i for i, (kind, n, share) in enumerate(kinds) if kind is UncentredBank and n > 1]
     sharp = next((i for i in short if kinds[i][2] == 0), None)
     quiet = tuple(i for i, (kind, _, _) in enumerate(kinds) if kind is LocalVariation)
-    single = [i for i, (_, n, _) in enumerate(kinds) if n == 1]
+    single = [i for i, (kind, n, _) in enumerate(kinds) if n == 1 or kind is ChannelRegression]
     trimmed = tuple(i for i in range(len(kinds)) if i not in (sharp, *quiet, *single))
     return sharp, trimmed, quiet
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.reference.window_bank import LevelBank, UncentredBank, WindowBank
+from anomdiff.scoring.channel_regression import ChannelRegression, n_features
 from anomdiff.scoring.step_regression import StepRegression
 
 __all__ = [
@@ -167,6 +168,22 @@ def stored_step_bank(state: Mapping[str, Any], n_channels: int) -> UncentredBank
             f"model; got an array of shape {tuple(windows.shape)}."
         )
     return UncentredBank(length, windows, starts)
+
+
+def stored_channel_regression(
+    state: Mapping[str, Any] | None, n_channels: int
+) -> ChannelRegression | None:
+    """Regression of channels from each other, where a model has one, of as many channels."""
+    if state is None:
+        return None
+    weights, scale = state["weights"], state["scale"]
+    shape = (n_features(n_channels), n_channels)
+    if weights.shape != shape or scale.shape != (n_channels,) or not (scale > 0).all():
+        raise ValueError(
+            f"need a regression of channels of shape {shape} in a stored model, and a scale above "
+            f"0 of each; got shapes {tuple(weights.shape)} and {tuple(scale.shape)}."
+        )
+    return ChannelRegression(weights, scale)
 
 
 def require_regression(regression: StepRegression, n_channels: int) -> None:

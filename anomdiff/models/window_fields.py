@@ -24,6 +24,7 @@ def stored_fields(model: Any) -> dict[str, Any]:
         | {"starts": bank.starts}
         for bank in model.banks
     ]
+    together = model.channel_regression
     return {
         "scaler": model.scaler.to_dict(),
         "network": model.denoiser.shape,
@@ -31,6 +32,7 @@ def stored_fields(model: Any) -> dict[str, Any]:
         "sigma": model.sigma,
         "banks": banks,
         "regression": model.regression.weights,
+        "channel_regression": together and {"weights": together.weights, "scale": together.scale},
         "calibration": vars(model.calibration),
         "calibration_scores": torch.from_numpy(model.calibration_scores),
         "segment_levels": checks.as_stored(model.segment_levels),
@@ -57,6 +59,9 @@ def restored_fields(state: Mapping[str, Any]) -> dict[str, Any]:
         sigma=checks.require_positive("sigma", state["sigma"]),
         banks=tuple(banks),
         regression=StepRegression(state["regression"]),
+        channel_regression=checks.stored_channel_regression(
+            state.get("channel_regression"), len(scaler.names)
+        ),
         calibration=WindowCalibration(**state["calibration"]),
         calibration_scores=checks.require_calibrated(state["calibration_scores"]),
         segment_levels=checks.stored_levels(state.get("segment_levels")),

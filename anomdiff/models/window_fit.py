@@ -35,6 +35,7 @@ from anomdiff.reference.segments import (
     usable_lengths,
 )
 from anomdiff.reference.sliding_windows import WindowComponent
+from anomdiff.scoring.channel_regression import ChannelRegression
 from anomdiff.scoring.local_variation import LocalVariation
 from anomdiff.scoring.step_evidence import StepEvidence
 from anomdiff.scoring.step_regression import StepRegression
@@ -93,7 +94,10 @@ def fit_windows(
     denoiser, history, held_out = fit_denoiser(segments, lengths, parameters, seed, rng, on_step)
 
     network = WindowNetwork(denoiser, denoiser.shape["length"], parameters["sigma"])
+    together = ChannelRegression.fit(segments) if len(scaler.names) > 1 else None
     components: list[WindowComponent] = [*banks, regression, network]
+    if together is not None:
+        components.insert(-1, together)
     drawn = draw_segments(segments, parameters["max_calibration"], rng)
     step_banks = uncentred_banks(segments, parameters["max_reference"], rng)
     further = [*step_banks, *VARIATIONS]
@@ -104,6 +108,7 @@ def fit_windows(
         sigma=float(parameters["sigma"]),
         banks=banks,
         regression=regression,
+        channel_regression=together,
         calibration=calibrated.windows,
         calibration_scores=calibrated.scores,
         segment_levels=calibrated.levels,

@@ -25,6 +25,7 @@ from anomdiff.models.window_fit import VARIATIONS, fit_windows
 from anomdiff.reference.segments import as_tensors, spread_out
 from anomdiff.reference.sliding_windows import WindowComponent, cut_windows
 from anomdiff.reference.window_bank import LevelBank, MissingComponent, UncentredBank, WindowBank
+from anomdiff.scoring.channel_regression import ChannelRegression
 from anomdiff.scoring.step_evidence import STEPS_TOGETHER
 from anomdiff.scoring.step_regression import StepRegression
 from anomdiff.scoring.step_scores import JudgedSteps, StepScores
@@ -49,6 +50,8 @@ class WindowModel:
         Reference windows of each length, and reference levels.
     regression : StepRegression
         Single steps from the steps around them.
+    channel_regression : ChannelRegression, or None
+        Channels from the other channels; None of a single one, and in models of older formats.
     calibration : WindowCalibration
         From components to scores.
     steps : StepScores, or None
@@ -81,6 +84,7 @@ class WindowModel:
     steps: StepScores | None = None
     step_banks: tuple[UncentredBank, ...] = ()
     segment_levels: np.ndarray | None = None
+    channel_regression: ChannelRegression | None = None
     _derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -183,17 +187,21 @@ class WindowModel:
         return scores, {EVIDENT: evident, "channel": channels, **self.layout.labels(frame)}
 
     def window_components(self, known: bool = True) -> list[WindowComponent]:
-        """Components of the score: banks of windows and levels, the regression, the network.
+        """Components of the score: banks of windows and levels, the regressions, the network.
 
         Where the channels of a series that training did not show usually stand is not known: its
-        levels are not scored.
+        levels are not scored, nor how they go together.
         """
         banks = [
             bank if known or not isinstance(bank, LevelBank) else MissingComponent(bank.length)
             for bank in self.banks
         ]
         network = WindowNetwork(self.denoiser, self.network_length, self.sigma)
-        return [*banks, self.regression, network]
+        together = self.channel_regression
+        if together is None:
+            return [*banks, self.regression, network]
+        missing = MissingComponent(together.length, together.shares)
+        return [*banks, self.regression, together if known else missing, network]
 
     def step_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of which only residuals count, none in models of older formats."""

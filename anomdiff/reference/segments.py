@@ -109,7 +109,7 @@ def reference_banks(
     most = max(2, max_reference // n_channels)
     banks = [_reference_windows(segments, w, most, rng, WindowBank) for w in lengths]
     if LEVEL_LENGTH in lengths and n_channels > 1:
-        banks.append(_reference_windows(segments, LEVEL_LENGTH, most, rng, LevelBank))
+        banks.append(_reference_windows(segments, LEVEL_LENGTH, max_reference, rng, LevelBank))
     return tuple(banks)
 
 
@@ -117,8 +117,13 @@ def uncentred_banks(
     segments: Segments, max_reference: int, rng: np.random.RandomState
 ) -> tuple[UncentredBank, ...]:
     """Draw reference windows of a few steps that are compared with their levels."""
-    most = max(2, max_reference // segments[0].values.shape[1])
-    banks = [_reference_windows(segments, w, most, rng, UncentredBank) for w in UNCENTRED_LENGTHS]
+    n_channels = segments[0].values.shape[1]
+    banks = [
+        _reference_windows(
+            segments, w, max(2, max_reference // min(w, n_channels)), rng, UncentredBank
+        )
+        for w in UNCENTRED_LENGTHS
+    ]
     return tuple(bank for bank in banks if len(bank.starts))
 
 

@@ -4,7 +4,7 @@ reconstruction.py   partial-noise errors of the network; reconstruction_componen
 ensemble.py         all components of a row: network, distances, categories (cooccurrence.py)
 calibration.py      from components of rows to one score: surprisal.py, separation.py (weights)
 missing_cells.py    what the missing cells of a row add to its score
-step_regression.py  single steps from the steps around them
+step_regression.py  single steps from the steps around; channel_regression.py: from the channels
 window_scores.py    the network on windows, and from components of steps to one window score
 local_variation.py  how little a channel moves: too quiet is an anomaly
 step_evidence.py    steps that are off themselves: residuals added up over segments (excursions.py)
