@@ -16,7 +16,7 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",  # else a machine without git prints 45 lines of warning
 }
 JOBS = {
-    "init": "Write settings files to begin with, from a table that is looked at.",
+    "init": "Write settings files from a table that is looked at.",
     "train": "Train a detector, log the run and register the model.",
     "score": "Score a table with a registered model.",
     "threshold": "Show how many alarms thresholds raise on a scored file.",

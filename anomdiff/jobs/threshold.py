@@ -102,19 +102,25 @@ def _quality(judged: pd.DataFrame, flagged: pd.DataFrame) -> dict[str, float]:
 
 @click.command()
 @click.argument("scored")
-@click.option("--alarms", type=click.FloatRange(min=0, min_open=True), required=True)
-@click.option("--nights", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--alarms",
+    type=click.FloatRange(min=0, min_open=True),
+    required=True,
+    help="Alarms a night that are wanted.",
+)
+@click.option(
+    "--nights",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Nights that the rows are of.",
+)
 @click.option("--label", help="Column of the scored file that says what a row is.")
 @click.option("--normal", multiple=True, help="Value of the label that means a normal row.")
 def main(
     scored: str, alarms: float, nights: int, label: str | None, normal: tuple[str, ...]
 ) -> None:
-    """Show what thresholds do on SCORED, a file that `anomdiff score` has written, or many.
-
-    Around so many alarms a night as --alarms asks for, of so many nights as the file has: the
-    alarms, the threshold, the alpha that it stands for, the false alarms to expect, and with labels
-    (a column kept in the file) precision and recall.
-    """
+    """Show what thresholds around a budget would raise on SCORED, files of `anomdiff score`."""
     with command_line.reported_errors():
         click.echo(_table(_read(Path(scored), label, normal), alarms, nights))
 
