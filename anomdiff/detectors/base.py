@@ -128,7 +128,9 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         smaller = np.searchsorted(largest_ties(np.sort(scores[judged])), scores, side="left")
         n = max(1, judged.sum())
         p_values = np.where(judged, (n - smaller) / n, np.nan)
-        return self._scored(frame, scores, p_values, p_values <= self.alpha, extra)
+        own = judged & extra.get(EVIDENT, True)  # what only windows hold takes no one's place
+        as_high = own.sum() - np.searchsorted(largest_ties(np.sort(scores[own])), scores)
+        return self._scored(frame, scores, p_values, own & (as_high <= self.alpha * n), extra)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Score rows the way scikit-learn does: larger is more normal.

@@ -17,6 +17,8 @@ __all__ = ["Final", "SeriesStream"]
 
 # Windows of a stream that a component scores together, where steps wait for longer windows anyway.
 AT_ONCE = 16
+# Last steps of which it is not seen yet whether they are off themselves, or the windows around.
+UNDECIDED = 16
 # Labels, score, whether it is off itself, and channel of a step whose score is final; NaN, False
 # and None of one that is not judged.
 Final = tuple[pd.DataFrame, float, bool, object]
@@ -75,7 +77,10 @@ class SeriesStream:
         return self._final(self.n_steps - self.keep + 1, ended=False)
 
     def provisional(self, n: int) -> list[Final]:
-        """Score those of the last ``n`` steps that wait, as if nothing more were to come."""
+        """Score those of the last ``n`` steps that wait, as if nothing more were to come.
+
+        Whether the very last are off themselves is seen later: they count as if they were.
+        """
         n = min(n, len(self.waiting))
         if not n:
             return []
@@ -86,6 +91,7 @@ class SeriesStream:
         start = self.model.first_needed(first) - self.first
         judged = self.model.combine(errors[:, start:], residuals[:, start:])
         cells = step_cells(*judged, self.model.names)
+        cells.evident[-UNDECIDED:] = ~np.isnan(cells.scores[-UNDECIDED:])
         rows = [self.waiting[place] for place in range(len(self.waiting) - n, len(self.waiting))]
         return self._finals(rows, cells, first - self.first - start)
 

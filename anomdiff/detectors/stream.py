@@ -2,7 +2,7 @@
 
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -86,7 +86,7 @@ class PanelStream:
 
     def finish_series(self, series: object) -> FinalSteps:
         """Return the waiting steps of one series, which has ended."""
-        if series not in self.streams:
+        if not isinstance(series, Hashable) or series not in self.streams:
             opened = [*self.streams]
             shown = f"{opened[:SHOWN_SERIES]}{' and more' if len(opened) > SHOWN_SERIES else ''}"
             raise ValueError(f"need a series that is open, one of {shown}; got {series!r}.")

@@ -63,7 +63,10 @@ class ChannelScaler:
         values = np.concatenate([part.values for part in segments])
         for name, empty in zip(layout.channels, np.isnan(values).all(0), strict=True):
             if empty:
-                raise ValueError(f"need values in column {name!r}; it has none.")
+                raise ValueError(
+                    f"need values in column {name!r}; it has none: set drop=[{name!r}] to leave it "
+                    "out, or fit to rows in which it is measured."
+                )
         if covariates is None:
             targets = _targets(values, layout)
         else:

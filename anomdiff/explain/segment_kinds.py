@@ -138,7 +138,7 @@ def _kind(
     deviations = (values - expected.mean[:, channel])[part].numpy()[known]
     usual = _usual_difference(model, segment, channel, bounds, flagged)
     kind = segment_kind(values[part].numpy()[known], deviations, usual)
-    if kind != "flatline" and len(model.names) > 1:
+    if kind != "flatline" and len(model.names) > 1 and known.any():
         hidden[part] = True
         alone = intervals.hidden(hidden).outside(segment.values)[part].numpy()[known]
         inside = slice(*core(deviations, CORE_SHARE))

@@ -96,7 +96,8 @@ def warn_of_few_steps(n_steps: int, alpha: float) -> None:
     holds = SHORT_ALARMS / n_steps
     warnings.warn(
         f"need at least {math.ceil(LEAST_ALARMS / alpha)} steps of training for alpha={alpha:g}; "
-        f"got {n_steps}, so that up to some {min(holds, 1.0):.1%} of new normal steps may be "
-        f"flagged: give a longer training, or set alpha={min(holds, 0.5):.2g}.",
+        f"got {n_steps}, so that more of new normal steps will be flagged, some "
+        f"{min(holds, 1.0):.1%}, or many more where cycles are longer than a tenth of it: give a "
+        f"longer training, or set alpha={min(holds, 0.5):.2g}.",
         stacklevel=2,
     )

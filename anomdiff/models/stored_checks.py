@@ -176,14 +176,15 @@ def stored_channel_regression(
     """Regression of channels from each other, where a model has one, of as many channels."""
     if state is None:
         return None
-    weights, scale = state["weights"], state["scale"]
-    shape = (n_features(n_channels), n_channels)
-    if weights.shape != shape or scale.shape != (n_channels,) or not (scale > 0).all():
+    precision, scale = state["precision"], state["scale"]
+    shape = (n_features(n_channels), n_features(n_channels))
+    if precision.shape != shape or scale.shape != (n_channels,) or not (scale > 0).all():
         raise ValueError(
             f"need a regression of channels of shape {shape} in a stored model, and a scale above "
-            f"0 of each; got shapes {tuple(weights.shape)} and {tuple(scale.shape)}."
+            f"0 of each; got shapes {tuple(precision.shape)} and {tuple(scale.shape)}."
         )
-    return ChannelRegression(weights, scale)
+    n_effective = require_positive("n_effective", state["n_effective"])
+    return ChannelRegression(precision, n_effective, scale)
 
 
 def require_regression(regression: StepRegression, n_channels: int) -> None:

@@ -32,7 +32,8 @@ def stored_fields(model: Any) -> dict[str, Any]:
         "sigma": model.sigma,
         "banks": banks,
         "regression": model.regression.weights,
-        "channel_regression": together and {"weights": together.weights, "scale": together.scale},
+        "channel_regression": together
+        and {"precision": together.precision, "scale": together.scale},
         "calibration": vars(model.calibration),
         "calibration_scores": torch.from_numpy(model.calibration_scores),
         "segment_levels": checks.as_stored(model.segment_levels),

@@ -28,7 +28,7 @@ LEAST_STD = 0.03
 class Folds(NamedTuple):
     """What is learned without each of several parts of training, to judge that part."""
 
-    weights: Tensor  # (fold, feature, channel)
+    precisions: Tensor  # (fold, feature, feature)
     starts: Tensor  # (fold,), the place of the first window of each part
 
 
@@ -42,19 +42,22 @@ class ChannelRegression(WindowComponent):
 
     Parameters
     ----------
-    weights : float Tensor of shape (feature, channel)
-        From the channels at a step, their means before, and after, to residuals.
+    precision : float Tensor of shape (feature, feature)
+        Inverse covariance of the channels at a step, their means before, and after.
+    n_effective : float
+        Number of training steps that stand apart from each other.
     scale : float Tensor of shape (channel,)
         Standard deviation of residuals, of parts of training that the weights were not fitted to.
     folds : Folds, optional
-        Weights to judge training itself; not stored.
+        What judges training itself; not stored.
 
     References
     ----------
     Lauritzen (1996), "Graphical Models", on regressions read from the inverse covariance.
     """
 
-    weights: Tensor
+    precision: Tensor
+    n_effective: float
     scale: Tensor
     folds: Folds | None = None
 
@@ -75,22 +78,28 @@ class ChannelRegression(WindowComponent):
         long = [segment for segment in segments if len(segment) >= cls.length]
         n_channels = segments[0].values.shape[1]
         empty = torch.zeros(0, n_features(n_channels), dtype=torch.float64)
-        parts = [_features(segment.values, segment.observed)[0] for segment in long]
+        found = [_features(segment.values, segment.observed) for segment in long]
+        parts, seen = [x for x, _ in found], [given for _, given in found]
         places = [each.start + torch.arange(len(x)) for each, x in zip(long, parts, strict=True)]
         x, starts = torch.cat([empty, *parts]), torch.cat([torch.zeros(0).long(), *places])
         cuts = [part for part in x.tensor_split(FOLDS) if len(part)]
         grams = [part.T @ part for part in cuts]
         whole = sum(grams, torch.zeros(x.shape[1], x.shape[1], dtype=x.dtype))
         without = [
-            _weights((whole - gram) / max(1, len(x) - len(part)), n_channels)
+            _precision((whole - gram) / max(1, len(x) - len(part)))
             for gram, part in zip(grams, cuts, strict=True)
         ]
-        residuals = [part @ weights for part, weights in zip(cuts, without, strict=True)]
+        n_effective = max(1.0, len(x) / REACH)
+        known = [part for part in torch.cat([empty.bool(), *seen]).tensor_split(FOLDS) if len(part)]
+        residuals = [
+            _residuals(part, given, each, _weights(each, n_channels), n_effective)
+            for part, given, each in zip(cuts, known, without, strict=True)
+        ]
         scale = torch.cat([empty[:, :n_channels], *residuals]).square().mean(0).sqrt()
         firsts = starts[torch.tensor([0, *map(len, cuts[:-1])]).cumsum(0)] if cuts else starts
         folds = Folds(torch.stack(without), firsts) if cuts else None
-        weights = _weights(whole / max(1, len(x)), n_channels)
-        return cls(weights, scale.nan_to_num(1.0).clamp(min=LEAST_STD), folds)
+        scale = scale.nan_to_num(1.0).clamp(min=LEAST_STD)
+        return cls(_precision(whole / max(1, len(x))), n_effective, scale, folds)
 
     @property
     def places(self) -> Tensor:
@@ -110,18 +119,39 @@ class ChannelRegression(WindowComponent):
         channels is divided by how well each of them explains all residuals. And the absolute
         residual by channel; NaN where the step is missing, or half of the others are.
         """
-        features, seen = _features(values, observed)
+        features, given = _features(values, observed)
+        seen = given[:, : values.shape[1]]
         if starts is None or self.folds is None:
-            residual = features @ self.weights
+            residual = self._residuals(features, given, self.precision)
         else:
             fold = torch.searchsorted(self.folds.starts, starts, right=True) - 1
-            parts = [features[fold == k] @ each for k, each in enumerate(self.folds.weights)]
+            parts = [
+                self._residuals(features[fold == k], given[fold == k], each)
+                for k, each in enumerate(self.folds.precisions)
+            ]
             residual = torch.cat(parts)  # windows and folds are in the order of time
         known = seen & (seen.double().mean(1, keepdim=True) >= LEAST_SHARE)
         standard = torch.where(known, residual / self.scale, 0.0)
         total = standard.square().sum(1, keepdim=True) / values.shape[1]
         errors = torch.where(known, total * self._shares(standard, known), torch.nan)
         return errors, torch.where(known, standard.abs(), torch.nan)[:, :, None].float()
+
+    @cached_property
+    def weights(self) -> Float[Tensor, "feature channel"]:
+        """From what is known of a step to residuals."""
+        return _weights(self.precision, len(self.scale))
+
+    def _residuals(
+        self,
+        features: Float[Tensor, "window feature"],
+        given: Bool[Tensor, "window feature"],
+        precision: Float[Tensor, "feature feature"],
+    ) -> Float[Tensor, "window channel"]:
+        """Channels less what the others let expect of them, as far as these are observed."""
+        own = self.weights
+        if precision is not self.precision:
+            own = _weights(precision, len(self.scale))
+        return _residuals(features, given, precision, own, self.n_effective)
 
     @cached_property
     def _responses(self) -> Float[Tensor, "shape channel channel"]:
@@ -151,10 +181,10 @@ def n_features(n_channels: int) -> int:
 
 def _features(
     values: Float[Tensor, "step channel"], observed: Bool[Tensor, "step channel"]
-) -> tuple[Float[Tensor, "window feature"], Bool[Tensor, "window channel"]]:
+) -> tuple[Float[Tensor, "window feature"], Bool[Tensor, "window feature"]]:
     """Channels at the middle step of each window, and their means before and after it.
 
-    Missing cells count as the mean of the channel, 0. Also which middle cells are observed.
+    Also which of them are observed; 0 where not.
     """
     middle = slice(REACH, len(values) - REACH)
     if values.shape[1] > MOST_CHANNELS:
@@ -162,18 +192,62 @@ def _features(
     sums = F.pad(values.cumsum(0), (0, 0, 1, 0)), F.pad(observed.double().cumsum(0), (0, 0, 1, 0))
     total, count = (each[REACH:] - each[:-REACH] for each in sums)
     means = total / count.clamp(min=1)
-    around = means[: -REACH - 1], means[REACH + 1 :]
-    return torch.cat([values[middle], *around], dim=1), observed[middle]
+    parts = values[middle], means[: -REACH - 1], means[REACH + 1 :]
+    given = observed[middle], count[: -REACH - 1] > 0, count[REACH + 1 :] > 0
+    return torch.cat(parts, dim=1), torch.cat(given, dim=1)
 
 
-def _weights(gram: Float[Tensor, "feature feature"], n_channels: int) -> Tensor:
+def _completed(
+    features: Float[Tensor, "window feature"],
+    given: Bool[Tensor, "window feature"],
+    precision: Float[Tensor, "feature feature"],
+) -> Float[Tensor, "window feature"]:
+    """Features whose missing ones are what the others let expect: of one pattern at a time."""
+    if given.all():
+        return features
+    completed = features.clone()
+    patterns, owner = given.unique(dim=0, return_inverse=True)
+    for k, pattern in enumerate(patterns):
+        if pattern.all():
+            continue
+        rows, missing = owner == k, ~pattern
+        known = features[rows][:, pattern] @ precision[pattern][:, missing]
+        expected = torch.linalg.solve(precision[missing][:, missing], -known.T).T
+        completed[rows.nonzero(), missing.nonzero()[:, 0]] = expected
+    return completed
+
+
+def _residuals(
+    features: Float[Tensor, "window feature"],
+    given: Bool[Tensor, "window feature"],
+    precision: Float[Tensor, "feature feature"],
+    weights: Float[Tensor, "feature channel"],
+    n_effective: float,
+) -> Float[Tensor, "window channel"]:
+    r"""Residuals, over what a regression of so few steps may be off there.
+
+    What is missing stands at what the rest lets expect, so that it says nothing of its own. Of
+    features :math:`x` of precision :math:`P`, the variance of a prediction learned from :math:`n`
+    steps is :math:`1 + x^T P x / n` times that of the residuals: the further from training, and the
+    shorter this is, the less is known of how channels go together.
+    """
+    x = _completed(features, given, precision)
+    leverage = ((x @ precision) * x).sum(1, keepdim=True) / n_effective
+    return (x @ weights) / (1 + leverage).sqrt()
+
+
+def _precision(gram: Float[Tensor, "feature feature"]) -> Float[Tensor, "feature feature"]:
+    """Inverse of a covariance whose features carry noise."""
+    return torch.linalg.inv(gram + CHANNEL_NOISE * torch.eye(len(gram), dtype=gram.dtype))
+
+
+def _weights(precision: Float[Tensor, "feature feature"], n_channels: int) -> Tensor:
     """From features to residuals, (feature, channel): each channel given the features of others.
 
     Of Gaussian features of precision P, those of a channel differ from what the others let expect
     by the inverse of its own block of P, times its rows of P, times the features.
     """
-    precision = torch.linalg.inv(gram + CHANNEL_NOISE * torch.eye(len(gram), dtype=gram.dtype))
-    own = torch.arange(len(gram)).reshape(-1, n_channels).T  # (channel, its features)
+    own = torch.arange(len(precision)).reshape(-1, n_channels).T  # (channel, its features)
     blocks = precision[own[:, :, None], own[:, None, :]]
     first = torch.linalg.inv(blocks)[:, 0]  # that of the step itself
     return torch.einsum("cb,cbf->fc", first, precision[own])

@@ -34,8 +34,12 @@ MOST_SURPRISAL = 12.0
 RATIO = 5.0
 # Share of the segments of training, the strongest, that a tail is fitted to.
 STRONGEST = 0.1
-# A segment ends where steps are sharply off that are beside steps which are not, by this much.
-SHARP = 3.0
+# A segment ends where steps are sharply off that are beside steps which are not, by this much and
+# this share of the largest.
+SHARP, SHARP_SHARE = 3.0, 0.5
+# Segments of other components only where steps are off clearly, and where they are no longer than
+# what the means of a few steps around make of a single one.
+CLEAR, MOST_BLURRED = 8.0, 24
 # A segment is dropped if a stronger one covers this share of it; one of few steps, any of it: it
 # is what a window makes of a fault beside it.
 OVERLAP, FEW_STEPS = 0.5, 64
@@ -186,7 +190,13 @@ class StepEvidence:
             and (evidence := self._evidence(component, total)) >= self.least
         ]
         found = _strongest(found, residuals.shape[1])
-        return [_named(self._trim(segment, surprisals), surprisals) for segment in found]
+        return [self._placed(segment, surprisals) for segment in found]
+
+    def _placed(self, segment: EvidentSegment, surprisals: Tensor) -> EvidentSegment:
+        """Trim a segment and name its channel; one that a channel makes of others is its."""
+        if segment.component not in self.trimmed:
+            segment = _named(segment, surprisals)
+        return _named(self._trim(segment, surprisals), surprisals)
 
     def steps(
         self, residuals: Float[Tensor, "component step channel"]
@@ -228,10 +238,13 @@ class StepEvidence:
 
     def _trim(self, segment: EvidentSegment, surprisals: Tensor) -> EvidentSegment:
         """Leave out steps at both ends that are normal by themselves."""
-        if self.sharp is None or segment.component not in self.trimmed:
+        if self.sharp is None or segment.component in self.quiet:
             return segment
-        own = surprisals[self.sharp, segment.start : segment.stop, segment.channel]
-        off = torch.nonzero(own > SHARP)[:, 0]
+        own = surprisals[self.sharp, segment.start : segment.stop, segment.channel].nan_to_num(0.0)
+        least = SHARP
+        if segment.component not in self.trimmed:
+            least = CLEAR if len(own) <= MOST_BLURRED else torch.inf
+        off = torch.nonzero(own > max(least, SHARP_SHARE * own.max().item()))[:, 0]
         if not len(off):
             return segment
         start, stop = segment.start + int(off[0]), segment.start + int(off[-1]) + 1

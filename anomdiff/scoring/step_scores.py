@@ -24,6 +24,9 @@ QUIET, ANY = 5.0, 40.0
 # Steps count whose evidence, or window score where there is none, is this share of the largest near
 # them.
 NEAR_EVIDENCE, NEAR_SCORE = 0.8, 0.9
+# Strong evidence that some normal steps have too counts only if it is this share of the largest
+# near it: what windows find is somewhere else.
+WEAK_EVIDENCE = 0.25
 # How much of its excess over normal steps a score loses ``reach`` steps away from what is evident.
 FALL = 0.5
 
@@ -95,9 +98,11 @@ class StepScores:
         evidence, quiet, channels = self.evidence.steps(residuals)
         near = _largest_near(evidence, self.reach)
         strong = evidence > self.strong
+        strong &= (evidence > self.largest) | (evidence >= WEAK_EVIDENCE * near)
         evident = (evidence > 0) & (strong | (evidence >= NEAR_EVIDENCE * near))
         highest = scores >= NEAR_SCORE * _largest_near(scores, self.reach).clamp(min=0)
         evident |= (near == 0) & highest
+        evident &= ~residuals.isnan().all(2).all(0)  # nothing of the step itself is known
         falling = self._fall(scores, evident)
         lifted = falling + PER_NAT * (evidence - self.strong).clamp(min=0)
         alone = (evidence > self.largest + ANY) | (quiet > self.largest + QUIET)

@@ -52,7 +52,7 @@ def test_enough_steps_for_an_alpha_raise_no_warning(n_steps, alpha, recwarn):
 @pytest.mark.parametrize(
     ("n_steps", "alpha", "said"),
     [
-        (500, 0.01, "need at least 1000 steps .* got 500, .* 4.0% .* set alpha=0.04"),
+        (500, 0.01, "need at least 1000 steps .* got 500, .* 4.0%, .* set alpha=0.04"),
         (999, 0.01, "need at least 1000 steps .* set alpha=0.02"),
         (30, 0.1, "need at least 100 steps .* set alpha=0.5"),
     ],

@@ -9,6 +9,7 @@ from anomdiff.scoring.channel_regression import (
     MOST_CHANNELS,
     REACH,
     ChannelRegression,
+    _completed,
     n_features,
 )
 
@@ -50,6 +51,13 @@ def ridge(x, y):
     return np.linalg.lstsq(rows, targets, rcond=None)[0]
 
 
+def doubt(x, new, n_steps):
+    """How much larger residuals of new steps are, as the regression is of so few steps."""
+    precision = np.linalg.inv(x.T @ x / len(x) + CHANNEL_NOISE * np.eye(x.shape[1]))
+    leverage = np.einsum("nf,fg,ng->n", new, precision, new)
+    return np.sqrt(1 + leverage / (n_steps / REACH))
+
+
 def test_a_residual_is_that_of_the_ridge_regression_on_the_other_channels():
     values, new = plant(), plant(80, seed=1)
     regression = ChannelRegression.fit([segment(values)])
@@ -62,7 +70,7 @@ def test_a_residual_is_that_of_the_ridge_regression_on_the_other_channels():
         others = owner != channel
         coefficients = ridge(x[:, others], x[:, channel])
         wanted = fresh[:, channel] - fresh[:, others] @ coefficients
-        scaled = np.abs(wanted) / regression.scale[channel].item()
+        scaled = np.abs(wanted) / regression.scale[channel].item() / doubt(x, fresh, len(x))
         np.testing.assert_allclose(residuals[:, channel], scaled, rtol=1e-4)
     np.testing.assert_allclose(errors.sum(1), (residuals**2).mean(1), rtol=1e-4)
 
@@ -81,6 +89,7 @@ def test_training_is_judged_by_what_the_other_parts_of_it_say():
         rest = np.setdiff1d(starts, part)
         coefficients = ridge(x[rest][:, others], x[rest, 2])
         wanted = x[part, 2] - x[part][:, others] @ coefficients
+        wanted /= doubt(x[rest], x[part], len(x))
         found = residuals[part, 2, 0].numpy() * regression.scale[2].item()
         np.testing.assert_allclose(found, np.abs(wanted), rtol=1e-4, atol=1e-6)
     spread = residuals[:, :, 0].double().square().mean(0).sqrt()
@@ -97,6 +106,7 @@ def test_several_segments_are_as_one_in_which_no_window_reaches_across():
     coefficients = ridge(naive[:, owner != 0], naive[:, 0])
     fresh = features_of(plant(80, seed=1))[0]
     wanted = np.abs(fresh[:, 0] - fresh[:, owner != 0] @ coefficients)
+    wanted /= doubt(naive, fresh, len(naive))
     _, residuals = judged(regression, plant(80, seed=1))
     np.testing.assert_allclose(
         residuals[:, 0], wanted / regression.scale[0].item(), rtol=1e-4, atol=1e-6
@@ -147,6 +157,36 @@ def test_steps_are_missing_that_are_or_of_which_most_other_channels_are():
     assert missing[40].tolist() == [False, True, False, False]
     assert missing[50].all()
     assert missing[REACH:-REACH].sum() == 5
+
+
+def test_a_channel_that_is_silent_makes_no_other_one_deviate():
+    regression = ChannelRegression.fit([segment(plant())])
+    values = plant(300, seed=1)
+    observed = torch.ones(values.shape, dtype=torch.bool)
+    observed[100:200, 0] = False
+
+    silent, _ = judged(regression, values, observed=observed)
+    whole, _ = judged(regression, values)
+
+    inside = slice(110, 180)
+    assert silent[inside, 1:].sum(1).mean() < 1.5 * whole[inside].sum(1).mean()
+
+
+def test_what_is_missing_is_what_the_rest_lets_expect_pattern_by_pattern():
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(50, 6)) @ rng.normal(size=(6, 6)))
+    given = torch.from_numpy(rng.random((50, 6)) > 0.3)
+    precision = torch.linalg.inv(x.T @ x / 50 + 0.1 * torch.eye(6, dtype=x.dtype))
+
+    found = _completed(torch.where(given, x, 0.0), given, precision)
+
+    covariance = torch.linalg.inv(precision).numpy()
+    for row, known, made in zip(x.numpy(), given.numpy(), found.numpy(), strict=True):
+        np.testing.assert_array_equal(made[known], row[known])
+        within = covariance[np.ix_(known, known)]
+        between = covariance[np.ix_(~known, known)]
+        wanted = between @ np.linalg.solve(within, row[known])
+        np.testing.assert_allclose(made[~known], wanted, atol=1e-9)
 
 
 def test_a_series_too_short_for_a_window_leaves_the_channels_as_residuals():

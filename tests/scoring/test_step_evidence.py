@@ -144,14 +144,19 @@ def test_segments_are_trimmed_to_the_steps_that_are_sharply_off():
     assert {each.component for each in segments} == {0}
 
 
-def test_segments_of_other_components_are_not_trimmed():
+@pytest.mark.parametrize(
+    ("size", "length", "is_trimmed"), [(4.0, 20, False), (50.0, 20, True), (50.0, 60, False)]
+)
+def test_short_segments_of_other_components_are_trimmed_where_steps_are_clearly_off(
+    size, length, is_trimmed
+):
     new = residuals()
-    new[0, 300:360, 1] += 5
-    new[1, 320:340, 1] = 50
+    new[0, 300 : 300 + length, 1] += 5
+    new[1, 310:312, 1] = size
 
     strongest = max(fitted(sharp=1).segments(new), key=lambda segment: segment.evidence)
 
-    assert strongest.stop - strongest.start > 40
+    assert (strongest.stop - strongest.start <= 3) == is_trimmed
 
 
 def test_the_order_of_channels_does_not_matter():
