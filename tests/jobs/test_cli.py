@@ -59,7 +59,7 @@ def test_a_subcommand_runs_and_reports_a_mistake_in_one_sentence(tmp_path):
 
     result = CliRunner().invoke(cli.main, ["score", "--data", str(data), "--output", "y.parquet"])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert result.stderr == f"Error: need a table at {data}; there is no such file.\n"
 
 
