@@ -106,7 +106,8 @@ class ScoredFiles:
         """Scores of the rows of a batch; those of series that have failed have none."""
         if found is not None and len(found.scored) == len(frame):
             return found.scored
-        blank = pd.DataFrame(columns=list(self.source.results), dtype=object)
+        names = [name for name in self.source.results if name != "row"]
+        blank = pd.DataFrame(columns=names, dtype=object)
         scored = (blank if found is None else found.scored).reindex(frame.index)
         flags = scored["is_anomaly"].eq(True)
         return scored.assign(is_anomaly=flags)

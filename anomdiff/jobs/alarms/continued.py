@@ -14,9 +14,6 @@ from anomdiff.encoding.parsing import storage
 
 __all__ = ["continue_incidents", "incident_times"]
 
-# Two nights' parts of an incident adjoin where this many usual steps are between them: as many as
-# the steps of one segment may be apart.
-ADJOINING_STEPS = 3.0
 ID_LENGTH = 12
 WANTED = ["incident_id", "new", "batch_date", "start", "end", "ongoing"]
 
@@ -51,7 +48,7 @@ def incident_times(layout: PanelLayout, rows: pd.DataFrame) -> tuple[pd.Index, p
 
 
 def continue_incidents(
-    found: pd.DataFrame, previous: pd.DataFrame | None, layout: PanelLayout
+    found: pd.DataFrame, previous: pd.DataFrame | None, layout: PanelLayout, most_apart: int
 ) -> pd.DataFrame:
     """Name tonight's incidents, and give those that go on the id and the start of last night.
 
@@ -59,13 +56,15 @@ def continue_incidents(
     ----------
     found : DataFrame
         Tonight's incidents: ``series`` (None if there is one), ``start``, ``end``, ``begins``
-        (whether it begins with the first row of its series) and ``batch_date``.
+        (whether scores are high from the first row of the series on) and ``batch_date``.
     previous : DataFrame, optional
         Last night's table, all cells as text. An incident of the same series is the same one
-        where both overlap in time, or where the earlier one is ongoing and tonight's begins at
-        most three usual steps later. Without times it is where it begins with the first row.
+        where both overlap in time, or where the earlier one is ongoing, tonight's begins with its
+        series, and so few steps are between them. Without times their number does not count.
     layout : PanelLayout
         Whether there are times, and the usual step of each series.
+    most_apart : int
+        Most usual steps between the parts of an incident in two nights.
 
     Returns
     -------
@@ -87,10 +86,11 @@ def continue_incidents(
     for place in np.argsort(_as_numbers(found["start"]), kind="stable"):
         incident = found.iloc[place]
         day = str(incident["batch_date"])
+        apart = most_apart * (layout.steps.of(incident["series"]) or 0)
         same = [
             each
             for each in known.get(str(incident["series"]), [])
-            if _is_same(each, incident, layout.steps.of(incident["series"]), timed)
+            if _is_same(each, incident, apart, timed)
         ]
         free = [each for each in same if each.id not in taken]
         own = _identity(incident["series"], incident["start"], None if timed else day)
@@ -102,14 +102,15 @@ def continue_incidents(
     return found.assign(incident_id=ids, new=new, start=starts)
 
 
-def _is_same(known: Known, incident: pd.Series, step: float | None, timed: bool) -> bool:
+def _is_same(known: Known, incident: pd.Series, apart: float, timed: bool) -> bool:
     """Whether an incident of last night goes on in one of tonight."""
     if not timed:
         return known.ongoing and bool(incident["begins"])
     start, end = _as_numbers(pd.Series([incident["start"], incident["end"]]))
     if known.start <= end and start <= known.end:
         return True
-    return known.ongoing and 0 < start - known.end <= ADJOINING_STEPS * (step or 0)
+    adjoins = known.ongoing and bool(incident["begins"])
+    return adjoins and 0 < start - known.end <= apart
 
 
 def _by_series(previous: pd.DataFrame, several: bool) -> dict[str, list[Known]]:

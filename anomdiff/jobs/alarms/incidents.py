@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from anomdiff.explain.alarm_segments import alarm_rows, in_order
+from anomdiff.explain.localisation import runs
 from anomdiff.explain.segment_kinds import alarm_kinds
 from anomdiff.jobs.alarms.batch import AlarmOptions, PValueCounts, largest, severities
 from anomdiff.jobs.alarms.continued import continue_incidents, incident_times
@@ -15,6 +16,12 @@ from anomdiff.jobs.alarms.reasons import reason_cells, reason_types
 from anomdiff.jobs.alarms.rows import NUMBERS
 
 __all__ = ["IncidentAlarms"]
+
+
+# Parts of one incident in two nights are at most this many of the shortest windows apart: of a
+# fault that lasts, the last steps before the end of a series are often not flagged, up to 40 with
+# windows of 8 and more.
+APART_WINDOWS = 8
 
 
 class IncidentAlarms:
@@ -73,14 +80,13 @@ class IncidentAlarms:
             return
         scores, p_values = scored["anomaly_score"].to_numpy(), scored["p_value"].to_numpy()
         peaks = np.array([own[np.nanargmax(scores[own])] for own in steps])
-        before, after = self._places(scored)
-        join = self.options.join
+        begins, ongoing = self._at_the_ends(scored, steps)
         part = pd.DataFrame(
             {
                 "start": times.take([own[0] for own in steps]),
                 "end": times.take([own[-1] for own in steps]),
-                "begins": [before[own[0]] <= join for own in steps],
-                "ongoing": [after[own[-1]] <= join for own in steps],
+                "begins": begins,
+                "ongoing": ongoing,
                 "steps": [len(own) for own in steps],
                 "channels": [", ".join(map(str, named)) for named in found["channels"]],
                 "anomaly_score": scores[peaks],
@@ -103,16 +109,35 @@ class IncidentAlarms:
         found["q_value"] = self.p_values.q_values(found["p_value"])
         found["severity"] = severities(self.detector, found["anomaly_score"])
         found["batch_date"] = self.options.batch_date
-        found = continue_incidents(found, self.previous, self.layout)
+        found = continue_incidents(found, self.previous, self.layout, self._most_apart)
         return found[self.schema.names]
 
-    def _places(self, scored: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """How many rows of its series are before and after each row."""
+    @property
+    def _edge(self) -> int:
+        """Steps at either end of a series that the shortest windows see less of than of others."""
+        return max(self.options.join, min(self.detector.window_lengths_))
+
+    @property
+    def _most_apart(self) -> int:
+        """Most steps between the parts of an incident in two nights."""
+        return max(self.options.join + 1, APART_WINDOWS * min(self.detector.window_lengths_))
+
+    def _at_the_ends(
+        self, scored: pd.DataFrame, steps: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Whether incidents begin with their series, and whether they go on at its end.
+
+        The steps around an incident count too that score high, because windows which cover them
+        hold it.
+        """
+        high = scored["is_anomaly"].to_numpy(bool)
+        high = high | (scored["anomaly_score"].to_numpy() > self.detector.threshold_)
         before, after = np.zeros((2, len(scored)), dtype=int)
         for _, rows in in_order(scored, self.layout.series, self.layout.time):
-            before[rows] = np.arange(len(rows))
-            after[rows] = before[rows][::-1]
-        return before, after
+            for start, stop in runs(high[rows], 0):
+                before[rows[start:stop]], after[rows[start:stop]] = start, len(rows) - stop
+        begins = before[[own[0] for own in steps]] <= self._edge
+        return begins, after[[own[-1] for own in steps]] <= self._edge
 
     def _explained(
         self,

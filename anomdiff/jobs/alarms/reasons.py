@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-__all__ = ["cell_text", "reason_cells", "reason_types", "sentence"]
+__all__ = ["PARTS", "cell_text", "reason_cells", "reason_types", "sentence"]
 
 PARTS = ("column", "value", "expected", "low", "high", "contribution")
 # Digits of numbers in a sentence; the cells beside it have all.
-DIGITS = 4
+SHOWN_DIGITS = 4
 # Columns that contribute less than this share of the first are left out of the sentence.
-LEAST_SHARE = 0.1
+LEAST_OF_FIRST = 0.1
 # Whole numbers from here on are not exact as floats.
 MOST_EXACT = 2.0**53
 
@@ -53,7 +53,7 @@ def reason_cells(explained: pd.DataFrame, n_reasons: int) -> pd.DataFrame:
 def sentence(reasons: pd.DataFrame) -> str:
     """Say what was found and expected: ``amount 940, expected 120 to 180; channel 'web', ...``."""
     shares = reasons["contribution"].to_numpy(float)
-    counts = shares >= LEAST_SHARE * shares[0]
+    counts = shares >= LEAST_OF_FIRST * shares[0]
     counts[0] = True
     return "; ".join(_clause(reason) for reason in reasons[counts].itertuples())
 
@@ -104,5 +104,5 @@ def _short(value: Any) -> str:
     if pd.isna(value):
         return "missing"
     if isinstance(value, float | np.floating):
-        return f"{value:.{DIGITS}g}" if abs(value) < 10**DIGITS else f"{value:,.0f}"
+        return f"{value:.{SHOWN_DIGITS}g}" if abs(value) < 10**SHOWN_DIGITS else f"{value:,.0f}"
     return repr(value) if isinstance(value, str) else str(value)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from anomdiff import TabularDetector
-from anomdiff.jobs.alarms.reasons import cell_text, sentence
+from anomdiff.jobs.alarms.reasons import PARTS, cell_text, sentence
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.thresholds.severity import severity
@@ -119,9 +119,7 @@ def test_none_of_the_alarms_need_be_explained(tmp_path, detector, night):
     assert table["sentence"].isna().all()
 
 
-def test_a_night_without_alarms_has_an_empty_table_with_the_same_columns(
-    tmp_path, detector, night
-):
+def test_a_night_without_alarms_has_an_empty_table_with_the_same_columns(tmp_path, detector, night):
     calm = night.drop(index=night.index[detector.predict(night.drop(columns="sale")) < 0])
     for suffix in (".csv", ".parquet"):
         full, _ = _score(tmp_path, night, detector, alarms=f"full{suffix}")
@@ -177,7 +175,7 @@ def test_a_key_must_not_be_named_like_a_column_of_the_alarm_table(tmp_path, dete
 
 
 def _reasons(*rows):
-    return pd.DataFrame(rows, columns=["column", "value", "expected", "low", "high", "contribution"])
+    return pd.DataFrame(rows, columns=list(PARTS))
 
 
 @pytest.mark.parametrize(
