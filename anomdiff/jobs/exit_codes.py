@@ -30,6 +30,15 @@ MEANINGS = {
 }
 
 
+OF_ALL_JOBS = (
+    ExitCode.DONE,
+    ExitCode.UNEXPECTED,
+    ExitCode.SETTINGS,
+    ExitCode.DATA,
+    ExitCode.MODEL,
+)
+
+
 class SettingsError(ValueError):
     """A setting is unknown, missing or wrong."""
 
@@ -56,5 +65,5 @@ def exit_code(error: Exception) -> ExitCode:
 
 def meanings(*codes: ExitCode) -> str:
     """One line on what the exit codes of a job tell, for its help."""
-    shown = [each for each in ExitCode if each in codes or each <= ExitCode.MODEL]
+    shown = [each for each in ExitCode if each in codes or each in OF_ALL_JOBS]
     return "Exit codes: " + "; ".join(f"{code:d} {MEANINGS[code]}" for code in shown) + "."

@@ -20,6 +20,7 @@ def test_help_lists_the_jobs_and_loads_none_of_them():
     program = f"""
 import sys
 from anomdiff.cli import main
+from anomdiff.jobs.exit_codes import ExitCode
 main(["--help"], standalone_mode=False)
 print("loaded", [name for name in {SLOW} if name in sys.modules])
 """
@@ -59,7 +60,7 @@ def test_a_subcommand_runs_and_reports_a_mistake_in_one_sentence(tmp_path):
 
     result = CliRunner().invoke(cli.main, ["score", "--data", str(data), "--output", "y.parquet"])
 
-    assert result.exit_code == 3
+    assert result.exit_code == ExitCode.DATA
     assert result.stderr == f"Error: need a table at {data}; there is no such file.\n"
 
 
@@ -106,5 +107,5 @@ def test_the_command_is_run_as_a_module_too(module):
 
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
 
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.SETTINGS
     assert "nowhere.toml" in done.stderr
