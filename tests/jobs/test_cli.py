@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from anomdiff import cli
+from anomdiff.jobs.exit_codes import ExitCode
 
 ROOT = Path(__file__).parents[2]
 SLOW = ("torch", "mlflow", "pandas", "sklearn", "matplotlib")
@@ -20,7 +21,6 @@ def test_help_lists_the_jobs_and_loads_none_of_them():
     program = f"""
 import sys
 from anomdiff.cli import main
-from anomdiff.jobs.exit_codes import ExitCode
 main(["--help"], standalone_mode=False)
 print("loaded", [name for name in {SLOW} if name in sys.modules])
 """
