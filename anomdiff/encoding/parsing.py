@@ -187,6 +187,8 @@ def read_cells(
 
 def unreadable_cells(cells: pd.Series, kind: str, spelling: Spelling = PLAIN) -> np.ndarray:
     """Whether each cell of a column is neither missing nor of its kind, bool of shape (row,)."""
+    if kind == "category":  # anything is one
+        return np.zeros(len(cells), dtype=bool)
     return _read(cells, kind, spelling)[1]
 
 

@@ -55,11 +55,11 @@ def exit_code(error: Exception) -> ExitCode:
     """Exit code of a job that has ended with an expected error."""
     from mlflow.exceptions import MlflowException  # takes seconds
 
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError | IsADirectoryError):  # a folder cannot be written
         return ExitCode.SETTINGS
     if isinstance(error, MlflowException | ConnectionError):
         return ExitCode.MODEL
-    data = ValueError, FileNotFoundError, IsADirectoryError, PermissionError
+    data = ValueError, FileNotFoundError, PermissionError
     return ExitCode.DATA if isinstance(error, data) else ExitCode.UNEXPECTED
 
 

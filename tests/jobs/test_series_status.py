@@ -123,6 +123,15 @@ def test_one_bad_series_never_fails_the_others(
     assert json.loads(summary_path(settings.output).read_text(encoding="utf-8")) == summary
 
 
+def test_missing_cells_are_a_share_of_the_steps_that_were_scored(tmp_path, detector, steps):
+    frame = _spoil_step(steps)
+    frame.loc[frame.index[frame["host"] == "a"][:18], "echo"] = np.nan
+
+    _, summary = _score(tmp_path, frame, detector)
+
+    assert summary["missing_rates"]["echo"] == pytest.approx(18 / 180)
+
+
 def test_incidents_of_the_others_are_written_where_one_series_fails(tmp_path, detector, steps):
     frame = _spoil_step(steps).astype({"slow": float})
     frame.loc[(frame["host"] == "a") & (frame.index % 60 > 30), "echo"] += 9.0
@@ -290,3 +299,15 @@ def test_steps_that_cannot_be_read_are_missing_ones_and_those_without_a_place_ar
     np.testing.assert_allclose(scored["anomaly_score"], wanted[scored.index], rtol=1e-6)
     assert summary["rows"] + summary["rows_quarantined"] == 240
     assert summary["series"]["failed"] == 0
+
+
+def test_a_series_of_which_no_step_can_be_read_leaves_the_others(tmp_path, detector, steps):
+    frame = steps.astype({"time": str})
+    frame.loc[frame["host"] == "b", "time"] = "soon"
+    frame = frame.iloc[np.argsort(np.arange(240) % 60, kind="stable")].reset_index(drop=True)
+    given = {"quarantine": tmp_path / "broken.csv", "batch_size": 60}
+
+    settings, summary = _score(tmp_path, frame, detector, **given)
+
+    assert summary["rows_quarantined"] == 60
+    assert set(_statuses(settings).index) == {"a", "c", "new"}

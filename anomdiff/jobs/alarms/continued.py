@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from anomdiff.encoding.parsing import storage
 __all__ = ["continue_incidents", "incident_times"]
 
 ID_LENGTH = 12
+# End of a time with its distance from UTC: 23:59:00+01:00.
+OFFSET = re.compile(r":\d\d(\.\d+)?\s?(Z|[+-]\d\d:?\d\d)$")
 WANTED = ["incident_id", "new", "batch_date", "start", "end", "ongoing"]
 
 
@@ -42,7 +45,7 @@ def incident_times(layout: PanelLayout, rows: pd.DataFrame) -> tuple[pd.Index, p
     if storage(cells) == "number":
         whole = np.issubdtype(np.asarray(values).dtype, np.integer)
         return pd.Index(values), pa.int64() if whole else pa.float64()
-    zone = "UTC" if isinstance(cells.dtype, pd.DatetimeTZDtype) else None
+    zone = "UTC" if _has_zone(cells) else None
     times = pd.to_datetime(np.asarray(values), unit="ns", utc=zone is not None)
     return pd.DatetimeIndex(times).as_unit("ns"), pa.timestamp("ns", tz=zone)
 
@@ -100,6 +103,13 @@ def continue_incidents(
         if free and timed:
             starts.iloc[place] = _earlier(starts, place, free[0].start)
     return found.assign(incident_id=ids, new=new, start=starts)
+
+
+def _has_zone(cells: pd.Series) -> bool:
+    """Whether timestamps have a zone; texts do if the first has."""
+    if storage(cells) == "datetime":
+        return isinstance(cells.dtype, pd.DatetimeTZDtype)
+    return bool(OFFSET.search(str(cells.iloc[0]).strip()))
 
 
 def _is_same(known: Known, incident: pd.Series, apart: float, timed: bool) -> bool:

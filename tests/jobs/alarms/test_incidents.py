@@ -198,6 +198,25 @@ def test_a_single_series_without_times_goes_on_from_its_first_row(tmp_path):
     assert second["new"].sum() == len(second) - 1
 
 
+@pytest.mark.filterwarnings("ignore:need an alarm rate")
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_times_with_a_zone_are_told_in_utc_and_others_as_they_are(tmp_path, suffix, zone):
+    frames = (waves(200, seed=0), waves(80, seed=1, start=200))
+    learned, night = (frame.rename_axis("time").reset_index() for frame in frames)
+    night.loc[30:34, "echo"] += 5.0
+    learned["time"], night["time"] = (
+        each["time"].dt.tz_localize(zone) for each in (learned, night)
+    )
+    detector = TimeSeriesDetector(**TINY_SERIES, time="time").fit(learned)
+
+    found = _run(tmp_path, night, detector, 0, alarms="a.parquet", suffix=suffix, join=0)
+
+    wanted = detector.segments(detector.score_frame(night))
+    assert found["start"].tolist() == wanted["start"].tolist()
+    assert str(found["start"].dt.tz) == ("UTC" if zone else "None")
+
+
 class Layout:
     """A panel whose rows are a minute apart."""
 
