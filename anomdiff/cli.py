@@ -16,8 +16,10 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",  # else a machine without git prints 45 lines of warning
 }
 JOBS = {
+    "init": "Write settings files from a table that is looked at.",
     "train": "Train a detector, log the run and register the model.",
     "score": "Score a table with a registered model.",
+    "threshold": "Show how many alarms thresholds raise on a scored file.",
     "monitor": "Look for drift in a scored batch.",
     "promote": "Promote the challenger if it is no worse than the champion.",
     "demo": "Train, register and score on built-in tables, or on your own.",

@@ -70,6 +70,7 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         parameters = self.get_params(deep=False)
         self._adopt(self.model_class.fit(frame, columns, parameters, on_step=on_step, **known))
         self._set_threshold()
+        self._warn_of_alpha()
         return self
 
     def fit_predict(self, X: ArrayLike, y: None = None) -> np.ndarray:
@@ -296,6 +297,9 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
     @abstractmethod
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
         """Turn the input into a clean frame, or say in one sentence what is wrong."""
+
+    def _warn_of_alpha(self) -> None:
+        """Warn where new normal rows will raise more alarms than ``alpha``, as far as is known."""
 
     # -- inside --------------------------------------------------------------------------
 

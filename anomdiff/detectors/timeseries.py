@@ -15,6 +15,7 @@ from anomdiff.detectors.series_streams import SeriesStreams
 from anomdiff.encoding.frames import as_pandas
 from anomdiff.encoding.index_levels import keys_as_columns
 from anomdiff.encoding.panel import PanelLayout
+from anomdiff.models.judged_steps import warn_of_few_steps
 from anomdiff.models.window_model import WindowModel
 
 __all__ = ["TimeSeriesDetector"]
@@ -108,8 +109,8 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
         Sorted anomaly scores of training steps. Windows that overlap a step are not compared
         with it, and the network's errors are scaled up to those at the end of training, which
         it did not see. Neighbouring steps share windows, so that these are worth fewer independent
-        ones: the alarm rate is ``alpha`` on average over stationary series if training is at
-        least ten times the longest window; a shorter one raises more.
+        ones: the alarm rate is at most ``alpha`` on average over stationary series if training
+        has ``10 / alpha`` steps or more; with fewer, ``fit`` warns and names an ``alpha``.
     window_lengths_ : tuple of int
         Window lengths in use.
     delay_ : int
@@ -245,6 +246,9 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
         if isinstance(X, pd.DataFrame) and None not in keys:
             X, *_ = keys_as_columns(X, *keys)
         return self._framed(X, by_name=by_name)
+
+    def _warn_of_alpha(self) -> None:
+        warn_of_few_steps(len(self.calibration_scores_), self.alpha)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -27,12 +27,19 @@ TABLES = ("kinds", "detector", "rule", "limits")  # for a settings file only
 
 
 def with_options(settings: type[Settings]) -> Callable[[Callable], Callable]:
-    """Give a command the argument CONFIG, and an option for each setting that is no table."""
+    """Give a command the argument CONFIG, an option for each plain setting, and --set."""
 
     def decorate(command: Callable) -> Callable:
         for name, field in reversed(settings.model_fields.items()):
             if name not in TABLES:
                 command = _option(name, field)(command)
+        command = click.option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="A key of the settings, also in a table: --set detector.alpha=0.05.",
+        )(command)
         return click.argument("config", required=False, type=PATH)(command)
 
     return decorate

@@ -55,7 +55,8 @@ def exit_code(error: Exception) -> ExitCode:
     """Exit code of a job that has ended with an expected error."""
     from mlflow.exceptions import MlflowException  # takes seconds
 
-    if isinstance(error, SettingsError | IsADirectoryError):  # a folder cannot be written
+    settings = SettingsError, FileExistsError, IsADirectoryError  # files that cannot be written
+    if isinstance(error, settings):
         return ExitCode.SETTINGS
     if isinstance(error, MlflowException | ConnectionError):
         return ExitCode.MODEL

@@ -1,7 +1,7 @@
 """Settings of the jobs: read from a TOML file and checked, so that a typo is an error."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,7 +25,14 @@ from anomdiff.jobs.row_files import ROW_FILES
 from anomdiff.monitoring.drift import DriftLimits
 from anomdiff.selection.comparison import PromotionRule
 
-__all__ = ["MonitorSettings", "PromoteSettings", "ScoreSettings", "Settings", "TrainSettings"]
+__all__ = [
+    "MonitorSettings",
+    "PromoteSettings",
+    "ScoreSettings",
+    "Settings",
+    "TrainSettings",
+    "with_assignments",
+]
 
 NAME = "anomdiff"
 CHAMPION = f"models:/{NAME}@champion"
@@ -83,6 +90,8 @@ class Settings(BaseModel):
     def load(cls, path: Path | str | None, overrides: Mapping[str, object] | None = None) -> Self:
         """Read settings from a TOML file; `overrides` that are given win over it.
 
+        The override `assignments` has texts such as "detector.alpha=0.05", which win over both.
+
         Raises
         ------
         SettingsError
@@ -90,10 +99,12 @@ class Settings(BaseModel):
         SettingsMissing
             If there is no such file.
         """
-        options = (overrides or {}).items()
-        given = {key: value for key, value in options if value not in (None, ())}
+        options: dict[str, Any] = dict(overrides or {})
+        assigned = options.pop("assignments", ())
+        given = {key: value for key, value in options.items() if value not in (None, ())}
+        merged = with_assignments({**_read_toml(path), **given}, assigned)
         try:
-            return cls.model_validate({**_read_toml(path), **given})
+            return cls.model_validate(merged)
         except ValidationError as error:
             source = "the command line" if path is None else str(path)
             raise SettingsError(f"{source}: {_sentence(error, cls)}.") from None
@@ -234,6 +245,42 @@ class MonitorSettings(Settings):
     """MLflow experiment of the runs, one per batch."""
     limits: Limits = Limits()
     """Fields of `anomdiff.monitoring.drift.DriftLimits`."""
+
+
+def with_assignments(values: Mapping[str, object], assignments: Iterable[str]) -> dict[str, object]:
+    """Values with those of texts such as "detector.alpha=0.05" put in their places.
+
+    What is right of the first "=" is read as TOML; if it is none, as text.
+
+    Raises
+    ------
+    ValueError
+        If a text has no key, or its place is in what is no table.
+    """
+    found: dict[str, Any] = {**values}
+    for text in assignments:
+        path, sign, written = text.partition("=")
+        *tables, key = path.strip().split(".")
+        if not sign or not all([*tables, key]):
+            raise SettingsError(
+                f"need --set as KEY=VALUE, such as detector.alpha=0.05; got {text!r}."
+            )
+        place = found
+        for name in tables:
+            inner = place.get(name, {})
+            if not isinstance(inner, Mapping):
+                raise SettingsError(f"need a table at {name!r} for --set {text}; got {inner!r}.")
+            place[name] = {**inner}
+            place = place[name]
+        place[key] = _toml_or_text(written.strip())
+    return found
+
+
+def _toml_or_text(written: str) -> object:
+    try:
+        return tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        return written
 
 
 def _read_toml(path: Path | str | None) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Which steps are judged, and which are off themselves; a warning where nothing near is known."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,11 +16,22 @@ from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.parsing import shown
 from anomdiff.scoring.step_scores import JudgedSteps
 
-__all__ = ["EVIDENT", "StepCells", "channel_cells", "step_cells", "warn_of_unjudged"]
+__all__ = [
+    "EVIDENT",
+    "StepCells",
+    "channel_cells",
+    "step_cells",
+    "warn_of_few_steps",
+    "warn_of_unjudged",
+]
 
 # Further column of a scored frame, within the package: whether a step is off itself, not only its
 # windows.
 EVIDENT = "evident"
+
+# Steps of training times alpha that the alarm rate holds from on, and the rate times such steps
+# where it does not: ``python -m benchmarks.series.alarms``.
+LEAST_ALARMS, SHORT_ALARMS = 10.0, 20.0
 
 
 class StepCells(NamedTuple):
@@ -71,4 +83,20 @@ def warn_of_unjudged(
         "missing.",
         UserWarning,
         stacklevel=4,
+    )
+
+
+def warn_of_few_steps(n_steps: int, alpha: float) -> None:
+    """Warn where so few normal steps were learned from that new ones raise more alarms.
+
+    Windows of new steps are further from those of a short training than these are from each other.
+    """
+    if n_steps * alpha >= LEAST_ALARMS:
+        return
+    holds = SHORT_ALARMS / n_steps
+    warnings.warn(
+        f"need at least {math.ceil(LEAST_ALARMS / alpha)} steps of training for alpha={alpha:g}; "
+        f"got {n_steps}, so that up to some {min(holds, 1.0):.1%} of new normal steps may be "
+        f"flagged: give a longer training, or set alpha={min(holds, 0.5):.2g}.",
+        stacklevel=2,
     )

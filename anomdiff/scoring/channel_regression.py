@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ CHANNEL_NOISE = 0.01
 # Parts of training, in the order of time; each is judged by what is learned of the others.
 FOLDS = 5
 # Smallest standard deviation of residuals, in standard deviations of the channel.
-LEAST_SCALE = 0.03
+LEAST_STD = 0.03
 
 
 class Folds(NamedTuple):
@@ -89,7 +90,7 @@ class ChannelRegression(WindowComponent):
         firsts = starts[torch.tensor([0, *map(len, cuts[:-1])]).cumsum(0)] if cuts else starts
         folds = Folds(torch.stack(without), firsts) if cuts else None
         weights = _weights(whole / max(1, len(x)), n_channels)
-        return cls(weights, scale.nan_to_num(1.0).clamp(min=LEAST_SCALE), folds)
+        return cls(weights, scale.nan_to_num(1.0).clamp(min=LEAST_STD), folds)
 
     @property
     def places(self) -> Tensor:
@@ -105,7 +106,9 @@ class ChannelRegression(WindowComponent):
     ) -> tuple[Float[Tensor, "window channel"], Float[Tensor, "window channel 1"]]:
         """Squared residual of the middle step of each window, over the number of channels.
 
-        And its absolute residual; NaN where the step is missing, or half of the others are.
+        A channel that is off makes others deviate from what it lets expect of them: the sum over
+        channels is divided by how well each of them explains all residuals. And the absolute
+        residual by channel; NaN where the step is missing, or half of the others are.
         """
         features, seen = _features(values, observed)
         if starts is None or self.folds is None:
@@ -115,8 +118,26 @@ class ChannelRegression(WindowComponent):
             parts = [features[fold == k] @ each for k, each in enumerate(self.folds.weights)]
             residual = torch.cat(parts)  # windows and folds are in the order of time
         known = seen & (seen.double().mean(1, keepdim=True) >= LEAST_SHARE)
-        kept = torch.where(known, (residual / self.scale).abs(), torch.nan)
-        return kept.square() / values.shape[1], kept[:, :, None].float()
+        standard = torch.where(known, residual / self.scale, 0.0)
+        total = standard.square().sum(1, keepdim=True) / values.shape[1]
+        errors = torch.where(known, total * self._shares(standard, known), torch.nan)
+        return errors, torch.where(known, standard.abs(), torch.nan)[:, :, None].float()
+
+    @cached_property
+    def _responses(self) -> Float[Tensor, "shape channel channel"]:
+        """What residuals are like, of unit size, where one channel is off: at a step, or longer."""
+        n_channels = len(self.scale)
+        step = self.weights[:n_channels]
+        longer = self.weights.reshape(-1, n_channels, n_channels).sum(0)
+        return F.normalize(torch.stack([step, longer]) / self.scale, dim=2)
+
+    def _shares(
+        self, residual: Float[Tensor, "window channel"], known: Bool[Tensor, "window channel"]
+    ) -> Float[Tensor, "window channel"]:
+        """Share of each channel: how much of all squared residuals it alone explains."""
+        explained = (residual @ self._responses.mT).square().amax(0)
+        explained = torch.where(known, explained + torch.finfo(explained.dtype).tiny, 0.0)
+        return explained / explained.sum(1, keepdim=True)
 
     def fold(self, errors: Float[Tensor, "window channel"]) -> Float[Tensor, "step channel"]:
         """Squared residual of each step; NaN at both ends."""

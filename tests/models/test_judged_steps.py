@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from anomdiff.encoding.panel import PanelLayout
-from anomdiff.models.judged_steps import step_cells, warn_of_unjudged
+from anomdiff.models.judged_steps import step_cells, warn_of_few_steps, warn_of_unjudged
 from anomdiff.scoring.step_scores import JudgedSteps
 from tests.series import panel, waves
 
@@ -40,3 +40,23 @@ def test_where_all_steps_are_judged_nothing_is_told(recwarn):
     warn_of_unjudged(PanelLayout.infer(frame), frame, np.zeros(40, dtype=bool), 8)
 
     assert not [each for each in recwarn if issubclass(each.category, UserWarning)]
+
+
+@pytest.mark.parametrize(("n_steps", "alpha"), [(1000, 0.01), (200, 0.05), (100_000, 1e-4)])
+def test_enough_steps_for_an_alpha_raise_no_warning(n_steps, alpha, recwarn):
+    warn_of_few_steps(n_steps, alpha)
+
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "alpha", "said"),
+    [
+        (500, 0.01, "need at least 1000 steps .* got 500, .* 4.0% .* set alpha=0.04"),
+        (999, 0.01, "need at least 1000 steps .* set alpha=0.02"),
+        (30, 0.1, "need at least 100 steps .* set alpha=0.5"),
+    ],
+)
+def test_few_steps_for_an_alpha_are_told_with_one_that_holds(n_steps, alpha, said):
+    with pytest.warns(UserWarning, match=said):
+        warn_of_few_steps(n_steps, alpha)

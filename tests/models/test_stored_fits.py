@@ -15,8 +15,6 @@ def refitted(kind):
     """The model of one training step on the data of a stored one, with the same parameters."""
     detector = stored_detector(kind)
     settings = {**detector.get_params(), "max_iter": 1}
-    if kind == "panel":  # its states are no measurements; declared, they now say what is normal
-        settings["covariates"] = None
     return type(detector)(**settings).fit(INPUTS[kind]()[0]).model_
 
 
@@ -123,3 +121,13 @@ def _without_network(calibration: ScoreCalibration):
         *map(torch.tensor, calibration.component_std[3:]),
         *[each.to_dict() for each in calibration.surprisals[3:]],
     ]
+
+
+@SERIES
+def test_the_regression_of_channels_is_the_same(kind):
+    found, stored = (model.channel_regression for model in (refitted(kind), stored_model(kind)))
+
+    assert (found is None) == (stored is None) == (kind == "series")
+    if found is not None:
+        torch.testing.assert_close(found.weights, stored.weights)
+        torch.testing.assert_close(found.scale, stored.scale)

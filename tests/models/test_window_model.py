@@ -47,7 +47,8 @@ def test_components_are_the_banks_the_regression_and_the_network_folded_to_steps
     found = model.components(segment)
 
     network = WindowNetwork(model.denoiser, model.network_length, model.sigma)
-    parts = [*model.banks, model.regression, network]
+    further = [model.channel_regression] if kind == "panel" else []
+    parts = [*model.banks, model.regression, *further, network]
     assert [type(part).__name__ for part in model.banks].count("LevelBank") == (kind == "panel")
     assert len(found) == len(parts)
     for errors, part in zip(found, parts, strict=True):
@@ -173,7 +174,8 @@ def test_normal_steps_are_calibrated_without_the_windows_that_overlap_them():
     frame = waves(200, seed=0)
     model = fitted(frame)
     (segment,) = spread_out(model.encode(frame), apart=max(model.window_lengths))
-    floors = [*(0.001 * bank.length for bank in model.banks), 0.008, 0.001 * model.network_length]
+    windows = [0.001 * bank.length for bank in model.banks]
+    floors = [*windows, 0.008, 0.001, 0.001 * model.network_length]
 
     errors = model.components(segment, exclude_self=True)
 
@@ -186,8 +188,8 @@ def test_normal_steps_are_calibrated_without_the_windows_that_overlap_them():
 
 
 def test_scores_of_training_steps_are_kept_with_the_network_as_poor_as_on_steps_it_did_not_see():
-    frame = waves(200, seed=0)
-    frame[160:] += np.random.default_rng(0).normal(size=(40, 3))
+    frame = waves(200, seed=0)[["slow"]]
+    frame[160:] += np.random.default_rng(0).normal(size=(40, 1))
     model = fitted(frame)
     (segment,) = spread_out(model.encode(frame), apart=max(model.window_lengths))
 
@@ -198,7 +200,8 @@ def test_scores_of_training_steps_are_kept_with_the_network_as_poor_as_on_steps_
     assert ratio > 1.1
     errors[-1, ~unseen] *= ratio
     scores = model.calibration.score(errors)[0].sort().values
-    np.testing.assert_allclose(model.calibration_scores, scores, atol=1e-6)
+    # The largest also depend on the evidence of single steps.
+    np.testing.assert_allclose(model.calibration_scores[:190], scores[:190], atol=1e-6)
 
 
 def test_screened_steps_are_not_compared_with_the_windows_that_overlap_them():

@@ -25,6 +25,18 @@ STEP_REGRESSION = {
     "fewer neighbours": ("REACH = 8", "REACH = 7"),
     "firmer ridge": ("RIDGE = 1e-2", "RIDGE = 2e-2"),
 }
+CHANNEL_REGRESSION = {
+    "noisier channels": ("CHANNEL_NOISE = 0.01", "CHANNEL_NOISE = 0.02"),
+    "training judged by itself": ("(whole - gram) / max(1, len(x) - len(part))", "whole / len(x)"),
+    "errors not those of the channel that is off": (
+        "self._shares(standard, known)",
+        "standard.square() / standard.square().sum(1, keepdim=True)",
+    ),
+    "steps judged where most channels are missing": (
+        "seen.double().mean(1, keepdim=True) >= LEAST_SHARE",
+        "seen.any(1, keepdim=True)",
+    ),
+}
 SEGMENTS = {
     "trained on held-out ends": (
         "draw_windows(training, length, most",
@@ -84,12 +96,13 @@ LOCAL_VARIATION = {
     "steps beside gaps count": ("observed[1:] & observed[:-1]", "observed[1:]"),
 }
 SEGMENT_ERRORS = {
-    "single steps trimmed": ("enumerate(kinds) if n == 1]", "enumerate(kinds) if n == 0]"),
+    "single steps trimmed": ("if n == 1 or kind is", "if kind is"),
 }
 OF_SERIES = {
     "reference/sliding_windows.py": SLIDING_WINDOWS,
     "reference/window_bank.py": WINDOW_BANK,
     "scoring/step_regression.py": STEP_REGRESSION,
+    "scoring/channel_regression.py": CHANNEL_REGRESSION,
     "reference/segments.py": SEGMENTS,
     "models/window_fit.py": WINDOW_FIT,
     "models/window_model.py": WINDOW_MODEL,

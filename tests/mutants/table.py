@@ -171,8 +171,8 @@ TRAINING = {
 }
 CONFORMAL = {
     "the row itself not counted": (
-        "return (1 + n - np.searchsorted(",
-        "return (n - np.searchsorted(",
+        "(1 + n - smaller)",
+        "(n - smaller)",
     ),
     "ties tenfold": ("TIE = 1e-5", "TIE = 1e-4"),
     "ties without effect": ("scores + TIE *", "scores + 0 *"),
@@ -180,7 +180,7 @@ CONFORMAL = {
 BASE = {
     "low scores flagged": ("p_values, scores > self.thr", "p_values, scores < self.thr"),
     "likely rows flagged in screening": ("p_values <= self.alpha", "p_values > self.alpha"),
-    "ranks of screening reversed": ("(len(scores) - smaller)", "smaller"),
+    "ranks of screening reversed": ("(n - smaller) / n", "smaller / n"),
     "offset of the wrong sign": ("threshold, -threshold, alpha", "threshold, threshold, alpha"),
     "score_samples of the wrong sign": ("return -self.", "return self."),
 }

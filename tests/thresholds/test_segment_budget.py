@@ -5,7 +5,7 @@ import anomdiff
 from anomdiff import TimeSeriesDetector
 from anomdiff.models.judged_steps import EVIDENT
 from anomdiff.thresholds.budget import segment_budget_threshold, segment_levels
-from tests.models.stored import stored_detector
+from tests.models.stored import FOLDER
 from tests.series import autoregression
 from tests.settings import TINY_SERIES
 
@@ -137,4 +137,4 @@ def test_a_stored_model_keeps_its_levels_and_one_of_an_older_version_says_what_t
     np.testing.assert_array_equal(loaded.model_.segment_levels, fitted.model_.segment_levels)
 
     with pytest.raises(ValueError, match="older version: fit it again, or call recalibrate"):
-        stored_detector("series").set_alarm_budget(5)
+        anomdiff.load(FOLDER / "models" / "series_2").set_alarm_budget(5)
