@@ -20,6 +20,7 @@ from anomdiff.encoding.parsing import (
     require_distinct_names,
     shown,
     storage,
+    unreadable_cells,
     warn_of_further,
 )
 from anomdiff.encoding.repeated_times import OrderedRows, one_per_time
@@ -223,10 +224,22 @@ class PanelLayout:
         if cells.dtype == np.float64 and not self.missing_values:
             if not np.isinf(values := cells.to_numpy()).any():
                 return values
+        return read_cells(cells, "number", self._spelling(name), self.max_unreadable)
+
+    def unreadable(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Whether each cell of the channels of a frame is neither missing nor a number."""
+        found = {
+            name: unreadable_cells(frame[name], "number", self._spelling(name))
+            for name in self.channels
+            if name in frame
+        }
+        return pd.DataFrame(found, index=frame.index)
+
+    def _spelling(self, name: Any) -> Spelling:
+        """How the numbers of a channel are written."""
         spelled = self.spellings[self.channels.index(name)] if self.spellings else (".", "")
         named = dict(zip(("decimal", "unit", "factors"), spelled, strict=False))
-        spelling = Spelling(missing_values=self.missing_values, **named)
-        return read_cells(cells, "number", spelling, self.max_unreadable)
+        return Spelling(missing_values=self.missing_values, **named)
 
     def _require(self, frame: pd.DataFrame) -> None:
         if not len(frame):

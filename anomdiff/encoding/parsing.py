@@ -33,6 +33,7 @@ __all__ = [
     "require_distinct_names",
     "shown",
     "storage",
+    "unreadable_cells",
     "warn_of_further",
 ]
 
@@ -175,19 +176,34 @@ def read_cells(
     ValueError
         If more cells cannot be read, naming the column, the value and the row.
     """
-    storage(cells)  # refuses what no kind can read
-    readers = {"number": _numbers, "boolean": _booleans, "datetime": _datetimes}
-    if kind not in readers:
-        codes, texts = distinct_texts(cells)
-        return _without(texts, spelling.missing_values)[codes]
-    plain, wanted = readers[kind](cells, spelling)
-    missing = pd.isna(plain)
-    if missing.any() and (unreadable := missing & ~_is_missing(cells, spelling)).any():
+    plain, unreadable, wanted = _read(cells, kind, spelling)
+    if unreadable.any():
         _forgive(unreadable, cells, wanted, max_unreadable, spelling.date_format)
     numbers = [value for value in spelling.missing_values if not isinstance(value, str)]
     if numbers and kind == "number":
         plain = np.where(np.isin(plain, numbers), np.nan, plain)
     return plain
+
+
+def unreadable_cells(cells: pd.Series, kind: str, spelling: Spelling = PLAIN) -> np.ndarray:
+    """Whether each cell of a column is neither missing nor of its kind, bool of shape (row,)."""
+    if kind == "category":  # anything is one
+        return np.zeros(len(cells), dtype=bool)
+    return _read(cells, kind, spelling)[1]
+
+
+def _read(cells: pd.Series, kind: str, spelling: Spelling) -> tuple[np.ndarray, np.ndarray, str]:
+    """Cells of a kind, missing where they are or cannot be read, which cannot, and what can."""
+    storage(cells)  # refuses what no kind can read
+    readers = {"number": _numbers, "boolean": _booleans, "datetime": _datetimes}
+    readable = np.zeros(len(cells), dtype=bool)
+    if kind not in readers:
+        codes, texts = distinct_texts(cells)
+        return _without(texts, spelling.missing_values)[codes], readable, "text"
+    plain, wanted = readers[kind](cells, spelling)
+    missing = pd.isna(plain)
+    unreadable = missing & ~_is_missing(cells, spelling) if missing.any() else readable
+    return plain, unreadable, wanted
 
 
 def counted_texts(cells: pd.Series, spelling: Spelling) -> tuple[np.ndarray, np.ndarray]:

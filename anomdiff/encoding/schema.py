@@ -23,6 +23,7 @@ from anomdiff.encoding.parsing import (
     read_cells,
     require_distinct_names,
     storage,
+    unreadable_cells,
     warn_of_further,
 )
 from anomdiff.encoding.row_order import RowOrder, find_order
@@ -158,6 +159,14 @@ class Schema:
         warn_of_further(frame, [column.name for column in self.columns])
         return _read(frame, used, place, self.max_unreadable)
 
+    def unreadable(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Whether each cell of the used columns is neither missing nor of its column's kind."""
+        found = {
+            column.name: unreadable_cells(_as_given(frame, column), column.kind, column.spelling)
+            for column in self.used
+        }
+        return pd.DataFrame(found, index=frame.index)
+
     def to_dict(self) -> dict:
         """Return the schema as JSON values."""
         columns = [_stored(column) for column in self.columns]
@@ -198,22 +207,27 @@ def _read(
         return checked
     together = set(numbers)
     alone = [column for column in used if column.name not in together]
-    others = {column.name: _read_as(frame[column.name], column, max_unreadable) for column in alone}
+    others = {column.name: _read_as(frame, column, max_unreadable) for column in alone}
     joined = pd.concat([checked, plain_frame(others, frame.index)], axis=1)
     order = {name: i for i, name in enumerate([*numbers, *others])}
     names = [column.name for column in used]
     return joined.iloc[:, [order[name] for name in names]].set_axis(pd.Index(names), axis=1)
 
 
-def _read_as(cells: pd.Series, column: Column, max_unreadable: float) -> np.ndarray:
+def _read_as(frame: pd.DataFrame, column: Column, max_unreadable: float) -> np.ndarray:
     """Read one column; texts for numbers that are categories are compared as numbers are."""
-    if column.kind == "number":
-        cells = flags_as_numbers(cells)
+    cells = _as_given(frame, column)
     plain = read_cells(cells, column.kind, column.spelling, max_unreadable)
     numbers = types.is_numeric_dtype(dtype_of(column.held or column.dtype))
     if column.kind != "category" or not numbers or storage(cells) not in ("text", "category"):
         return plain
     return number_texts(plain)
+
+
+def _as_given(frame: pd.DataFrame, column: Column) -> pd.Series:
+    """Cells of a column as they are read; flags in a column of numbers are numbers."""
+    cells = frame[column.name]
+    return flags_as_numbers(cells) if column.kind == "number" else cells
 
 
 def _stored(column: Column) -> dict:

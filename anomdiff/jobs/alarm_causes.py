@@ -42,6 +42,8 @@ class AlarmCauses:
         keys = self.rng.random(flagged.sum())
         first = np.argsort(keys)[:EXPLAINED_ALARMS]
         alarms = rows[flagged].iloc[first]
+        # Of few rows, explain refuses cells that score_frame counts as missing among many.
+        alarms = alarms.mask(self.detector.schema_.unreadable(alarms))
         self.rows = pd.concat([self.rows, alarms]) if len(self.rows) else alarms
         self.keys = np.concatenate([self.keys, keys[first]])
         kept = np.argsort(self.keys)[:EXPLAINED_ALARMS]

@@ -15,6 +15,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from anomdiff.jobs import readers
+from anomdiff.jobs.exit_codes import ExitCode, exit_code
 from anomdiff.jobs.settings import Settings
 
 __all__ = ["PATH", "reported_errors", "with_file_options", "with_options"]
@@ -65,8 +66,9 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable], Callable]:
 def reported_errors() -> Iterator[None]:
     """Run a job for a user: expected errors and warnings become one sentence on stderr.
 
-    The exit code is then 1. How files are written, where it was found, is said there too. SIGTERM
-    unwinds, so that temporary files are removed. The stack trace is logged at level DEBUG.
+    The exit code tells what kind of error it was, see `exit_codes`. How files are written, where it
+    was found, is said on stderr too. SIGTERM unwinds, so that temporary files are removed. The
+    stack trace is logged at level DEBUG.
     """
     from mlflow.exceptions import MlflowException  # takes seconds
 
@@ -82,11 +84,19 @@ def reported_errors() -> Iterator[None]:
         except (ValueError, OSError, MlflowException) as error:
             logger.debug("the job failed", exc_info=error)
             sentence = re.sub(r"^\[Errno \d+\] ", "", " ".join(str(error).split()))
-            raise click.ClickException(sentence) from None
+            raise _Ended(sentence, exit_code(error)) from None
         finally:
             signal.signal(signal.SIGTERM, before)
             readers.logger.setLevel(level)
             readers.logger.removeHandler(shown)
+
+
+class _Ended(click.ClickException):
+    """An expected error, with its exit code."""
+
+    def __init__(self, message: str, code: ExitCode):
+        super().__init__(message)
+        self.exit_code = code  # type: ignore[misc]
 
 
 class _Echo(logging.Handler):

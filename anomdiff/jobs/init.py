@@ -10,6 +10,7 @@ import pandas as pd
 
 from anomdiff.encoding.schema import Schema
 from anomdiff.jobs import command_line
+from anomdiff.jobs.exit_codes import SettingsError, meanings
 from anomdiff.jobs.labels import is_normal
 from anomdiff.jobs.readers import FileOptions, Table, match_columns
 from anomdiff.jobs.settings import NAME
@@ -108,7 +109,7 @@ def _columns(frame: pd.DataFrame, known: list[str | None]) -> str:
     return "\n".join([f"The first {len(frame):,} rows have these columns.", *lines])
 
 
-@click.command()
+@click.command(epilog=meanings())
 @click.argument("data")
 @click.option("--folder", type=command_line.PATH, default=Path(), help="Where to write the files.")
 @click.option("--name", default=NAME, show_default=True, help="Name of the model.")
@@ -134,7 +135,7 @@ def main(
         table = Table(data, FileOptions(**options))
         match_columns([each for each in (label, series, time) if each is not None], table.names)
         if label is not None and not normal:
-            raise ValueError(f"need --normal, the value of column {label!r} that means normal.")
+            raise SettingsError(f"need --normal, the value of column {label!r} that means normal.")
         frame = next(table.batches(ROWS_LOOKED_AT))
         if label is not None and not is_normal(frame[label], normal).any():
             found = ", ".join(map(str, frame[label].dropna().unique()[:5]))

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anomdiff.encoding.parsing import storage
+from anomdiff.encoding.panel import PanelLayout
+from anomdiff.encoding.parsing import storage, unreadable_cells
+from anomdiff.encoding.spelling import Spelling
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.settings import Settings
@@ -48,6 +50,14 @@ class TableColumns:
             if storage(rows[name]) == "text":
                 rows[name] = _as_codes(rows[name])
         return rows
+
+    def unreadable(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Whether each cell, under the table's names, is neither missing nor of its kind."""
+        return self.schema.unreadable(self.rows(frame)).rename(columns=self.found)
+
+    def unplaced(self, frame: pd.DataFrame) -> pd.Series:
+        """Whether rows cannot be told where they belong; single rows belong nowhere."""
+        return pd.Series(False, index=frame.index)
 
     def count_missing(self, rows: pd.DataFrame) -> pd.Series:
         """Missing cells by column."""
@@ -97,6 +107,22 @@ class PanelColumns:
             for name in self.layout.channels
         }
         return pd.Series(missing)
+
+    def unreadable(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Whether each cell of a channel, under the table's names, is neither missing nor one."""
+        channels = {n: found for n, found in self.found.items() if n in self.layout.channels}
+        rows = frame[list(channels.values())].set_axis(list(channels), axis=1)
+        return self.layout.unreadable(rows).rename(columns=channels)
+
+    def unplaced(self, frame: pd.DataFrame) -> pd.Series:
+        """Whether rows have no series, or no time that can be read."""
+        unplaced = pd.Series(False, index=frame.index)
+        if self.series is not None:
+            unplaced |= frame[self.series].isna()
+        if self.layout.time is not None:
+            times = frame[self.found[self.layout.time]]
+            unplaced |= times.isna() | _is_no_time(times, self.layout)
+        return unplaced
 
     def with_numbers(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Columns of a table with the channels read as numbers, as the model reads them."""
@@ -190,6 +216,15 @@ def _whole(label: Any) -> Any:
     """Whole number that a text stands for, if it would be written the same."""
     digits = isinstance(label, str) and label.removeprefix("-").isdecimal()
     return int(label) if digits and str(int(label)) == label else label
+
+
+def _is_no_time(cells: pd.Series, layout: PanelLayout) -> np.ndarray:
+    """Whether texts are no times, dates or numbers as training had them."""
+    if storage(cells) != "text" or layout.durations:
+        return np.zeros(len(cells), dtype=bool)
+    if layout.has_dates:
+        return unreadable_cells(cells, "datetime", Spelling(date_format=layout.date_format))
+    return pd.to_numeric(cells, errors="coerce").isna().to_numpy()
 
 
 def _times(cells: pd.Series) -> pd.Series:

@@ -1,6 +1,6 @@
 """Monitor drift: compare alarms, scores and columns of a batch with those of training.
 
-The exit code is 0 if nothing has drifted, 3 if something has, and 1 if the job failed.
+The exit code is 0 if nothing has drifted, and 6 if something has; see `exit_codes`.
 """
 
 import math
@@ -15,6 +15,7 @@ import click
 import pandas as pd
 
 from anomdiff.jobs import command_line
+from anomdiff.jobs.exit_codes import ExitCode, meanings
 from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.readers import Table
 from anomdiff.jobs.settings import MonitorSettings
@@ -23,7 +24,6 @@ from anomdiff.monitoring import drift
 
 __all__ = ["main", "monitor"]
 
-EXIT_DRIFTED = 3
 MAX_METRICS = 1000  # that MLflow takes together
 LOGGED = ("psi", "ks", "missing", "unseen")
 
@@ -133,7 +133,7 @@ def _metric_name(column: str) -> str:
     return re.sub(r"[^\w\-. /:]", "_", column)[:200]
 
 
-@click.command()
+@click.command(epilog=meanings(ExitCode.DRIFT))
 @command_line.with_options(MonitorSettings)
 def main(config: Path | None, **options: Any) -> None:
     """Look for drift as the settings file CONFIG says; options override it."""
@@ -146,4 +146,4 @@ def main(config: Path | None, **options: Any) -> None:
         click.echo(f"  drift    {reason}")
     click.echo(f"  written  {settings.output}")
     if report["drifted"]:
-        sys.exit(EXIT_DRIFTED)
+        sys.exit(ExitCode.DRIFT)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import click
 
 from anomdiff.jobs import command_line
+from anomdiff.jobs.exit_codes import SettingsError, meanings
 from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.settings import PromoteSettings
 from anomdiff.selection.comparison import Evidence, Verdict, gather, promotion_verdict
@@ -32,7 +33,7 @@ def promote(settings: PromoteSettings) -> Outcome:
     from anomdiff.integrations.mlflow import flavor, registry, tracking_store
 
     if settings.data is None:
-        raise ValueError("need recent rows to compare on; got no `data`.")
+        raise SettingsError("need recent rows to compare on; got no `data`.")
     tracking_store.ensure_store()
     name = settings.registered_name
     champion, challenger = (
@@ -93,7 +94,7 @@ def describe(outcome: Outcome, name: str) -> str:
     return "\n".join([done, *lines, f"  run      {outcome.run_id}"])
 
 
-@click.command()
+@click.command(epilog=meanings())
 @command_line.with_options(PromoteSettings)
 @click.option("--rollback", is_flag=True, help="Put back the champion before this one.")
 @click.option("--reason", default="", help="Why, to be kept with a rollback.")

@@ -1,13 +1,12 @@
-"""Score a table with a registered model: batches in, a scored parquet file and a summary out.
+"""Score a table with a registered model: batches in; a scored file, a summary and alarms out.
 
-The exit code is 0, 4 if there are more alarms than make sense (the files are written), and 1 if
-the job failed.
+The files appear together, when all rows are scored. The exit code tells what became of the night,
+see `exit_codes`.
 """
 
 import sys
 import time
 import warnings
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,15 @@ from typing import Any
 import click
 
 from anomdiff.jobs import alarm_causes, command_line
+from anomdiff.jobs.exit_codes import ExitCode, ModelError, SettingsError, meanings
 from anomdiff.jobs.model_columns import model_columns
 from anomdiff.jobs.readers import Table
+from anomdiff.jobs.scored_files import ScoredFiles, output_paths, summary_path
 from anomdiff.jobs.scoring_input import ScoringInput
 from anomdiff.jobs.settings import ScoreSettings
-from anomdiff.jobs.summary import ScoreSummary
-from anomdiff.jobs.writers import TableWriter, atomic_paths, json_values, write_json
+from anomdiff.jobs.writers import atomic_paths, json_values, write_json
 
 __all__ = ["main", "score", "summary_path"]
-
-EXIT_SENSELESS = 4
 
 
 def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
@@ -32,12 +30,15 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
 
     The scored file has `row` (int64, counted from 0 in the order of the input), the kept columns,
     `anomaly_score`, `p_value` and `is_anomaly`. Beside it, `STEM.summary.json` holds what is
-    returned. Memory holds one batch and, for quantiles and quality, 5 bytes per row.
+    returned. Memory holds one batch, the alarms if there is to be a table of them, and, for
+    quantiles and quality, 5 bytes per row.
 
     With a model of series, rows are the steps of whole series, in any order and mixed: the
     columns of series and time are copied, `channel` is the one that contributes most, and the
     steps are written series by series. Memory holds the series of a batch, or a single longer one,
-    and 9 bytes per row. A `detector` is used instead of the model that the settings name.
+    and 9 bytes per row. A `detector` is used instead of the model that the settings name. A series
+    that cannot be scored does not fail the others: its rows have no scores, and its status, in
+    `STEM.series.csv` and in the summary, says why.
 
     Where there are more alarms than make sense (`max_alarm_rate`, `max_alarm_factor`), a warning
     names the columns that raise them; `alarm_causes` of the summary has their shares.
@@ -49,9 +50,11 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     if detector is None:
         detector, model = _load(settings.model)
     source = ScoringInput(settings, table, model_columns(detector, table.names))
+    paths = output_paths(settings, source)
     started = time.perf_counter()
-    with atomic_paths(settings.output, summary_path(settings.output)) as (scored, beside):
-        found, causes = _write_scores(detector, source, scored)
+    with atomic_paths(*paths.values()) as temporary:
+        files = ScoredFiles(detector, source, dict(zip(paths, temporary, strict=True)))
+        files.write()
         seconds = time.perf_counter() - started
         summary = json_values(
             {
@@ -61,79 +64,70 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
                 "model": model,
                 "alpha": detector.alpha,
                 "threshold": float(detector.threshold_),
-                **found.to_dict(),
-                **_senseless(settings, detector.alpha, found, causes),
+                **files.counts.to_dict(),
+                "rows_quarantined": files.n_quarantined,
+                "alarm_table_rows": files.n_alarms,
+                **files.statuses,
+                **_senseless(settings, detector.alpha, files),
                 "columns_not_used": [str(name) for name in source.unused],
                 "seconds": round(seconds, 3),
-                "rows_per_second": round(found.rows / seconds, 1),
+                "rows_per_second": round(files.counts.rows / seconds, 1),
             }
         )
-        write_json(beside, summary)
+        write_json(temporary[-1], summary)
     if summary["alarms_make_no_sense"]:
         rate, columns = summary["alarm_rate"], summary["alarm_causes"]
         warnings.warn(alarm_causes.sentence(rate, detector.alpha, columns), stacklevel=2)
     return summary
 
 
-def summary_path(output: Path) -> Path:
-    """Path of the summary of a scored file."""
-    return output.with_name(f"{output.stem}.summary.json")
-
-
-def _senseless(
-    settings: ScoreSettings, alpha: float, found: ScoreSummary, causes: alarm_causes.AlarmCauses
-) -> dict[str, Any]:
+def _senseless(settings: ScoreSettings, alpha: float, files: ScoredFiles) -> dict[str, Any]:
     """Say whether there are more alarms than make sense, and what raises them."""
-    senseless = alarm_causes.is_senseless(settings, found.alarms, found.rows, alpha)
+    counts = files.counts
+    senseless = alarm_causes.is_senseless(settings, counts.alarms, counts.rows, alpha)
     return {
         "alarms_make_no_sense": senseless,
-        "alarm_causes": causes.columns() if senseless else {},
+        "alarm_causes": files.causes.columns() if senseless else {},
     }
-
-
-def _write_scores(
-    detector: Any, source: ScoringInput, path: Path
-) -> tuple[ScoreSummary, alarm_causes.AlarmCauses]:
-    """Score batch by batch into a file."""
-    found, causes = ScoreSummary(source.columns.inputs), alarm_causes.AlarmCauses(detector)
-    with TableWriter(path, source.output_schema()) as writer, closing(source.batches()) as batches:
-        for frame in batches:
-            rows = source.columns.rows(frame)
-            scored = detector.score_frame(rows)
-            results = {name: scored[name] for name in scored if name in source.results}
-            writer.write(source.kept(frame).assign(row=frame.index, **results))
-            found.add(scored, source.columns.count_missing(rows), source.labels(frame))
-            causes.add(rows, scored)
-    return found, causes
 
 
 def _load(uri: str) -> tuple[Any, dict[str, Any]]:
     """Load the model; an alias is resolved once, so that the summary names what was loaded."""
     from mlflow import MlflowClient  # takes seconds
+    from mlflow.exceptions import MlflowException
 
     from anomdiff.integrations.mlflow import flavor, tracking_store
 
     tracking_store.ensure_store()
     name, _, alias = uri.removeprefix("models:/").partition("@")
     name, _, number = name.partition("/")
-    if not uri.startswith("models:/") or not (alias or number):
-        return flavor.load_model(uri), {"uri": uri, "version": None, "run_id": None}
-    client = MlflowClient()
-    by_alias, by_number = client.get_model_version_by_alias, client.get_model_version
-    found = by_alias(name, alias) if alias else by_number(name, number)
-    model = {"uri": f"models:/{name}/{found.version}", "version": str(found.version)}
-    return flavor.load_model(model["uri"]), {**model, "run_id": found.run_id}
+    model: dict[str, Any] = {"uri": uri, "version": None, "run_id": None}
+    try:
+        if uri.startswith("models:/") and (alias or number):
+            client = MlflowClient()
+            by_alias, by_number = client.get_model_version_by_alias, client.get_model_version
+            found = by_alias(name, alias) if alias else by_number(name, number)
+            model = {"uri": f"models:/{name}/{found.version}", "version": str(found.version)}
+            model["run_id"] = found.run_id
+        return flavor.load_model(model["uri"]), model
+    except (MlflowException, OSError, ValueError) as error:
+        told = " ".join(str(error).split()).removesuffix(".")
+        raise ModelError(
+            f"need a model at {uri}; got: {told}. Train one with `anomdiff train`, whose first "
+            "version becomes the champion, or name another in `model`."
+        ) from None
 
 
 def _check_output(settings: ScoreSettings) -> None:
     data, output = settings.data.resolve(), settings.output.resolve()
     if output.suffix != ".parquet":
-        raise ValueError(f"need an output named .parquet; got {settings.output}.")
-    if data == output or data in output.parents:
-        raise ValueError(f"need an output outside the data {settings.data}; got {settings.output}.")
+        raise SettingsError(f"need an output named .parquet; got {settings.output}.")
+    for path in (settings.output, settings.alarms, settings.quarantine):
+        if path is not None and (data == path.resolve() or data in path.resolve().parents):
+            raise SettingsError(f"need an output outside the data {settings.data}; got {path}.")
 
 
-@click.command()
+@click.command(epilog=meanings(ExitCode.PARTLY, ExitCode.SENSELESS))
 @command_line.with_options(ScoreSettings)
 def main(config: Path | None, **options: Any) -> None:
     """Score a table as the settings file CONFIG says; options override it."""
@@ -144,5 +138,14 @@ def main(config: Path | None, **options: Any) -> None:
             f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
             f"{summary['rows_per_second']:,.0f} rows/s: {settings.output}"
         )
+    code = _exit_code(summary)
+    if code:
+        sys.exit(code)
+
+
+def _exit_code(summary: dict[str, Any]) -> ExitCode:
+    """Senseless alarms come first: what is written is then not to be relied on."""
     if summary["alarms_make_no_sense"]:
-        sys.exit(EXIT_SENSELESS)
+        return ExitCode.SENSELESS
+    partly = summary.get("series", {}).get("failed", 0)
+    return ExitCode.PARTLY if partly else ExitCode.DONE

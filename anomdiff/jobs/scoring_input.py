@@ -1,7 +1,7 @@
 """A table to score: its batches for a model, and its columns that go to the scored file."""
 
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Hashable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.model_columns import PanelColumns, TableColumns
+from anomdiff.jobs.quarantine import Quarantine
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.series_groups import SeriesGroups, whole_series
 from anomdiff.jobs.settings import ScoreSettings
@@ -36,11 +37,14 @@ class ScoringInput:
         self.settings, self.columns, self._table = settings, columns, table
         names = table.names
         self.results = STEP_RESULTS if columns.unit == "step" else RESULTS
+        self.quarantine: Quarantine | None = None  # takes out rows that cannot be read
+        self.failed: dict[Hashable, str] = {}  # series that cannot be read, and why
         keep = match_columns(names if settings.keep == ("all",) else settings.keep, names).values()
-        self.copied = list(dict.fromkeys([*columns.keys, *keep]))
+        self.keys = list(match_columns(settings.key, names).values())
+        self.copied = list(dict.fromkeys([*columns.keys, *self.keys, *keep]))
         _require_free(self.copied, self.results)
         self.label = find_column(names, settings.label)
-        known = columns.known | {str(name) for name in (*keep, self.label)}
+        known = columns.known | {str(name) for name in (*self.copied, self.label)}
         self.unused = [name for name in names if str(name) not in known]
         if self.unused:
             warnings.warn(f"columns {self.unused} are not used by the model.", stacklevel=3)
@@ -48,11 +52,15 @@ class ScoringInput:
     def output_schema(self) -> pa.Schema:
         """Types of the scored file."""
         row, *results = pa.schema(self.results)
-        return pa.schema([row, *self._types(self.copied), *results])
+        return pa.schema([row, *self.types(self.copied), *results])
 
     def kept(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Columns to copy to the scored file, under their names as text."""
         return frame[self.copied].rename(columns=str)
+
+    def key_cells(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Columns that tell rows apart, under their names as text."""
+        return frame[self.keys].rename(columns=str)
 
     def labels(self, frame: pd.DataFrame) -> np.ndarray:
         """Label of each row: 1 is an anomaly, 0 is normal, -1 is not known."""
@@ -73,17 +81,20 @@ class ScoringInput:
     def _whole_series(self, series: Name) -> Iterator[pd.DataFrame]:
         """Batches that hold all steps of their series."""
         labels = (frame[series] for frame in self._read([series], [series]))
+        if self.quarantine is not None:  # rows without a series are taken out when they are read
+            labels = (cells.ffill().bfill() for cells in labels)
         groups = SeriesGroups.of(labels, self.settings.batch_size)
-        columns = dict(zip(self._wanted, self._types(self._wanted).types, strict=True))
+        columns = dict(zip(self.wanted, self.types(self.wanted).types, strict=True))
         frames = whole_series(self._frames(), groups, columns, self.settings.output.parent)
         yield from _with_progress(frames, len(groups.series_of_row))
 
     @property
-    def _wanted(self) -> list[Name]:
+    def wanted(self) -> list[Name]:
+        """Columns that are read."""
         wanted = {*self.columns.found.values(), *self.copied, self.label}
         return [name for name in self._table.names if name in wanted]
 
-    def _types(self, names: list[Name]) -> pa.Schema:
+    def types(self, names: list[Name]) -> pa.Schema:
         """Types in which columns can be copied, under their names as text."""
         types = self._table.copy_types(self.columns.numbers)
         return pa.schema([types.field(str(name)) for name in names])
@@ -95,12 +106,32 @@ class ScoringInput:
     def _frames(self) -> Iterator[pd.DataFrame]:
         """Read the table; numbers of steps in CSV are read here: no batch decides on a type."""
         typed = set(self.columns.found.values()) - set(self.columns.text)
-        text = [name for name in self._wanted if name not in typed]
-        for batch in self._read(self._wanted, text):
+        text = [name for name in self.wanted if name not in typed]
+        batches = self._read(self.wanted, text)
+        if self.quarantine is not None:
+            batches = self.quarantine.passed(batches)
+        for batch in batches:
             if isinstance(self.columns, PanelColumns) and not self._table.has_types:
-                yield self.columns.with_numbers(batch)
+                yield self._with_numbers(batch, self.columns)
             else:
                 yield batch.copy(deep=False)
+
+    def _with_numbers(self, batch: pd.DataFrame, columns: PanelColumns) -> pd.DataFrame:
+        """Channels as numbers; series that have none there fail by themselves."""
+        try:
+            return columns.with_numbers(batch)
+        except ValueError:
+            if columns.series is None:
+                raise
+        parts = []
+        for label, part in batch.groupby(columns.series, sort=False, observed=True):
+            try:
+                parts.append(columns.with_numbers(part))
+            except ValueError as error:
+                self.failed.setdefault(label, str(error))
+                blank = pd.DataFrame(np.nan, index=part.index, columns=pd.Index(columns.numbers))
+                parts.append(pd.concat([part.drop(columns=columns.numbers), blank], axis=1))
+        return pd.concat(parts).sort_index()[list(batch)]
 
 
 def _require_free(columns: list[Name], results: dict[str, pa.DataType]) -> None:

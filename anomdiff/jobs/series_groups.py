@@ -104,11 +104,13 @@ def _cut(frames: Iterator[pd.DataFrame], groups: SeriesGroups) -> Iterator[pd.Da
     for frame in frames:
         found = groups.of_rows(frame)
         for group in np.unique(found):
-            if group != current:
+            if group != current and parts:
                 yield pd.concat(parts)
-                parts, current = [], group
+                parts = []
+            current = group
             parts.append(frame[found == group])
-    yield pd.concat(parts)
+    if parts:
+        yield pd.concat(parts)
 
 
 def _sorted_into_files(
@@ -132,6 +134,8 @@ def _sorted_into_files(
             min_rows_per_group=MIN_ROWS_WRITTEN,
         )
         for group in range(groups.n_groups):
+            if not (Path(name) / str(group)).exists():  # none of its rows could be read
+                continue
             table = ds.dataset(Path(name) / str(group), format="feather").to_table()
             frame = table.to_pandas(date_as_object=False).set_index(ROW).rename_axis(None)
             yield frame.set_axis(list(columns), axis=1)

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -12,12 +13,15 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic.dataclasses import dataclass
 
+from anomdiff.jobs.exit_codes import SettingsError, SettingsMissing
 from anomdiff.jobs.labels import Value
 from anomdiff.jobs.readers import FileOptions, Name
+from anomdiff.jobs.row_files import ROW_FILES
 from anomdiff.monitoring.drift import DriftLimits
 from anomdiff.selection.comparison import PromotionRule
 
@@ -90,9 +94,9 @@ class Settings(BaseModel):
 
         Raises
         ------
-        ValueError
+        SettingsError
             If the file is not TOML, or a key is unknown, missing or has a wrong value.
-        FileNotFoundError
+        SettingsMissing
             If there is no such file.
         """
         options: dict[str, Any] = dict(overrides or {})
@@ -103,7 +107,7 @@ class Settings(BaseModel):
             return cls.model_validate(merged)
         except ValidationError as error:
             source = "the command line" if path is None else str(path)
-            raise ValueError(f"{source}: {_sentence(error, cls)}.") from None
+            raise SettingsError(f"{source}: {_sentence(error, cls)}.") from None
 
     @property
     def file_options(self) -> FileOptions:
@@ -174,9 +178,41 @@ class ScoreSettings(Settings):
     keep: Columns = ()  # ("all",) for all columns
     """Column or columns to copy to the output; 'all' for all."""
     max_alarm_rate: float = Field(default=0.1, ge=0, le=1)
-    """With more alarms than this share of the rows, and `max_alarm_factor`, the exit code is 4."""
+    """With more alarms than this share of the rows, and `max_alarm_factor`, the exit code is 7."""
     max_alarm_factor: float = Field(default=20.0, gt=0)
     """Alarms that make no sense, in times of alpha; half of the rows at most."""
+    alarms: Path | None = None
+    """Alarm table to write, .csv, .jsonl or .parquet: rows with reasons, or incidents of series."""
+    key: Columns = ()
+    """Column or columns that tell rows apart, copied to the scored file and to the alarm table."""
+    batch_date: date | None = None
+    """Date of the batch in the alarm table, as 2026-01-31; today if not given."""
+    reasons: int = Field(default=3, ge=1)
+    """Columns that the alarm table explains an alarm by."""
+    max_explained: int = Field(default=100, ge=0)
+    """Most alarms, or incidents, that are explained: those of the highest scores."""
+    join: int = Field(default=0, ge=0)
+    """Alarms of a series at most this many steps apart are one incident."""
+    previous: Path | None = None
+    """Last night's incidents, which keep their ids; by default those that `alarms` holds."""
+    quarantine: Path | None = None
+    """Table to write, .csv, .jsonl or .parquet, of rows that cannot be read, instead of failing."""
+
+    @field_validator("alarms", "previous", "quarantine")
+    @classmethod
+    def _is_a_table(cls, path: Path | None) -> Path | None:
+        if path is not None and path.suffix not in ROW_FILES:
+            raise ValueError(f"need a file named {', '.join(ROW_FILES)}")
+        return path
+
+    @model_validator(mode="after")
+    def _writes_other_files(self) -> Self:
+        given = {"output": self.output, "alarms": self.alarms, "quarantine": self.quarantine}
+        by_path: dict[Path, str] = {}
+        for name, path in given.items():
+            if path is not None and (other := by_path.setdefault(path.resolve(), name)) != name:
+                raise ValueError(f"need another file for `{name}` than for `{other}`")
+        return self
 
 
 class PromoteSettings(Settings):
@@ -226,12 +262,14 @@ def with_assignments(values: Mapping[str, object], assignments: Iterable[str]) -
         path, sign, written = text.partition("=")
         *tables, key = path.strip().split(".")
         if not sign or not all([*tables, key]):
-            raise ValueError(f"need --set as KEY=VALUE, such as detector.alpha=0.05; got {text!r}.")
+            raise SettingsError(
+                f"need --set as KEY=VALUE, such as detector.alpha=0.05; got {text!r}."
+            )
         place = found
         for name in tables:
             inner = place.get(name, {})
             if not isinstance(inner, Mapping):
-                raise ValueError(f"need a table at {name!r} for --set {text}; got {inner!r}.")
+                raise SettingsError(f"need a table at {name!r} for --set {text}; got {inner!r}.")
             place[name] = {**inner}
             place = place[name]
         place[key] = _toml_or_text(written.strip())
@@ -251,9 +289,9 @@ def _read_toml(path: Path | str | None) -> dict[str, object]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: need a TOML file; {error}.") from None
+        raise SettingsError(f"{path}: need a TOML file; {error}.") from None
     except FileNotFoundError:
-        raise FileNotFoundError(f"need a settings file at {path}; there is none.") from None
+        raise SettingsMissing(f"need a settings file at {path}; there is none.") from None
 
 
 def _sentence(error: ValidationError, settings: type[Settings]) -> str:

@@ -16,14 +16,20 @@ class ScoreSummary:
     """Rows, alarms, missing cells and scores of all batches, in 5 bytes per row."""
 
     def __init__(self, columns: list[str]):
-        self.rows = self.alarms = 0
+        self.rows = self.alarms = self.failed = 0
         self.missing = pd.Series(0, index=columns)
         self.scores: list[np.ndarray] = []
         self.labels: list[np.ndarray] = []
 
-    def add(self, scored: pd.DataFrame, missing: pd.Series, labels: np.ndarray) -> None:
-        """Count a batch: its scored frame, missing cells by column, and known labels."""
+    def add(
+        self, scored: pd.DataFrame, missing: pd.Series, labels: np.ndarray, failed: int = 0
+    ) -> None:
+        """Count a batch: its scored frame, missing cells by column, and known labels.
+
+        Of ``failed`` rows, those of series that cannot be scored, no missing cells are counted.
+        """
         self.rows += len(scored)
+        self.failed += failed
         self.alarms += int(scored["is_anomaly"].sum())
         self.missing += missing
         self.scores.append(scored["anomaly_score"].to_numpy(np.float32))
@@ -45,7 +51,7 @@ class ScoreSummary:
             "score_quantiles": dict(
                 zip(map(str, SUMMARY_QUANTILES), quantiles.tolist(), strict=True)
             ),
-            "missing_rates": (self.missing / self.rows).to_dict(),
+            "missing_rates": (self.missing / (self.rows - self.failed)).to_dict(),
             "quality": _quality(labels, scores),
         }
 

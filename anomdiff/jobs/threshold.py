@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from anomdiff.jobs import command_line
+from anomdiff.jobs.exit_codes import SettingsError, meanings
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.readers import FileOptions, Table, match_columns
 
@@ -51,7 +52,7 @@ def preview(scored: pd.DataFrame, alarms: float, *, nights: int = 1) -> pd.DataF
     asked for.
     """
     if not alarms > 0 or not nights > 0:
-        raise ValueError(f"need alarms and nights above 0; got {alarms} and {nights}.")
+        raise SettingsError(f"need alarms and nights above 0; got {alarms} and {nights}.")
     judged = scored[scored["anomaly_score"].notna()].sort_values("anomaly_score", ascending=False)
     if judged.empty:
         raise ValueError(f"need rows with a score; none of {len(scored)} has one.")
@@ -100,7 +101,7 @@ def _quality(judged: pd.DataFrame, flagged: pd.DataFrame) -> dict[str, float]:
     }
 
 
-@click.command()
+@click.command(epilog=meanings())
 @click.argument("scored")
 @click.option(
     "--alarms",
@@ -130,7 +131,7 @@ def _read(path: Path, label: str | None, normal: tuple[str, ...]) -> pd.DataFram
     wanted: list[Any] = [*SCORED, *([label] if label is not None else [])]
     columns = match_columns(wanted, table.names)
     if label is not None and not normal:
-        raise ValueError(f"need --normal, the value of column {label!r} that means normal.")
+        raise SettingsError(f"need --normal, the value of column {label!r} that means normal.")
     frame = table.read()[list(columns.values())]
     if label is None:
         return frame

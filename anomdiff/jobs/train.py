@@ -18,6 +18,7 @@ from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.diffusion import distributed
 from anomdiff.jobs import command_line
+from anomdiff.jobs.exit_codes import SettingsError, meanings
 from anomdiff.jobs.labels import is_normal
 from anomdiff.jobs.model_columns import whole_labels
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
@@ -108,7 +109,7 @@ def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
     known = estimator().get_params()
     unknown = sorted(settings.detector.keys() - known.keys())
     if unknown:
-        raise ValueError(f"detector has no parameters {unknown}; it has {', '.join(known)}.")
+        raise SettingsError(f"detector has no parameters {unknown}; it has {', '.join(known)}.")
     if settings.estimator == "timeseries":
         return estimator(**(_panel(settings, list(frame)) | settings.detector))
     named = match_columns(list(settings.kinds), frame.columns)
@@ -198,7 +199,7 @@ def how_to_look(store: str) -> str:
     return f"{program} ui --backend-store-uri {store}"
 
 
-@click.command()
+@click.command(epilog=meanings())
 @command_line.with_options(TrainSettings)
 def main(config: Path | None, **options: Any) -> None:
     """Train a detector as the settings file CONFIG says; options override it."""

@@ -257,3 +257,28 @@ def test_columns_of_one_value_are_named_in_one_sentence():
         Schema.infer(frame)
 
     assert len(caught) == 1
+
+
+def test_unreadable_cells_are_those_that_check_counts_as_missing_though_they_are_not():
+    frame = pd.DataFrame(
+        {
+            "size": [f"{i}.5" for i in range(40)],
+            "kind": list("ab") * 20,
+            "on": [True, False] * 20,
+            "day": [f"2025-01-{1 + i % 28:02d} 10:{i:02d}" for i in range(40)],
+        }
+    )
+    schema = Schema.infer(frame, kinds={"day": "datetime", "size": "number"})
+    later = frame.astype(object)
+    later.loc[3, "size"], later.loc[4, "size"] = "ERR", None
+    later.loc[5, "kind"], later.loc[6, "kind"] = "new", "?"
+    later.loc[7, "on"], later.loc[8, "day"], later.loc[9, "day"] = "perhaps", "soon", ""
+
+    unreadable = schema.unreadable(later)
+
+    assert list(unreadable) == list(frame)
+    found = unreadable.stack()
+    assert found.index[found].tolist() == [(3, "size"), (7, "on"), (8, "day")]
+    blank = schema.check(later.mask(unreadable))
+    with pytest.warns(UserWarning, match="count as missing"):
+        pd.testing.assert_frame_equal(blank, schema.check(later))

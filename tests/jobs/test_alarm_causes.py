@@ -9,6 +9,7 @@ from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.integrations.mlflow import runs
 from anomdiff.integrations.mlflow.runs import log_training
 from anomdiff.jobs.alarm_causes import AlarmCauses, is_senseless
+from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.score import main, score, summary_path
 from anomdiff.jobs.settings import ScoreSettings
 from tests.series import panel
@@ -43,7 +44,7 @@ def test_a_job_with_senseless_alarms_ends_with_its_own_code_and_names_the_column
     mixed_table(300, seed=1).to_parquet(settings.data, index=False)
     usual = CliRunner().invoke(main, options)
 
-    assert result.exit_code == 4, result.output
+    assert result.exit_code == ExitCode.SENSELESS, result.output
     assert "Warning: need an alarm rate near alpha = 0.01; got 100.0%" in result.output
     assert "columns 'price' (" in result.output
     assert "100% beyond training" in result.output

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from anomdiff import cli
+from anomdiff.jobs.exit_codes import ExitCode
 
 ROOT = Path(__file__).parents[2]
 SLOW = ("torch", "mlflow", "pandas", "sklearn", "matplotlib")
@@ -59,7 +60,7 @@ def test_a_subcommand_runs_and_reports_a_mistake_in_one_sentence(tmp_path):
 
     result = CliRunner().invoke(cli.main, ["score", "--data", str(data), "--output", "y.parquet"])
 
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.DATA
     assert result.stderr == f"Error: need a table at {data}; there is no such file.\n"
 
 
@@ -106,5 +107,5 @@ def test_the_command_is_run_as_a_module_too(module):
 
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
 
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.SETTINGS
     assert "nowhere.toml" in done.stderr

@@ -3,6 +3,7 @@ import pytest
 from click.testing import CliRunner
 
 from anomdiff.jobs import demo
+from anomdiff.jobs.exit_codes import ExitCode
 from tests.settings import TINY
 from tests.tables import mixed_table
 
@@ -48,7 +49,7 @@ def test_a_file_of_the_user_needs_no_label(mlflow_store, tmp_path, capsys, suffi
 def test_a_missing_file_is_reported_in_one_sentence(mlflow_store):
     result = CliRunner().invoke(demo.main, ["--data", "none.csv"])
 
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.DATA
     assert result.output.strip().endswith("need a table at none.csv; there is no such file.")
 
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.integrations.mlflow import flavor, runs
 from anomdiff.integrations.mlflow.runs import log_training
+from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.monitor import main, monitor
 from anomdiff.jobs.settings import MonitorSettings
 from tests.series import panel
@@ -72,7 +73,7 @@ def test_drift_is_reported_by_the_exit_code_and_column_by_column(model, batch):
         main, ["--data", str(batch.with_suffix(".csv")), "--model", model, "--output", str(output)]
     )
 
-    assert result.exit_code == 3, result.output
+    assert result.exit_code == ExitCode.DRIFT, result.output
     reasons = " ".join(json.loads(output.read_text())["reasons"])
     for part in ("alarm rate", "scores have risen", "'price'", "'kind'", "'weight'"):
         assert part in reasons

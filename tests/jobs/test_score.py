@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from anomdiff.datasets import payments
 from anomdiff.encoding.schema import Schema
+from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.score import main, score, summary_path
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.metrics.detection import auroc, average_precision
@@ -219,7 +220,7 @@ def test_the_command_reports_a_mistake_without_a_stack_trace(tmp_path):
 
     result = CliRunner().invoke(main, options)
 
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.DATA
     assert result.stderr.strip() == (
         f"Error: need a table at {tmp_path / 'x.csv'}; there is no such file."
     )

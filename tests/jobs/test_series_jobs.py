@@ -84,6 +84,7 @@ def test_no_batch_cuts_a_series(tmp_path, detector, steps, batch_size, order, su
     assert summary["quality"]["anomalies"] == 12
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "scored.parquet",
+        "scored.series.csv",
         "scored.summary.json",
     ]
 

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from anomdiff import cli
+from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.settings import TrainSettings, with_assignments
 from anomdiff.jobs.settings_files import JOBS, commented, reference_page, toml_value
 
@@ -119,7 +120,7 @@ def test_init_keeps_files_that_are_there(payments):
 
     result = init("payments.csv")
 
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.SETTINGS
     assert "score.toml would be overwritten: set --folder, or --overwrite" in result.output
     assert Path("score.toml").read_text() == "mine"
     assert not Path("train.toml").exists()
@@ -140,7 +141,7 @@ def test_init_keeps_files_that_are_there(payments):
 def test_init_says_what_is_wrong_and_writes_nothing(payments, arguments, said):
     result = init("payments.csv", *arguments)
 
-    assert result.exit_code == 1
+    assert result.exit_code in (ExitCode.SETTINGS, ExitCode.DATA)
     assert said in result.output
     assert not list(Path().glob("*.toml"))
 

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from anomdiff import cli
+from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.threshold import preview
 
 
@@ -77,5 +78,5 @@ def test_the_command_reads_a_scored_file_and_names_an_alpha(tmp_path):
     assert "precision" in labelled.output
     assert "precision" not in plain.output
     without = CliRunner().invoke(cli.main, ["threshold", *arguments, "--label", "fraud"])
-    assert without.exit_code == 1
+    assert without.exit_code == ExitCode.SETTINGS
     assert "need --normal" in without.output

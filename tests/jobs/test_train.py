@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 
 from anomdiff import cli, load
 from anomdiff.integrations.mlflow import flavor, registry
+from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.jobs.train import main, train, training_rows
 from tests.settings import TINY
@@ -112,7 +113,7 @@ def test_a_mistake_is_reported_in_one_sentence(mlflow_store, config, tmp_path, o
 
     result = CliRunner().invoke(main, [str(config), *options])
 
-    assert result.exit_code == 1
+    assert result.exit_code in (ExitCode.SETTINGS, ExitCode.DATA)
     assert sentence in result.output
     assert "Traceback" not in result.output
 
@@ -130,7 +131,7 @@ def test_a_store_that_does_not_answer_is_reported_before_training(data, monkeypa
     result = CliRunner().invoke(main, ["--data", str(data)])
 
     mlflow.set_tracking_uri(None)
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.MODEL
     assert "need an MLflow store that answers" in result.output
 
 

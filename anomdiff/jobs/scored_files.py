@@ -1,0 +1,171 @@
+"""The files that scoring writes, batch by batch: scored rows, alarms, statuses, quarantine."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from anomdiff.jobs.alarm_causes import AlarmCauses
+from anomdiff.jobs.alarms.batch import AlarmOptions
+from anomdiff.jobs.alarms.incidents import IncidentAlarms
+from anomdiff.jobs.alarms.rows import RowAlarms
+from anomdiff.jobs.quarantine import Quarantine
+from anomdiff.jobs.row_files import RowWriter, read_text_rows
+from anomdiff.jobs.scoring_input import ScoringInput
+from anomdiff.jobs.series_status import STATUS_TYPES, BatchScores, SeriesScorer, status_counts
+from anomdiff.jobs.settings import ScoreSettings
+from anomdiff.jobs.summary import ScoreSummary
+from anomdiff.jobs.writers import TableWriter
+
+__all__ = ["ScoredFiles", "output_paths", "summary_path"]
+
+
+class ScoredFiles:
+    """Writes all files of a scored table but the summary.
+
+    Parameters
+    ----------
+    detector : TabularDetector or TimeSeriesDetector
+        The model.
+    source : ScoringInput
+        The table.
+    paths : dict of str to path
+        Files to write, as from ``output_paths``.
+
+    Attributes
+    ----------
+    counts : ScoreSummary
+    causes : AlarmCauses
+    n_alarms : int or None
+        Lines of the alarm table, if one is written.
+    n_quarantined : int
+        Rows that could not be read, if they were not to fail the job.
+    statuses : dict
+        How many series have which status, and those that are not just scored.
+    """
+
+    def __init__(self, detector: Any, source: ScoringInput, paths: Mapping[str, Path]):
+        self.detector, self.source, self.paths = detector, source, paths
+        self.counts, self.causes = ScoreSummary(source.columns.inputs), AlarmCauses(detector)
+        self.scorer = SeriesScorer(detector, source.columns, source.failed)
+        self.n_alarms: int | None = None
+        self.n_quarantined = 0
+        self.statuses: dict[str, Any] = {}
+        self._alarms = _alarms(detector, source)
+
+    def write(self) -> None:
+        """Score all batches.
+
+        Raises
+        ------
+        ValueError
+            If rows cannot be scored, or none of the series can.
+        """
+        with ExitStack() as stack:
+            self._open_quarantine(stack)
+            schema = self.source.output_schema()
+            writer = stack.enter_context(TableWriter(self.paths["output"], schema))
+            for frame in stack.enter_context(closing(self.source.batches())):
+                self._write_batch(writer, frame)
+        self.scorer.require_some()
+        self._write_statuses()
+        self._write_alarms()
+
+    def _open_quarantine(self, stack: ExitStack) -> None:
+        settings, columns = self.source.settings, self.source.columns
+        if settings.quarantine is not None:
+            path, suffix = self.paths["quarantine"], settings.quarantine.suffix
+            found = Quarantine(path, suffix, columns, self.source.wanted)
+            self.source.quarantine = stack.enter_context(found)
+
+    def _write_batch(self, writer: TableWriter, frame: pd.DataFrame) -> None:
+        found = self.scorer.score(frame)
+        if found is not None and isinstance(self._alarms, IncidentAlarms):
+            self._alarms.add(*found)  # steps in quarantine keep the order of the others
+        if self.source.quarantine is not None:
+            left_out = self.source.quarantine.left_out
+            frame = frame[~left_out(frame)]
+            if found is not None:
+                found = BatchScores(*(each[~left_out(each)] for each in found))
+        scored = self._of_all(frame, found)
+        results = {name: scored[name] for name in scored if name in self.source.results}
+        writer.write(self.source.kept(frame).assign(row=frame.index, **results))
+        failed = len(frame) - (0 if found is None else len(found.rows))
+        missing = pd.Series(0, index=self.source.columns.inputs)
+        if found is not None and len(found.rows):
+            missing = self.source.columns.count_missing(found.rows)
+            self.causes.add(found.rows, found.scored)
+            if isinstance(self._alarms, RowAlarms):
+                self._alarms.add(self.source.key_cells(frame), *found)
+        self.counts.add(scored, missing, self.source.labels(frame), failed)
+
+    def _of_all(self, frame: pd.DataFrame, found: BatchScores | None) -> pd.DataFrame:
+        """Scores of the rows of a batch; those of series that have failed have none."""
+        if found is not None and len(found.scored) == len(frame):
+            return found.scored
+        names = [name for name in self.source.results if name != "row"]
+        blank = pd.DataFrame(columns=names, dtype=object)
+        scored = (blank if found is None else found.scored).reindex(frame.index)
+        flags = scored["is_anomaly"].eq(True)
+        return scored.assign(is_anomaly=flags)
+
+    def _write_statuses(self) -> None:
+        if "series" in self.paths:
+            status = self.scorer.status()
+            self.statuses = status_counts(status)
+            with RowWriter(self.paths["series"], pa.schema(STATUS_TYPES), ".csv") as writer:
+                writer.write(status)
+
+    def _write_alarms(self) -> None:
+        if self.source.quarantine is not None:
+            self.n_quarantined = self.source.quarantine.rows
+        path = self.source.settings.alarms
+        if self._alarms is not None and path is not None:
+            found = self._alarms.to_frame()
+            self.n_alarms = len(found)
+            with RowWriter(self.paths["alarms"], self._alarms.schema, path.suffix) as writer:
+                writer.write(found)
+
+
+def summary_path(output: Path) -> Path:
+    """Path of the summary of a scored file."""
+    return output.with_name(f"{output.stem}.summary.json")
+
+
+def output_paths(settings: ScoreSettings, source: ScoringInput) -> dict[str, Path]:
+    """Files that scoring writes, by what they hold; the summary comes last."""
+    paths = {"output": settings.output}
+    if source.columns.series is not None:
+        paths["series"] = settings.output.with_name(f"{settings.output.stem}.series.csv")
+    if settings.alarms is not None:
+        paths["alarms"] = settings.alarms
+    if settings.quarantine is not None:
+        paths["quarantine"] = settings.quarantine
+    return {**paths, "summary": summary_path(settings.output)}
+
+
+def _alarms(detector: Any, source: ScoringInput) -> RowAlarms | IncidentAlarms | None:
+    """Alarm table to fill, if there is to be one."""
+    settings = source.settings
+    if settings.alarms is None:
+        return None
+    options = AlarmOptions.of(settings)
+    if source.columns.unit == "row":
+        return RowAlarms(detector, options, source.types(source.keys))
+    series = source.columns.series
+    kind = pa.string() if series is None else source.types([series]).types[0]
+    return IncidentAlarms(detector, options, _previous(settings, settings.alarms), kind)
+
+
+def _previous(settings: ScoreSettings, alarms: Path) -> pd.DataFrame | None:
+    """Last night's incidents: a table that is named has to be there."""
+    if settings.previous is not None and not settings.previous.is_file():
+        raise FileNotFoundError(
+            f"need last night's incidents at {settings.previous}; there is no such file: leave "
+            "`previous` out on the first night."
+        )
+    path = settings.previous or alarms
+    return read_text_rows(path) if path.is_file() else None
