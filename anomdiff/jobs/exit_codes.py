@@ -11,22 +11,26 @@ class ExitCode(IntEnum):
     DONE = 0
     UNEXPECTED = 1
     SETTINGS = 2
-    DATA = 3
-    MODEL = 4
-    PARTLY = 5
-    DRIFT = 6
+    DRIFT = 3
+    NOT_PROMOTED = 4
+    MODEL = 5
+    DATA = 6
     SENSELESS = 7
+    PARTLY = 8
+    STORE = 75  # EX_TEMPFAIL of sysexits.h
 
 
 MEANINGS = {
     ExitCode.DONE: "done",
     ExitCode.UNEXPECTED: "an unexpected error",
     ExitCode.SETTINGS: "wrong use or settings",
-    ExitCode.DATA: "data that is not there or cannot be used",
-    ExitCode.MODEL: "no model or no champion, or the store does not answer",
-    ExitCode.PARTLY: "partly done: the files are written, some series failed",
     ExitCode.DRIFT: "something has drifted",
+    ExitCode.NOT_PROMOTED: "the champion stays",
+    ExitCode.MODEL: "no model or no champion",
+    ExitCode.DATA: "data that is not there or cannot be used",
     ExitCode.SENSELESS: "the files are written, but there are more alarms than make sense",
+    ExitCode.PARTLY: "partly done: the files are written, some series failed",
+    ExitCode.STORE: "the store does not answer: try again",
 }
 
 
@@ -34,8 +38,9 @@ OF_ALL_JOBS = (
     ExitCode.DONE,
     ExitCode.UNEXPECTED,
     ExitCode.SETTINGS,
-    ExitCode.DATA,
     ExitCode.MODEL,
+    ExitCode.DATA,
+    ExitCode.STORE,
 )
 
 
@@ -58,8 +63,11 @@ def exit_code(error: Exception) -> ExitCode:
     settings = SettingsError, FileExistsError, IsADirectoryError  # files that cannot be written
     if isinstance(error, settings):
         return ExitCode.SETTINGS
-    if isinstance(error, MlflowException | ConnectionError):
+    unknown = getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
+    if isinstance(error, ModelError) or (isinstance(error, MlflowException) and unknown):
         return ExitCode.MODEL
+    if isinstance(error, MlflowException | ConnectionError):
+        return ExitCode.STORE
     data = ValueError, FileNotFoundError, PermissionError
     return ExitCode.DATA if isinstance(error, data) else ExitCode.UNEXPECTED
 

@@ -1,6 +1,6 @@
 """Monitor drift: compare alarms, scores and columns of a batch with those of training.
 
-The exit code is 0 if nothing has drifted, and 6 if something has; see `exit_codes`.
+The exit code is 0 if nothing has drifted, and 3 if something has; see `exit_codes`.
 """
 
 import math

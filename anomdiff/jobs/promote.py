@@ -1,5 +1,6 @@
 """Promote the challenger if it is no worse than the champion on recent rows, or roll back."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from anomdiff.jobs import command_line
-from anomdiff.jobs.exit_codes import SettingsError, meanings
+from anomdiff.jobs.exit_codes import ExitCode, SettingsError, meanings
 from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.settings import PromoteSettings
 from anomdiff.selection.comparison import Evidence, Verdict, gather, promotion_verdict
@@ -94,7 +95,7 @@ def describe(outcome: Outcome, name: str) -> str:
     return "\n".join([done, *lines, f"  run      {outcome.run_id}"])
 
 
-@click.command(epilog=meanings())
+@click.command(epilog=meanings(ExitCode.NOT_PROMOTED))
 @command_line.with_options(PromoteSettings)
 @click.option("--rollback", is_flag=True, help="Put back the champion before this one.")
 @click.option("--reason", default="", help="Why, to be kept with a rollback.")
@@ -104,8 +105,11 @@ def main(config: Path | None, rollback: bool, reason: str, **options: Any) -> No
         settings = PromoteSettings.load(config, options)
         if rollback:
             click.echo(_roll_back(settings.registered_name, reason))
-        else:
-            click.echo(describe(promote(settings), settings.registered_name))
+            return
+        outcome = promote(settings)
+        click.echo(describe(outcome, settings.registered_name))
+    if outcome.verdict is not None and not outcome.verdict.promote:
+        sys.exit(ExitCode.NOT_PROMOTED)
 
 
 def _roll_back(name: str, reason: str) -> str:

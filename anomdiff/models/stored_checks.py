@@ -183,8 +183,8 @@ def stored_channel_regression(
             f"need a regression of channels of shape {shape} in a stored model, and a scale above "
             f"0 of each; got shapes {tuple(precision.shape)} and {tuple(scale.shape)}."
         )
-    n_effective = require_positive("n_effective", state["n_effective"])
-    return ChannelRegression(precision, n_effective, scale)
+    n_steps = require_positive("n_steps", state["n_steps"])
+    return ChannelRegression(precision, n_steps, scale)
 
 
 def require_regression(regression: StepRegression, n_channels: int) -> None:

@@ -33,7 +33,7 @@ def stored_fields(model: Any) -> dict[str, Any]:
         "banks": banks,
         "regression": model.regression.weights,
         "channel_regression": together
-        and {"precision": together.precision, "scale": together.scale},
+        and {name: getattr(together, name) for name in ("precision", "n_steps", "scale")},
         "calibration": vars(model.calibration),
         "calibration_scores": torch.from_numpy(model.calibration_scores),
         "segment_levels": checks.as_stored(model.segment_levels),

@@ -44,8 +44,8 @@ class ChannelRegression(WindowComponent):
     ----------
     precision : float Tensor of shape (feature, feature)
         Inverse covariance of the channels at a step, their means before, and after.
-    n_effective : float
-        Number of training steps that stand apart from each other.
+    n_steps : float
+        Number of training steps.
     scale : float Tensor of shape (channel,)
         Standard deviation of residuals, of parts of training that the weights were not fitted to.
     folds : Folds, optional
@@ -57,7 +57,7 @@ class ChannelRegression(WindowComponent):
     """
 
     precision: Tensor
-    n_effective: float
+    n_steps: float
     scale: Tensor
     folds: Folds | None = None
 
@@ -89,17 +89,17 @@ class ChannelRegression(WindowComponent):
             _precision((whole - gram) / max(1, len(x) - len(part)))
             for gram, part in zip(grams, cuts, strict=True)
         ]
-        n_effective = max(1.0, len(x) / REACH)
+        n_steps = float(max(1, len(x)))
         known = [part for part in torch.cat([empty.bool(), *seen]).tensor_split(FOLDS) if len(part)]
         residuals = [
-            _residuals(part, given, each, _weights(each, n_channels), n_effective)
+            _residuals(part, given, each, _weights(each, n_channels), n_steps)
             for part, given, each in zip(cuts, known, without, strict=True)
         ]
         scale = torch.cat([empty[:, :n_channels], *residuals]).square().mean(0).sqrt()
         firsts = starts[torch.tensor([0, *map(len, cuts[:-1])]).cumsum(0)] if cuts else starts
         folds = Folds(torch.stack(without), firsts) if cuts else None
         scale = scale.nan_to_num(1.0).clamp(min=LEAST_STD)
-        return cls(_precision(whole / max(1, len(x))), n_effective, scale, folds)
+        return cls(_precision(whole / max(1, len(x))), n_steps, scale, folds)
 
     @property
     def places(self) -> Tensor:
@@ -151,7 +151,7 @@ class ChannelRegression(WindowComponent):
         own = self.weights
         if precision is not self.precision:
             own = _weights(precision, len(self.scale))
-        return _residuals(features, given, precision, own, self.n_effective)
+        return _residuals(features, given, precision, own, self.n_steps)
 
     @cached_property
     def _responses(self) -> Float[Tensor, "shape channel channel"]:
@@ -222,7 +222,7 @@ def _residuals(
     given: Bool[Tensor, "window feature"],
     precision: Float[Tensor, "feature feature"],
     weights: Float[Tensor, "feature channel"],
-    n_effective: float,
+    n_steps: float,
 ) -> Float[Tensor, "window channel"]:
     r"""Residuals, over what a regression of so few steps may be off there.
 
@@ -232,7 +232,7 @@ def _residuals(
     shorter this is, the less is known of how channels go together.
     """
     x = _completed(features, given, precision)
-    leverage = ((x @ precision) * x).sum(1, keepdim=True) / n_effective
+    leverage = ((x @ precision) * x).sum(1, keepdim=True) / n_steps
     return (x @ weights) / (1 + leverage).sqrt()
 
 

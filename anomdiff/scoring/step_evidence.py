@@ -39,7 +39,7 @@ STRONGEST = 0.1
 SHARP, SHARP_SHARE = 3.0, 0.5
 # Segments of other components only where steps are off clearly, and where they are no longer than
 # what the means of a few steps around make of a single one.
-CLEAR, MOST_BLURRED = 8.0, 24
+CLEARLY_OFF, MOST_BLURRED = 8.0, 24
 # A segment is dropped if a stronger one covers this share of it; one of few steps, any of it: it
 # is what a window makes of a fault beside it.
 OVERLAP, FEW_STEPS = 0.5, 64
@@ -243,7 +243,7 @@ class StepEvidence:
         own = surprisals[self.sharp, segment.start : segment.stop, segment.channel].nan_to_num(0.0)
         least = SHARP
         if segment.component not in self.trimmed:
-            least = CLEAR if len(own) <= MOST_BLURRED else torch.inf
+            least = CLEARLY_OFF if len(own) <= MOST_BLURRED else torch.inf
         off = torch.nonzero(own > max(least, SHARP_SHARE * own.max().item()))[:, 0]
         if not len(off):
             return segment

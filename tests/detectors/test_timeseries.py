@@ -109,7 +109,10 @@ def test_what_is_wrong_stands_out_and_the_channel_is_named(wide, break_it):
     assert wrong[max(0, peak - 8) : peak + 9].any()
     assert scored["is_anomaly"].iloc[peak]
     assert scored["channel"].iloc[peak] == "slow"
-    assert wide.explain(broken, top=1)["column"].iloc[peak] == "slow"
+    # A channel against its echo: either could be the one that is off, and they share about alike.
+    top = 2 if break_it is against_the_others else 1
+    found = wide.explain(broken, top=top, rows=[broken.index[peak]])
+    assert "slow" in found["column"].tolist()
 
 
 def test_explain_lists_channels_by_contribution_with_the_value_found(wide):

@@ -77,7 +77,7 @@ def test_a_worse_challenger_is_kept_out_with_reasons(mlflow_store, poor, good, r
 
     result = CliRunner().invoke(main, arguments)
 
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == ExitCode.NOT_PROMOTED, result.output
     assert "version 1 stays champion, not 2" in result.output
     assert "against  average precision" in result.output
     assert _champion() == "1"

@@ -131,7 +131,7 @@ def test_a_store_that_does_not_answer_is_reported_before_training(data, monkeypa
     result = CliRunner().invoke(main, ["--data", str(data)])
 
     mlflow.set_tracking_uri(None)
-    assert result.exit_code == ExitCode.MODEL
+    assert result.exit_code == ExitCode.STORE
     assert "need an MLflow store that answers" in result.output
 
 

@@ -55,7 +55,7 @@ def doubt(x, new, n_steps):
     """How much larger residuals of new steps are, as the regression is of so few steps."""
     precision = np.linalg.inv(x.T @ x / len(x) + CHANNEL_NOISE * np.eye(x.shape[1]))
     leverage = np.einsum("nf,fg,ng->n", new, precision, new)
-    return np.sqrt(1 + leverage / (n_steps / REACH))
+    return np.sqrt(1 + leverage / n_steps)
 
 
 def test_a_residual_is_that_of_the_ridge_regression_on_the_other_channels():
