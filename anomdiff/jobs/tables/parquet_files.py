@@ -6,13 +6,13 @@ The types come from the footers of all files, so that a batch never has others t
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from anomdiff.jobs.stores.locations import FilePath, RemotePath, require_reachable
 from anomdiff.jobs.tables.arrow_types import (
     Leaf,
     cast_cells,
@@ -184,20 +184,24 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 @contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Report a damaged file in one sentence."""
+def _damage(path: FilePath) -> Iterator[None]:
+    """Report a damaged file in one sentence, unless the store of the file is away."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
+        require_reachable(path)
         raise ValueError(f"{path} is damaged: {first_line(error)}.") from None
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    source: Path | pa.BufferReader = path
+def _open(path: FilePath) -> pq.ParquetFile:
+    source: FilePath | pa.BufferReader | pa.NativeFile = path
     if path.name.lower().endswith((".gz", ".zip")):
         with damaged(path), open_bytes(path) as handle:
             source = pa.BufferReader(io.BytesIO(handle.read()).getvalue())
+    elif isinstance(path, RemotePath):
+        source = path.open_arrow()
     try:
         return pq.ParquetFile(source, pre_buffer=False, buffer_size=READ_BUFFER)
     except pa.ArrowInvalid:
+        require_reachable(path)
         raise ValueError(f"need a parquet file; {path} is not one.") from None
