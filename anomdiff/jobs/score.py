@@ -1,4 +1,4 @@
-"""Score a table with a registered model: batches in, a scored parquet file and a summary out.
+"""Score a table with a registered model: batches in, a scored table and a summary out.
 
 The exit code is 0, 4 if there are more alarms than make sense (the files are written), and 1 if
 the job failed.
@@ -19,20 +19,27 @@ from anomdiff.jobs.model_columns import model_columns
 from anomdiff.jobs.readers import Table
 from anomdiff.jobs.scoring_input import ScoringInput
 from anomdiff.jobs.settings import ScoreSettings
+from anomdiff.jobs.stores.databases import SqlTarget
+from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.summary import ScoreSummary
 from anomdiff.jobs.writers import TableWriter, atomic_paths, json_values, write_json
 
-__all__ = ["main", "score", "summary_path"]
+__all__ = ["main", "output_of", "score", "summary_of", "summary_path"]
 
 EXIT_SENSELESS = 4
+SUFFIX = ".parquet"
 
 
 def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     """Score every row of a table and write the result, all or nothing.
 
+    The table may be one of files, here or in an object store, or of a database, and so may the
+    output.
+
     The scored file has `row` (int64, counted from 0 in the order of the input), the kept columns,
-    `anomaly_score`, `p_value` and `is_anomaly`. Beside it, `STEM.summary.json` holds what is
-    returned. Memory holds one batch and, for quantiles and quality, 5 bytes per row.
+    `anomaly_score`, `p_value` and `is_anomaly`. Beside it, `STEM.summary.json` (`_summary.json`
+    in a folder of a batch date) holds what is returned. Memory holds one batch and, for quantiles
+    and quality, 5 bytes per row.
 
     With a model of series, rows are the steps of whole series, in any order and mixed: the
     columns of series and time are copied, `channel` is the one that contributes most, and the
@@ -42,22 +49,22 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     Where there are more alarms than make sense (`max_alarm_rate`, `max_alarm_factor`), a warning
     names the columns that raise them; `alarm_causes` of the summary has their shares.
     """
-    _check_output(settings)
+    output, beside = _check_output(settings), summary_of(settings)
     # Fails before a model is fetched if there is no table.
-    table = Table(settings.data, settings.file_options)
+    table = Table(settings.source, settings.file_options)
     model: dict[str, Any] = {"uri": None, "version": None, "run_id": None}
     if detector is None:
         detector, model = _load(settings.model)
     source = ScoringInput(settings, table, model_columns(detector, table.names))
     started = time.perf_counter()
-    with atomic_paths(settings.output, summary_path(settings.output)) as (scored, beside):
+    with atomic_paths(output, *([] if beside is None else [beside])) as (scored, *summaries):
         found, causes = _write_scores(detector, source, scored)
         seconds = time.perf_counter() - started
         summary = json_values(
             {
                 "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "data": str(settings.data),
-                "output": str(settings.output),
+                "data": str(settings.source),
+                "output": str(output),
                 "model": model,
                 "alpha": detector.alpha,
                 "threshold": float(detector.threshold_),
@@ -68,14 +75,33 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
                 "rows_per_second": round(found.rows / seconds, 1),
             }
         )
-        write_json(beside, summary)
+        for path in summaries:
+            write_json(path, summary)
     if summary["alarms_make_no_sense"]:
         rate, columns = summary["alarm_rate"], summary["alarm_causes"]
         warnings.warn(alarm_causes.sentence(rate, detector.alpha, columns), stacklevel=2)
     return summary
 
 
-def summary_path(output: Path) -> Path:
+def output_of(settings: ScoreSettings) -> FilePath | SqlTarget:
+    """Scored file, or table of a database, to write."""
+    output = settings.output
+    if isinstance(output, SqlTarget) or settings.batch_date is None or output.suffix == SUFFIX:
+        return output
+    return output / f"batch_date={settings.batch_date}" / f"scored{SUFFIX}"
+
+
+def summary_of(settings: ScoreSettings) -> FilePath | None:
+    """Where the summary goes; None if nowhere."""
+    output = output_of(settings)
+    if settings.summary is not None or isinstance(output, SqlTarget):
+        return settings.summary
+    if output != settings.output:  # readers of a folder of parquet files leave out such names
+        return output.with_name("_summary.json")
+    return summary_path(output)
+
+
+def summary_path(output: FilePath) -> FilePath:
     """Path of the summary of a scored file."""
     return output.with_name(f"{output.stem}.summary.json")
 
@@ -101,7 +127,7 @@ def _write_scores(
             rows = source.columns.rows(frame)
             scored = detector.score_frame(rows)
             results = {name: scored[name] for name in scored if name in source.results}
-            writer.write(source.kept(frame).assign(row=frame.index, **results))
+            writer.write(source.kept(frame).assign(row=frame.index, **results, **source.dated))
             found.add(scored, source.columns.count_missing(rows), source.labels(frame))
             causes.add(rows, scored)
     return found, causes
@@ -125,12 +151,19 @@ def _load(uri: str) -> tuple[Any, dict[str, Any]]:
     return flavor.load_model(model["uri"]), {**model, "run_id": found.run_id}
 
 
-def _check_output(settings: ScoreSettings) -> None:
-    data, output = settings.data.resolve(), settings.output.resolve()
-    if output.suffix != ".parquet":
-        raise ValueError(f"need an output named .parquet; got {settings.output}.")
-    if data == output or data in output.parents:
+def _check_output(settings: ScoreSettings) -> FilePath | SqlTarget:
+    """Return the output; one that is no parquet file, or among the data, is refused."""
+    output = output_of(settings)
+    if isinstance(output, SqlTarget):
+        return output
+    if output.suffix != SUFFIX:
+        raise ValueError(
+            f"need an output named {SUFFIX}; got {settings.output}: set `batch_date` for a folder."
+        )
+    data = settings.data.resolve()
+    if data == output.resolve() or data in output.resolve().parents:
         raise ValueError(f"need an output outside the data {settings.data}; got {settings.output}.")
+    return output
 
 
 @click.command()
@@ -142,7 +175,7 @@ def main(config: Path | None, **options: Any) -> None:
         summary = score(settings)
         click.echo(
             f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
-            f"{summary['rows_per_second']:,.0f} rows/s: {settings.output}"
+            f"{summary['rows_per_second']:,.0f} rows/s: {summary['output']}"
         )
     if summary["alarms_make_no_sense"]:
         sys.exit(EXIT_SENSELESS)

@@ -2,6 +2,9 @@
 
 import warnings
 from collections.abc import Generator, Iterator
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ from anomdiff.jobs.model_columns import PanelColumns, TableColumns
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.series_groups import SeriesGroups, whole_series
 from anomdiff.jobs.settings import ScoreSettings
+from anomdiff.jobs.stores.databases import SqlTarget
 
 __all__ = ["ScoringInput"]
 
@@ -29,14 +33,21 @@ class ScoringInput:
     """Batches of a table for one model; where a model scores steps, no batch cuts a series.
 
     `results` are the columns of the scored file beside those that are copied; `unused` are those
-    that neither the model nor the settings name: a warning says so.
+    that neither the model nor the settings name: a warning says so. `dated` is the date of the
+    batch, where it is a column.
     """
 
     def __init__(self, settings: ScoreSettings, table: Table, columns: TableColumns | PanelColumns):
         self.settings, self.columns, self._table = settings, columns, table
         names = table.names
-        self.results = STEP_RESULTS if columns.unit == "step" else RESULTS
-        keep = match_columns(names if settings.keep == ("all",) else settings.keep, names).values()
+        self.results = dict(STEP_RESULTS if columns.unit == "step" else RESULTS)
+        self.dated: dict[str, date] = {}
+        wanted = list(names if settings.keep == ("all",) else settings.keep)
+        if isinstance(settings.output, SqlTarget):
+            self.dated = {} if settings.batch_date is None else {"batch_date": settings.batch_date}
+            self.results |= dict.fromkeys(self.dated, pa.date32())
+            wanted += [name for name in settings.output.key if name not in self.results]
+        keep = match_columns(wanted, names).values()
         self.copied = list(dict.fromkeys([*columns.keys, *keep]))
         _require_free(self.copied, self.results)
         self.label = find_column(names, settings.label)
@@ -72,10 +83,22 @@ class ScoringInput:
 
     def _whole_series(self, series: Name) -> Iterator[pd.DataFrame]:
         """Batches that hold all steps of their series."""
+        with TemporaryDirectory(prefix=".rows-", dir=self._folder) as folder:
+            self._table = self._table.snapshot(Path(folder), self._wanted)  # is read twice
+            yield from self._grouped(series)
+
+    @property
+    def _folder(self) -> Path:
+        """Folder for what is put aside: that of the output, if it is a local file."""
+        output = self.settings.output
+        return output.parent if isinstance(output, Path) else Path(gettempdir())
+
+    def _grouped(self, series: Name) -> Iterator[pd.DataFrame]:
+        """Batches of whole series of a table whose rows stay in their order."""
         labels = (frame[series] for frame in self._read([series], [series]))
         groups = SeriesGroups.of(labels, self.settings.batch_size)
         columns = dict(zip(self._wanted, self._types(self._wanted).types, strict=True))
-        frames = whole_series(self._frames(), groups, columns, self.settings.output.parent)
+        frames = whole_series(self._frames(), groups, columns, self._folder)
         yield from _with_progress(frames, len(groups.series_of_row))
 
     @property

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,7 +11,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -18,6 +23,9 @@ from pydantic.dataclasses import dataclass
 
 from anomdiff.jobs.labels import Value
 from anomdiff.jobs.readers import FileOptions, Name
+from anomdiff.jobs.stores.databases import Database, SqlSource, SqlTarget
+from anomdiff.jobs.stores.locations import FilePath, as_location
+from anomdiff.jobs.stores.secrets import masked
 from anomdiff.monitoring.drift import DriftLimits
 from anomdiff.selection.comparison import PromotionRule
 
@@ -41,6 +49,11 @@ def _separator(value: str) -> str:
 Separator = Annotated[str, AfterValidator(_separator)]
 Values = Annotated[tuple[Value, ...], BeforeValidator(_listed)]
 Columns = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
+Location = Annotated[FilePath, PlainValidator(as_location), PlainSerializer(str)]
+TABLE_KINDS = ("file", "database")  # of what is read or written: a path, or a table of settings
+Kind = Discriminator(lambda value: TABLE_KINDS[isinstance(value, dict | Database)])
+Source = Annotated[Annotated[Location, Tag("file")] | Annotated[SqlSource, Tag("database")], Kind]
+Target = Annotated[Annotated[Location, Tag("file")] | Annotated[SqlTarget, Tag("database")], Kind]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -74,6 +87,10 @@ class Settings(BaseModel):
     """Column that says what a row is. It never reaches the model."""
     normal: Values = ()
     """Value or values of the label that mean a normal row; required with a label."""
+    since: datetime | None = None
+    """First time to read from a database: column `date` of its `table`, or :since of a `query`."""
+    until: datetime | None = None
+    """Time from which on nothing is read from a database, as for `since`."""
 
     @classmethod
     def load(cls, path: Path | str | None, overrides: Mapping[str, object] | None = None) -> Self:
@@ -101,6 +118,23 @@ class Settings(BaseModel):
             self.separator, self.decimal, self.encoding, self.skip_lines, self.header
         )
 
+    @property
+    def source(self) -> Any:
+        """What `data` is, with `since` and `until` if it is a database."""
+        data = getattr(self, "data", None)
+        if not isinstance(data, SqlSource):
+            return data
+        times = {"since": self.since or data.since, "until": self.until or data.until}
+        return data.model_copy(update=times)
+
+    @model_validator(mode="after")
+    def _times_are_of_a_database(self) -> Self:
+        if isinstance(self.source, SqlSource):
+            self.source.require_times()
+        elif self.since is not None or self.until is not None:
+            raise ValueError("need a database as `data` for `since` and `until`")
+        return self
+
     @model_validator(mode="after")
     def _label_has_normal_values(self) -> Self:
         if self.label is not None and not self.normal:
@@ -111,7 +145,7 @@ class Settings(BaseModel):
 class TrainSettings(Settings):
     """Settings of `anomdiff.jobs.train`."""
 
-    data: Path
+    data: Source
     """Table to train on: a CSV, JSON lines, parquet or Excel file, or a folder or glob of them."""
     estimator: Literal["tabular", "timeseries"] = "tabular"
     """'tabular', or 'timeseries' for steps of series: not normal ones then count as missing."""
@@ -152,12 +186,16 @@ class TrainSettings(Settings):
 class ScoreSettings(Settings):
     """Settings of `anomdiff.jobs.score`."""
 
-    data: Path
+    data: Source
     """Table to score."""
     model: str = CHAMPION
     """MLflow URI of the model, such as models:/NAME@champion."""
-    output: Path
+    output: Target
     """Scored parquet file to write; the summary lies beside it, named `STEM.summary.json`."""
+    summary: Location | None = None
+    """JSON file of the summary, if it is not to lie beside the output; none for a database."""
+    batch_date: date | None = None
+    """Date of the batch: the folder `batch_date=` of `output`, or a column of a database."""
     batch_size: int = Field(default=50_000, gt=0)
     """Rows in memory at a time; of series, whole ones, even if one is longer."""
     keep: Columns = ()  # ("all",) for all columns
@@ -171,7 +209,7 @@ class ScoreSettings(Settings):
 class PromoteSettings(Settings):
     """Settings of `anomdiff.jobs.promote`."""
 
-    data: Path | None = None
+    data: Source | None = None
     """Recent rows to compare on, new to both models; not needed for a rollback."""
     registered_name: str = NAME
     """Registered model."""
@@ -184,15 +222,15 @@ class PromoteSettings(Settings):
 class MonitorSettings(Settings):
     """Settings of `anomdiff.jobs.monitor`."""
 
-    data: Path
+    data: Source
     """The batch to compare with training."""
     model: str = CHAMPION
     """MLflow URI of the model, such as models:/NAME@champion."""
-    scored: Path | None = None
+    scored: Location | None = None
     """The batch as `anomdiff score` has scored it; scored now if not given."""
-    reference: Path | None = None
+    reference: Source | None = None
     """Training rows to compare with; by default the profile that training has logged."""
-    output: Path
+    output: Location
     """JSON file to write."""
     experiment: str = f"{NAME}-monitor"
     """MLflow experiment of the runs, one per batch."""
@@ -214,10 +252,14 @@ def _read_toml(path: Path | str | None) -> dict[str, object]:
 def _sentence(error: ValidationError, settings: type[Settings]) -> str:
     """One mistake as a sentence that names the key; a misspelt key comes first."""
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    key = ".".join(map(str, first["loc"]))
+    place = [part for part in first["loc"] if part not in TABLE_KINDS]
+    key = ".".join(map(str, place))
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; known keys are {', '.join(sorted(settings.model_fields))}"
+        known = settings if len(place) == 1 else {"output": SqlTarget}.get(str(place[0]), SqlSource)
+        return f"unknown key {key!r}; known keys are {', '.join(sorted(known.model_fields))}"
     if first["type"] == "missing":
         return f"need a value for {key!r}; got none"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{key!r}: {message}; got {first['input']!r}" if key else message
+    if not key or "database" in first["loc"]:  # whose settings may hold a password
+        return f"{key!r}: {message}" if key else message
+    return f"{key!r}: {message}; got {masked(repr(first['input']))}"

@@ -204,14 +204,12 @@ def as_location(value: object) -> FilePath:
     Raises
     ------
     ValueError
-        If the address is of no known kind, or holds a password.
-    TypeError
-        If it is neither a text nor a path.
+        If it is neither a text nor a path, or an address of no known kind or with a password.
     """
     if isinstance(value, RemotePath):
         return value
     if not isinstance(value, str | Path):
-        raise TypeError(f"need a path or an address; got {type(value).__name__}.")
+        raise ValueError(f"need a path or an address; got {type(value).__name__}")
     found = ADDRESS.fullmatch(str(value))
     scheme = found[1].lower() if found else ""
     if found and scheme == "file":
