@@ -5,7 +5,7 @@ import re
 __all__ = ["masked"]
 
 USER = re.compile(r"([A-Za-z][\w+.-]*:/{1,3}[^:/@\s]*):.*@")
-WORDS = r"pass(?:word|wd)?|pwd|\w*secret\w*|\w*token\w*|\w*key|sig(?:nature)?"
+WORDS = r"\w*pass(?:word|wd)?|pwd|\w*secret\w*|\w*token\w*|\w*key|sig(?:nature)?"
 PARAMETER = re.compile(rf"\b({WORDS})=([^&\s'\"]+)", re.IGNORECASE)
 
 
