@@ -143,8 +143,41 @@ def test_postgres_is_read_through_a_cursor(postgres):
     next(batches)
 
     running = _run(postgres, "SELECT query FROM pg_stat_activity").scalars().all()
-    assert [query for query in running if query.startswith("FETCH FORWARD 100 ")]
+    assert any(query.startswith("FETCH FORWARD") for query in running)
     assert sum(map(len, batches)) == 2900
+
+
+def _hang_up(url):
+    """End all other connections, as a server does that is shut down."""
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    _run(url, f"{others} AND usename = 'me'")
+
+
+def test_a_server_that_hangs_up_while_it_is_read_is_away(postgres):
+    source = SqlSource(url=postgres, query="SELECT i FROM generate_series(1, 3000) AS s(i)")
+    batches = Table(source).batches(100)
+    next(batches)
+
+    _hang_up(postgres)
+
+    with pytest.raises(StoreError, match="need a database that answers"):
+        list(batches)
+
+
+def test_a_server_that_hangs_up_while_it_is_written_keeps_the_table(
+    postgres, tmp_path, monkeypatch
+):
+    _run(postgres, "DROP TABLE IF EXISTS scored")
+    target = SqlTarget(url=postgres, table="scored", key="id")
+    _write(pd.DataFrame({"id": [1, 2], "score": [0.5, 0.9]}), tmp_path, target)
+    before = _rows(postgres)
+    insert = sa.insert
+    monkeypatch.setattr(sa, "insert", lambda table: (_hang_up(postgres), insert(table))[1])
+
+    with pytest.raises(StoreError, match="need a database that answers"):
+        _write(pd.DataFrame({"id": [2, 3], "score": [1.5, 1.9]}), tmp_path, target)
+
+    _same(_rows(postgres), before)
 
 
 @pytest.mark.filterwarnings("ignore:columns")
