@@ -20,7 +20,15 @@ from pydantic import (
 from anomdiff.jobs.errors import StoreError
 from anomdiff.jobs.stores.secrets import masked
 
-__all__ = ["Database", "SqlSource", "SqlTarget", "connected"]
+__all__ = [
+    "Database",
+    "SqlSource",
+    "SqlTarget",
+    "column_names",
+    "connected",
+    "has_reflection",
+    "split_name",
+]
 
 CONNECT_ARGUMENTS = {"postgresql": {"connect_timeout": 10}, "mysql": {"connect_timeout": 10}}
 POSTGRES = "postgresql+psycopg"  # what the extra `sql` installs, whatever SQLAlchemy's default is
@@ -188,6 +196,17 @@ def split_name(table: str) -> tuple[str | None, str]:
     """Schema, if there is one, and name of a table."""
     schema, _, name = table.rpartition(".")
     return schema or None, name
+
+
+def has_reflection(connection: sa.Connection) -> bool:
+    """Whether the types of columns can be asked for: of databases that SQLAlchemy itself knows."""
+    return type(connection.dialect).__module__.startswith("sqlalchemy.")
+
+
+def column_names(connection: sa.Connection, start: sa.FromClause | sa.TextClause) -> list[str]:
+    """Names of the columns of a table or query."""
+    empty: sa.Select = sa.select(sa.literal_column("*")).select_from(start).limit(0)
+    return list(connection.execute(empty).keys())
 
 
 def _parsed(text: str) -> sa.URL:

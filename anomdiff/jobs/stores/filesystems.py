@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import lru_cache
 
 import pyarrow.fs as fs
@@ -18,7 +19,7 @@ SCHEMES = {
     "abfs": "AZURE_STORAGE_KEY, or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET",
     "abfss": "AZURE_STORAGE_KEY, or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET",
 }
-CONNECT_SECONDS, REQUEST_SECONDS, ATTEMPTS = 5, 60, 3
+CONNECT_SECONDS, REQUEST_SECONDS, RETRY_SECONDS, ATTEMPTS = 5, 60, 15, 3
 
 
 def client(scheme: str, authority: str) -> tuple[fs.FileSystem, str]:
@@ -58,7 +59,8 @@ def _client(
     if scheme.startswith("s3"):
         return _s3(authority, given), authority
     if scheme.startswith("g"):
-        return fs.GcsFileSystem(), authority
+        patience = timedelta(seconds=RETRY_SECONDS)
+        return fs.GcsFileSystem(retry_time_limit=patience), authority
     container, _, host = authority.partition("@")
     if not host:
         raise ValueError(

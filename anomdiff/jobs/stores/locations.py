@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from textwrap import shorten
 from typing import Any, BinaryIO, NamedTuple, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 STREAM_BUFFER = 4 << 20  # bytes that are fetched from a store together
+MAX_REASON = 200  # characters of what a store has said
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/{1,3})(.*)", re.DOTALL)
 
 
@@ -270,15 +272,16 @@ def _asked(path: RemotePath) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise FileNotFoundError(f"need a file at {path}; there is none.") from None
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:  # Azure's are of the second kind
         raise StoreError(
             f"need an object store that answers for {path}; got {_reason(error)!r}: check "
             f"the address, the network and {hint(path.scheme)}."
         ) from None
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     """Return what the store has said, without the numbers of the request."""
     said = masked(error).strip().splitlines()[0]
-    said = re.sub(r"^When .*? in bucket '[^']*': ", "", said)
-    return re.sub(r" \(Request ID: .*|; Details: .*", "", said)[:200].rstrip(".")
+    said = re.sub(r"^When .*?bucket '[^']*': ", "", said)
+    said = re.sub(r" \(Request ID: .*|; Details: .*", "", said).rstrip(".")
+    return shorten(said, MAX_REASON, placeholder=" ...")

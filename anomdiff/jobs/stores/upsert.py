@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as types
 import sqlalchemy as sa
 
-from anomdiff.jobs.stores.databases import SqlTarget, connected, split_name
+from anomdiff.jobs.stores.databases import SqlTarget, column_names, connected, split_name
 
 __all__ = ["upsert"]
 
@@ -64,26 +64,29 @@ def _require_key(schema: pa.Schema, target: SqlTarget) -> None:
         )
 
 
-def _table(connection: sa.Connection, schema: pa.Schema, target: SqlTarget) -> sa.Table:
+def _table(connection: sa.Connection, schema: pa.Schema, target: SqlTarget) -> sa.TableClause:
     """The table to write, made if there is none; one without some columns is refused."""
     place, name = split_name(target.table)
     if not sa.inspect(connection).has_table(name, schema=place):
-        table = sa.Table(name, sa.MetaData(), *_columns(schema, target.key), schema=place)
-        table.create(connection)
-        return table
-    table = sa.Table(name, sa.MetaData(), schema=place, autoload_with=connection)
-    missing = [name for name in schema.names if name not in table.columns]
+        made = sa.Table(name, sa.MetaData(), *_columns(schema, target.key), schema=place)
+        made.create(connection)
+    known = column_names(connection, sa.table(name, schema=place))
+    missing = [each for each in schema.names if each not in known]
     if missing:
         raise ValueError(
-            f"need columns {missing} in {target}; it has {table.columns.keys()}: add them, or set "
-            "another `table`."
+            f"need columns {missing} in {target}; it has {known}: add them, or set another `table`."
         )
-    return table
+    return sa.table(name, *[sa.column(each) for each in known], schema=place)
 
 
 def _columns(schema: pa.Schema, key: tuple[str, ...] = ()) -> list[sa.Column]:
     return [
-        sa.Column(field.name, _sql_type(field.type), primary_key=field.name in key)
+        sa.Column(
+            field.name,
+            _sql_type(field.type),
+            primary_key=field.name in key,
+            autoincrement=False,  # a key that the rows bring is never counted
+        )
         for field in schema
     ]
 
@@ -148,7 +151,7 @@ def _require_distinct(connection: sa.Connection, staged: sa.Table, target: SqlTa
 
 
 def _merge(
-    connection: sa.Connection, table: sa.Table, staged: sa.Table, key: tuple[str, ...]
+    connection: sa.Connection, table: sa.TableClause, staged: sa.Table, key: tuple[str, ...]
 ) -> None:
     """Update the rows whose key is there, and insert the others."""
     same = sa.and_(*[table.columns[name] == staged.columns[name] for name in key])

@@ -7,6 +7,6 @@ lines), `drawings` (of psql, mysql, Markdown), `quotes`, `separators` (with the 
 them), `lines` (without what is no row), `text_format` (all of it for one file), `text_files`
 (reading it), `numbers` (spelling and infinity). Other kinds:
 `json_lines` with `json_values`, `workbooks` (Excel), `arrow_types` (one schema for many parts),
-`parquet_files`, `sql_table` (databases). `parts` puts files of a table together. The door is `anomdiff.jobs.readers`;
-nothing here knows a model.
+`parquet_files`, `sql_table` (databases). `parts` puts files of a table together. The door is
+`anomdiff.jobs.readers`; nothing here knows a model.
 """

@@ -1,7 +1,8 @@
 """Reading a table, a view or a query of a database in batches.
 
 Only the columns that are asked for are read, through a cursor of the server, so that memory holds
-about one batch. The types are those that the table declares; of a query, those of its first rows.
+about one batch. The types are those that the table declares; of a query, and of a table of a
+database that SQLAlchemy itself does not know, those of the first rows.
 """
 
 import json
@@ -17,7 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from anomdiff.jobs.stores.databases import SqlSource, connected, split_name
+from anomdiff.jobs.stores.databases import (
+    SqlSource,
+    column_names,
+    connected,
+    has_reflection,
+    split_name,
+)
 from anomdiff.jobs.tables.arrow_types import as_pandas
 from anomdiff.jobs.tables.options import Name
 
@@ -52,8 +59,9 @@ class SqlTable:
         self._source = source
         with connected(source) as connection:
             self._from, self._columns = _described(connection, source)
-            kinds = {name: _declared(column.type) for name, column in self._columns.items()}
-            if source.query is not None:
+            if isinstance(self._from, sa.Table):
+                kinds = {name: _declared(column.type) for name, column in self._columns.items()}
+            else:
                 kinds = self._sampled(connection)
         self.schema = pa.schema(list(kinds.items()))
         self.names: list[Name] = list(kinds)
@@ -116,7 +124,7 @@ class SqlTable:
         return self._columns[name]
 
     def _sampled(self, connection: sa.Connection) -> dict[str, pa.DataType]:
-        """Types of the columns of a query by its first rows."""
+        """Types of columns that declare none, by the first rows."""
         rows = connection.execute(self._select(list(self._columns)).limit(SAMPLE_ROWS)).all()
         cells = zip(*rows, strict=True) if rows else ([] for _ in self._columns)
         return {name: _common(each) for name, each in zip(self._columns, cells, strict=True)}
@@ -137,19 +145,26 @@ class SqlTable:
 def _described(
     connection: sa.Connection, source: SqlSource
 ) -> tuple[sa.FromClause | sa.TextClause, dict[str, sa.ColumnElement]]:
-    """What to select from, and its columns."""
-    if source.table is not None:
+    """What to select from, and its columns: with their types only if SQLAlchemy can tell them."""
+    start: sa.FromClause | sa.TextClause
+    if source.table is None:
+        start = _bound(connection, source)
+    else:
         schema, name = split_name(source.table)
-        table = sa.Table(name, sa.MetaData(), schema=schema, autoload_with=connection)
-        return table, {column.name: column for column in table.columns}
+        if has_reflection(connection):
+            table = sa.Table(name, sa.MetaData(), schema=schema, autoload_with=connection)
+            return table, {column.name: column for column in table.columns}
+        start = sa.table(name, schema=schema)
+    return start, {name: sa.column(name) for name in column_names(connection, start)}
+
+
+def _bound(connection: sa.Connection, source: SqlSource) -> sa.TextClause:
+    """Query of a source with the times that it asks for."""
     query = sa.text(f"({(source.query or '').strip().rstrip(';')}) AS rows_of_query")
     kind = sa.Text() if connection.dialect.name == "sqlite" else sa.DateTime()
     times = {"since": source.since, "until": source.until}
     given = {name: _comparable(time, kind) for name, time in times.items() if time is not None}
-    query = query.bindparams(**given)
-    empty: sa.Select = sa.select(sa.literal_column("*")).select_from(query).limit(0)
-    names = list(connection.execute(empty).keys())
-    return query, {name: sa.column(name) for name in names}
+    return query.bindparams(**given)
 
 
 def _declared(kind: sa.types.TypeEngine) -> pa.DataType:
