@@ -86,7 +86,7 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
 def output_of(settings: ScoreSettings) -> FilePath | SqlTarget:
     """Scored file, or table of a database, to write."""
     output = settings.output
-    if isinstance(output, SqlTarget) or settings.batch_date is None or output.suffix == SUFFIX:
+    if isinstance(output, SqlTarget) or not settings.has_folders:
         return output
     return output / f"batch_date={settings.batch_date}" / f"scored{SUFFIX}"
 
@@ -96,7 +96,7 @@ def summary_of(settings: ScoreSettings) -> FilePath | None:
     output = output_of(settings)
     if settings.summary is not None or isinstance(output, SqlTarget):
         return settings.summary
-    if output != settings.output:  # readers of a folder of parquet files leave out such names
+    if settings.has_folders:  # readers of a folder of parquet files leave out such names
         return output.with_name("_summary.json")
     return summary_path(output)
 

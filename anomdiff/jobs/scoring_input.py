@@ -43,9 +43,10 @@ class ScoringInput:
         self.results = dict(STEP_RESULTS if columns.unit == "step" else RESULTS)
         self.dated: dict[str, date] = {}
         wanted = list(names if settings.keep == ("all",) else settings.keep)
+        if settings.batch_date is not None and not settings.has_folders:
+            self.dated = {"batch_date": settings.batch_date}
+            self.results["batch_date"] = pa.date32()
         if isinstance(settings.output, SqlTarget):
-            self.dated = {} if settings.batch_date is None else {"batch_date": settings.batch_date}
-            self.results |= dict.fromkeys(self.dated, pa.date32())
             wanted += [name for name in settings.output.key if name not in self.results]
         keep = match_columns(wanted, names).values()
         self.copied = list(dict.fromkeys([*columns.keys, *keep]))

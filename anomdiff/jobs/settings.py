@@ -195,7 +195,7 @@ class ScoreSettings(Settings):
     summary: Location | None = None
     """JSON file of the summary, if it is not to lie beside the output; none for a database."""
     batch_date: date | None = None
-    """Date of the batch: the folder `batch_date=` of `output`, or a column of a database."""
+    """Date of the batch: a folder `batch_date=` where `output` is one, and else a column."""
     batch_size: int = Field(default=50_000, gt=0)
     """Rows in memory at a time; of series, whole ones, even if one is longer."""
     keep: Columns = ()  # ("all",) for all columns
@@ -204,6 +204,13 @@ class ScoreSettings(Settings):
     """With more alarms than this share of the rows, and `max_alarm_factor`, the exit code is 4."""
     max_alarm_factor: float = Field(default=20.0, gt=0)
     """Alarms that make no sense, in times of alpha; half of the rows at most."""
+
+    @property
+    def has_folders(self) -> bool:
+        """Whether the scored file of each batch date lies in a folder of its own."""
+        if isinstance(self.output, SqlTarget) or self.batch_date is None:
+            return False
+        return self.output.suffix != ".parquet"
 
 
 class PromoteSettings(Settings):

@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anomdiff.jobs.stores.databases import SqlTarget
+from anomdiff.jobs.stores.databases import SqlTarget, connected
 from anomdiff.jobs.stores.locations import FilePath, RemotePath, as_location
 from anomdiff.jobs.stores.upsert import upsert
 
@@ -32,13 +32,13 @@ def atomic_paths(*paths: FilePath | SqlTarget | str) -> Iterator[list[Path]]:
     What goes to an object store is uploaded at the end, and appears there when all of it has
     arrived; a parquet file that goes to a database is written into its table in one transaction.
     Both come before the local files: a store that is away leaves no file behind that says
-    otherwise.
+    otherwise. Whether they are there is asked when the block begins.
     """
     targets = [path if isinstance(path, SqlTarget) else as_location(path) for path in paths]
     local = [target for target in targets if isinstance(target, Path)]
     temporary = [_temporary(target) for target in targets]
     try:
-        _prepare(local)
+        _prepare(targets)
         yield temporary
         for path in temporary:
             _sync(path)
@@ -121,9 +121,14 @@ def _publish(path: Path, target: FilePath | SqlTarget) -> None:
         path.replace(target)
 
 
-def _prepare(targets: list[Path]) -> None:
+def _prepare(targets: Sequence[FilePath | SqlTarget]) -> None:
+    """Make local folders, and ask stores whether they are there: not hours later."""
     for target in targets:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(target, SqlTarget):
+            with connected(target):
+                continue
+        if isinstance(target, Path):
+            target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise IsADirectoryError(f"need a file to write; {target} is a folder.")
 

@@ -232,7 +232,7 @@ def _engine(url: sa.URL, database: Database) -> sa.Engine:
             hide_parameters=True,
         )
     except (ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:
-        extra = {"postgresql": "anomdiff[sql]", "duckdb": "duckdb-engine"}.get(backend)
+        extra = {"postgresql": "anomdiff[sql]", "duckdb": "anomdiff[duckdb]"}.get(backend)
         install = (
             f"`pip install {extra}`" if extra else "pip, as SQLAlchemy's page of dialects says"
         )

@@ -159,13 +159,24 @@ def test_a_run_that_fails_leaves_what_was_there(bucket, tmp_path):
     assert not path.exists()
 
 
-def test_a_store_that_is_away_leaves_no_local_file_that_says_otherwise(tmp_path, monkeypatch):
+def test_a_store_that_is_away_is_told_before_anything_is_written(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
 
     with (
         pytest.raises(StoreError, match="need an object store that answers for s3://b/out"),
-        atomic_paths(tmp_path / "a.json", "s3://b/out.parquet") as paths,
+        atomic_paths("s3://b/out.parquet"),
     ):
+        raise AssertionError
+
+
+def test_a_store_that_goes_away_leaves_no_local_file_that_says_otherwise(
+    bucket, tmp_path, monkeypatch
+):
+    with (
+        pytest.raises(StoreError, match="need an object store that answers for s3://tables/out"),
+        atomic_paths(tmp_path / "a.json", f"{bucket}/out.parquet") as paths,
+    ):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
         for path in paths:
             path.write_bytes(b"all of it")
 
@@ -220,3 +231,14 @@ def test_the_command_takes_addresses_as_options(bucket, sales, tiny, monkeypatch
     assert f"rows/s: {bucket}/out.parquet" in result.output
     assert Table(f"{bucket}/out.parquet").read()["id"].tolist() == list(map(str, range(200)))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:columns")
+def test_the_date_of_a_batch_is_a_column_of_a_file(sales, tiny, tmp_path):
+    sales.to_parquet(tmp_path / "sales.parquet")
+    files = {"data": tmp_path / "sales.parquet", "output": tmp_path / "scored.parquet"}
+
+    score(ScoreSettings(**files, batch_date="2026-01-01"), tiny)
+
+    dates = pd.read_parquet(tmp_path / "scored.parquet")["batch_date"].astype(str)
+    assert dates.unique().tolist() == ["2026-01-01"]

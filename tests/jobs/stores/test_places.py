@@ -178,3 +178,14 @@ def test_an_address_may_stand_in_the_environment(monkeypatch):
     monkeypatch.delenv("WAREHOUSE")
     with pytest.raises(ValueError, match="environment variable WAREHOUSE; it is not set"):
         settings.source.address()
+
+
+def test_the_settings_in_the_readme_are_settings(tmp_path):
+    readme = Path(__file__).parents[3] / "README.md"
+    blocks = re.findall(r"```toml\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+
+    for block in blocks:
+        (tmp_path / "score.toml").write_text(block, encoding="utf-8")
+        assert ScoreSettings.load(tmp_path / "score.toml").batch_date.year == 2026
+
+    assert len(blocks) == 2
