@@ -198,6 +198,19 @@ def test_a_store_that_goes_away_is_not_taken_for_a_damaged_file(bucket, sales, n
         table.read()
 
 
+def test_a_store_that_stops_between_two_batches_is_away(sales):
+    large = pd.concat([sales] * 20)
+    with s3_server("passing", "AWS_ENDPOINT_URL") as uri:
+        boto3.client("s3").put_object(
+            Bucket="passing", Key="a.parquet", Body=large.to_parquet(row_group_size=100)
+        )
+        batches = Table(f"{uri}/a.parquet").batches(50)
+        next(batches)
+
+    with pytest.raises(StoreError, match="answers for s3://passing/a.parquet"):
+        list(batches)
+
+
 def test_a_damaged_file_in_a_store_is_not_taken_for_a_dead_store(bucket, sales):
     content = bytearray(sales.to_parquet())
     content[4:200] = bytes(196)
