@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import sqlalchemy as sa
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     field_serializer,
@@ -33,6 +34,13 @@ __all__ = [
 CONNECT_ARGUMENTS = {"postgresql": {"connect_timeout": 10}, "mysql": {"connect_timeout": 10}}
 POSTGRES = "postgresql+psycopg"  # what the extra `sql` installs, whatever SQLAlchemy's default is
 EXAMPLE = f"{POSTGRES}://user@host/database"
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class Database(BaseModel):
@@ -96,7 +104,7 @@ class SqlSource(Database):
     """Query to read instead; `:since` and `:until` stand for the times of the settings."""
     date: str | None = None
     """Column of `table` that `since` and `until` are compared with."""
-    order: tuple[str, ...] = ()
+    order: Names = ()
     """Columns to read the rows in the order of; without them it is that of the database."""
     since: datetime | None = None
     """First time to read."""
@@ -148,13 +156,8 @@ class SqlTarget(Database):
 
     table: str
     """Table to write, perhaps with its schema; it is made if there is none."""
-    key: tuple[str, ...] = Field(min_length=1)
+    key: Names = Field(min_length=1)
     """Column or columns that name a row; they are copied from the input."""
-
-    @field_validator("key", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     @property
     def name(self) -> str:

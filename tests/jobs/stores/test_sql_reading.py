@@ -49,7 +49,7 @@ def test_times_bound_the_rows_from_the_first_on_and_without_the_last(url, sales,
     what = {"query": f"SELECT * FROM sales WHERE {limits}"} if as_query else {"table": "sales"}
     what |= {} if as_query else {"date": "sold"}
 
-    found = Table(SqlSource(url=url, order=["id"], **times, **what)).read()
+    found = Table(SqlSource(url=url, order="id", **times, **what)).read()
 
     expected = sales[(sales["sold"] >= times["since"]) & (sales["sold"] < times["until"])]
     assert 0 < len(expected) < 300
