@@ -1,7 +1,6 @@
 """The columns that a model reads: found in a table, and given to the model as it knows them."""
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,8 @@ from anomdiff.encoding.spelling import Spelling
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.settings import Settings
+from anomdiff.jobs.stores.databases import SqlSource
+from anomdiff.jobs.stores.locations import FilePath
 
 __all__ = ["PanelColumns", "TableColumns", "model_columns", "read_model_rows", "whole_labels"]
 
@@ -154,13 +155,15 @@ def model_columns(detector: Any, names: list[Name]) -> TableColumns | PanelColum
 
 
 def read_model_rows(
-    data: Path, settings: Settings, detector: Any
+    data: FilePath | SqlSource, settings: Settings, detector: Any
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Rows of a table under the names that a detector knows, and `anomaly_labels` if it has any."""
     table = Table(data, settings.file_options)
     columns = model_columns(detector, table.names)
     label = find_column(table.names, settings.label)
-    frame = table.read(text=columns.text)
+    wanted = {*columns.found.values(), label} - {None}
+    names = [name for name in table.names if name in wanted]
+    frame = table.read(text=columns.text, columns=names)
     labels = None if label is None else anomaly_labels(frame[label], settings.normal)
     return columns.rows(frame), labels
 

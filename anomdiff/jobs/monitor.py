@@ -37,7 +37,7 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     tracking_store.ensure_store()
     model = mlflow.models.get_model_info(settings.model)  # an alias may move meanwhile
     detector = flavor.load_model(model.model_uri)
-    rows, _ = read_model_rows(settings.data, settings, detector)
+    rows, _ = read_model_rows(settings.source, settings, detector)
     scored = _scored(settings, detector, rows)
     judged = scored[scored["anomaly_score"].notna()]
     if not len(judged):
@@ -53,7 +53,7 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     report = {
         "monitored_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": {"uri": settings.model, "id": model.model_id, "run_id": model.run_id},
-        "data": str(settings.data),
+        "data": str(settings.source),
         "rows": len(scored),
         "drifted": bool(reasons),
         "reasons": reasons,

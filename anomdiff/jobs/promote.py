@@ -45,7 +45,7 @@ def promote(settings: PromoteSettings) -> Outcome:
     found: dict[str | None, Evidence] = {}
     for version in filter(None, (champion, challenger)):
         detector = flavor.load_model(f"models:/{name}/{version}")
-        found[version] = gather(detector, *read_model_rows(settings.data, settings, detector))
+        found[version] = gather(detector, *read_model_rows(settings.source, settings, detector))
     verdict = promotion_verdict(found.get(champion), found[challenger], settings.rule)
     run_id = _log(settings, champion, challenger, found, verdict)
     if verdict.promote:
@@ -70,7 +70,9 @@ def _log(
     with mlflow.start_run(
         experiment_id=tracking_store.ensure_experiment(settings.experiment), run_name="promotion"
     ) as run:
-        mlflow.log_params({"model": settings.registered_name, "data": settings.data, **roles})
+        mlflow.log_params(
+            {"model": settings.registered_name, "data": str(settings.source), **roles}
+        )
         mlflow.set_tag("anomdiff.promoted", str(verdict.promote))
         for role, each in evidence.items():
             mlflow.log_metrics({f"{role}.{key}": value for key, value in each.metrics().items()})

@@ -1,4 +1,4 @@
-"""Tables in files, read whole or in batches of bounded memory.
+"""Tables in files or databases, read whole or in batches of bounded memory.
 
 How the files are written is found by looking at them (`anomdiff.jobs.tables`), or said in
 `FileOptions`. A table that is read for the rows of a model takes its text columns as text.
@@ -13,12 +13,15 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from anomdiff.jobs.stores.databases import SqlSource
+from anomdiff.jobs.stores.locations import FilePath, as_location
 from anomdiff.jobs.tables.arrow_types import copied_type
 from anomdiff.jobs.tables.files import find_files
 from anomdiff.jobs.tables.numbers import without_infinity
 from anomdiff.jobs.tables.options import FileOptions, Name
 from anomdiff.jobs.tables.parquet_files import ParquetTable
 from anomdiff.jobs.tables.parts import PartsTable
+from anomdiff.jobs.tables.sql_table import SqlTable
 
 __all__ = [
     "FileOptions",
@@ -34,11 +37,11 @@ logger = logging.getLogger(__name__)
 
 
 class Table:
-    """A table in files, whose columns are known before its rows are read.
+    """A table in files or in a database, whose columns are known before its rows are read.
 
     Parameters
     ----------
-    path : path
+    path : path, address of an object store, or SqlSource
         A file named .csv, .tsv, .txt, .data, .json, .jsonl, .ndjson, .parquet or .xlsx, each also
         with .gz or (text) .zip; a folder of such files, or a glob. The folders of partitions
         (`region=north/`) are columns.
@@ -47,47 +50,48 @@ class Table:
 
     Attributes
     ----------
-    path : Path
+    path : Path, RemotePath or SqlSource
     names : list
         Names of the columns.
     has_types : bool
-        Whether the files say what type a column has, as parquet does.
+        Whether the table says what type a column has, as parquet and databases do.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
+    StoreError
+        If an object store or a database does not answer.
     ValueError
         If the file is none of these, or cannot be read.
     """
 
-    def __init__(self, path: Path | str, options: FileOptions | None = None):
-        self.path = Path(path)
-        files = find_files(path)
-        self._files: ParquetTable | PartsTable
-        if files.kind == "parquet":
-            self._files = ParquetTable(files)
-        else:
-            self._files = PartsTable(files, options or FileOptions())
+    def __init__(self, path: FilePath | SqlSource | str, options: FileOptions | None = None):
+        self.path = path if isinstance(path, SqlSource) else as_location(path)
+        self._files = _opened(self.path, options or FileOptions())
+        if isinstance(self._files, PartsTable):
             for sentence in self._files.header_notices():
                 warnings.warn(sentence, UserWarning, stacklevel=2)
         self.names = self._files.names
-        self.has_types = files.kind == "parquet"
+        self.has_types = not isinstance(self._files, PartsTable)
         self._is_described = False
 
     def describe(self) -> str:
         """One line on how the files are written; empty if they are plain."""
-        found = "" if isinstance(self._files, ParquetTable) else self._files.describe()
+        found = self._files.describe() if isinstance(self._files, PartsTable) else ""
         return f"{self.path.name}: {found}" if found else ""
 
-    def read(self, text: Collection[Name] = ()) -> pd.DataFrame:
+    def read(
+        self, text: Collection[Name] = (), *, columns: Sequence[Name] | None = None
+    ) -> pd.DataFrame:
         """Read all rows; in files without types, `text` are the columns to read as text."""
-        self._tell(self.names)
+        found = list(match_columns(self.names if columns is None else columns, self.names).values())
+        self._tell(found)
         counts: Counter[Hashable] = Counter()
-        if isinstance(self._files, ParquetTable):
-            frame = self._files.read()
+        if isinstance(self._files, PartsTable):
+            frame = self._files.read(text)[found]
         else:
-            frame = self._files.read(text)
+            frame = self._files.read(found)
         frame = without_infinity(frame, counts)
         self._warn_of_infinity(counts)
         return frame
@@ -107,10 +111,10 @@ class Table:
         wanted = self.names if columns is None else columns
         found = list(match_columns(wanted, self.names).values())
         self._tell(found)
-        if isinstance(self._files, ParquetTable):
-            frames = self._files.batches(batch_size, found)
-        else:
+        if isinstance(self._files, PartsTable):
             frames = self._files.batches(batch_size, found, text)
+        else:
+            frames = self._files.batches(batch_size, found)
         counts: Counter[Hashable] = Counter()
         rows = 0
         for each in frames:
@@ -122,6 +126,17 @@ class Table:
         if not rows:
             raise ValueError(f"need at least one row; {self.path} is an empty table.")
 
+    def snapshot(self, folder: Path, columns: Sequence[Name]) -> "Table":
+        """Table that has the same rows in the same order each time that it is read.
+
+        Of a database it is a copy of some columns in `folder`, as nothing else holds rows still.
+        """
+        if not isinstance(self._files, SqlTable):
+            return self
+        path = folder / "rows.parquet"
+        self._files.copy(path, columns)
+        return Table(path)
+
     def count_rows(self) -> int | None:
         """Number of rows if the files say it; else None."""
         return self._files.count_rows() if isinstance(self._files, ParquetTable) else None
@@ -131,7 +146,7 @@ class Table:
 
         In files without types it is float64 for the columns in `numbers` and text for the others.
         """
-        if isinstance(self._files, ParquetTable):
+        if not isinstance(self._files, PartsTable):
             return pa.schema([(f.name, copied_type(f.type)) for f in self._files.schema])
         types = {name: pa.float64() if name in numbers else pa.string() for name in self.names}
         return pa.schema([(str(name), kind) for name, kind in types.items()])
@@ -152,8 +167,18 @@ class Table:
             warnings.warn(f"infinite numbers count as missing: {shown}.", UserWarning, stacklevel=3)
 
 
+def _opened(
+    path: FilePath | SqlSource, options: FileOptions
+) -> ParquetTable | PartsTable | SqlTable:
+    """Table of a kind of files, or of a database."""
+    if isinstance(path, SqlSource):
+        return SqlTable(path)
+    files = find_files(path)
+    return ParquetTable(files) if files.kind == "parquet" else PartsTable(files, options)
+
+
 def read_table(
-    path: Path | str,
+    path: FilePath | SqlSource | str,
     *,
     text: Collection[Name] = (),
     separator: str | None = None,
@@ -166,7 +191,7 @@ def read_table(
 
     Parameters
     ----------
-    path : path
+    path : path, address of an object store, or SqlSource
         As `Table` takes it.
     text : collection of names
         Columns to read as text even if all their values look like numbers.

@@ -17,21 +17,26 @@ from anomdiff.jobs import alarm_causes, command_line
 from anomdiff.jobs.exit_codes import ExitCode, ModelError, SettingsError, meanings
 from anomdiff.jobs.model_columns import model_columns
 from anomdiff.jobs.readers import Table
-from anomdiff.jobs.scored_files import ScoredFiles, output_paths, summary_path
+from anomdiff.jobs.scored_files import SUFFIX, ScoredFiles, output_of, output_paths
 from anomdiff.jobs.scoring_input import ScoringInput
 from anomdiff.jobs.settings import ScoreSettings
+from anomdiff.jobs.stores.databases import SqlTarget
+from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.writers import atomic_paths, json_values, write_json
 
-__all__ = ["main", "score", "summary_path"]
+__all__ = ["main", "score"]
 
 
 def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     """Score every row of a table and write the result, all or nothing.
 
+    The table may be one of files, here or in an object store, or of a database, and so may the
+    output.
+
     The scored file has `row` (int64, counted from 0 in the order of the input), the kept columns,
-    `anomaly_score`, `p_value` and `is_anomaly`. Beside it, `STEM.summary.json` holds what is
-    returned. Memory holds one batch, the alarms if there is to be a table of them, and, for
-    quantiles and quality, 5 bytes per row.
+    `anomaly_score`, `p_value` and `is_anomaly`. Beside it, `STEM.summary.json` (`_summary.json`
+    in a folder of a batch date) holds what is returned. Memory holds one batch, the alarms if
+    there is to be a table of them, and, for quantiles and quality, 5 bytes per row.
 
     With a model of series, rows are the steps of whole series, in any order and mixed: the
     columns of series and time are copied, `channel` is the one that contributes most, and the
@@ -43,9 +48,9 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     Where there are more alarms than make sense (`max_alarm_rate`, `max_alarm_factor`), a warning
     names the columns that raise them; `alarm_causes` of the summary has their shares.
     """
-    _check_output(settings)
+    output = _check_output(settings)
     # Fails before a model is fetched if there is no table.
-    table = Table(settings.data, settings.file_options)
+    table = Table(settings.source, settings.file_options)
     model: dict[str, Any] = {"uri": None, "version": None, "run_id": None}
     if detector is None:
         detector, model = _load(settings.model)
@@ -59,8 +64,8 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
         summary = json_values(
             {
                 "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "data": str(settings.data),
-                "output": str(settings.output),
+                "data": str(settings.source),
+                "output": str(output),
                 "model": model,
                 "alpha": detector.alpha,
                 "threshold": float(detector.threshold_),
@@ -74,7 +79,8 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
                 "rows_per_second": round(files.counts.rows / seconds, 1),
             }
         )
-        write_json(temporary[-1], summary)
+        if "summary" in paths:
+            write_json(temporary[-1], summary)
     if summary["alarms_make_no_sense"]:
         rate, columns = summary["alarm_rate"], summary["alarm_causes"]
         warnings.warn(alarm_causes.sentence(rate, detector.alpha, columns), stacklevel=2)
@@ -118,13 +124,21 @@ def _load(uri: str) -> tuple[Any, dict[str, Any]]:
         ) from None
 
 
-def _check_output(settings: ScoreSettings) -> None:
-    data, output = settings.data.resolve(), settings.output.resolve()
-    if output.suffix != ".parquet":
-        raise SettingsError(f"need an output named .parquet; got {settings.output}.")
-    for path in (settings.output, settings.alarms, settings.quarantine):
+def _check_output(settings: ScoreSettings) -> FilePath | SqlTarget:
+    """Return the output; one that is no parquet file, or among the data, is refused."""
+    output, data = output_of(settings), settings.data.resolve()
+    files: list[FilePath | None] = [settings.alarms, settings.quarantine]
+    if not isinstance(output, SqlTarget):
+        files.append(output)
+        if output.suffix != SUFFIX:
+            raise SettingsError(
+                f"need an output named {SUFFIX}; got {settings.output}: set `batch_date` for a "
+                "folder."
+            )
+    for path in files:
         if path is not None and (data == path.resolve() or data in path.resolve().parents):
             raise SettingsError(f"need an output outside the data {settings.data}; got {path}.")
+    return output
 
 
 @click.command(epilog=meanings(ExitCode.PARTLY, ExitCode.SENSELESS))
@@ -136,7 +150,7 @@ def main(config: Path | None, **options: Any) -> None:
         summary = score(settings)
         click.echo(
             f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
-            f"{summary['rows_per_second']:,.0f} rows/s: {settings.output}"
+            f"{summary['rows_per_second']:,.0f} rows/s: {summary['output']}"
         )
     code = _exit_code(summary)
     if code:

@@ -17,10 +17,15 @@ from anomdiff.jobs.row_files import RowWriter, read_text_rows
 from anomdiff.jobs.scoring_input import ScoringInput
 from anomdiff.jobs.series_status import STATUS_TYPES, BatchScores, SeriesScorer, status_counts
 from anomdiff.jobs.settings import ScoreSettings
+from anomdiff.jobs.stores.databases import SqlTarget
+from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.summary import ScoreSummary
 from anomdiff.jobs.writers import TableWriter
 
-__all__ = ["ScoredFiles", "output_paths", "summary_path"]
+__all__ = ["SUFFIX", "ScoredFiles", "output_of", "output_paths", "summary_of", "summary_path"]
+
+# Of the scored file.
+SUFFIX = ".parquet"
 
 
 class ScoredFiles:
@@ -92,7 +97,9 @@ class ScoredFiles:
                 found = BatchScores(*(each[~left_out(each)] for each in found))
         scored = self._of_all(frame, found)
         results = {name: scored[name] for name in scored if name in self.source.results}
-        writer.write(self.source.kept(frame).assign(row=frame.index, **results))
+        writer.write(
+            self.source.kept(frame).assign(row=frame.index, **results, **self.source.dated)
+        )
         failed = len(frame) - (0 if found is None else len(found.rows))
         missing = pd.Series(0, index=self.source.columns.inputs)
         if found is not None and len(found.rows):
@@ -130,21 +137,43 @@ class ScoredFiles:
                 writer.write(found)
 
 
-def summary_path(output: Path) -> Path:
+def output_of(settings: ScoreSettings) -> FilePath | SqlTarget:
+    """Scored file, or table of a database, to write."""
+    output = settings.output
+    if isinstance(output, SqlTarget) or not settings.has_folders:
+        return output
+    return output / f"batch_date={settings.batch_date}" / f"scored{SUFFIX}"
+
+
+def summary_path(output: FilePath) -> FilePath:
     """Path of the summary of a scored file."""
     return output.with_name(f"{output.stem}.summary.json")
 
 
-def output_paths(settings: ScoreSettings, source: ScoringInput) -> dict[str, Path]:
-    """Files that scoring writes, by what they hold; the summary comes last."""
-    paths = {"output": settings.output}
-    if source.columns.series is not None:
-        paths["series"] = settings.output.with_name(f"{settings.output.stem}.series.csv")
+def summary_of(settings: ScoreSettings) -> FilePath | None:
+    """Where the summary goes; None if nowhere.
+
+    Beside a database lies nothing: it is written only where the settings name a file. Readers of a
+    folder of parquet files leave out files whose names begin with "_".
+    """
+    output = output_of(settings)
+    if settings.summary is not None or isinstance(output, SqlTarget):
+        return settings.summary
+    return output.with_name("_summary.json") if settings.has_folders else summary_path(output)
+
+
+def output_paths(settings: ScoreSettings, source: ScoringInput) -> dict[str, FilePath | SqlTarget]:
+    """What scoring writes, by what it holds; the summary comes last."""
+    output, beside = output_of(settings), summary_of(settings)
+    paths: dict[str, FilePath | SqlTarget] = {"output": output}
+    if not isinstance(output, SqlTarget) and source.columns.series is not None:
+        name = "_series.csv" if settings.has_folders else f"{output.stem}.series.csv"
+        paths["series"] = output.with_name(name)
     if settings.alarms is not None:
         paths["alarms"] = settings.alarms
     if settings.quarantine is not None:
         paths["quarantine"] = settings.quarantine
-    return {**paths, "summary": summary_path(settings.output)}
+    return paths if beside is None else {**paths, "summary": beside}
 
 
 def _alarms(detector: Any, source: ScoringInput) -> RowAlarms | IncidentAlarms | None:

@@ -2,6 +2,9 @@
 
 import warnings
 from collections.abc import Generator, Hashable, Iterator
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,7 @@ from anomdiff.jobs.quarantine import Quarantine
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.series_groups import SeriesGroups, whole_series
 from anomdiff.jobs.settings import ScoreSettings
+from anomdiff.jobs.stores.databases import SqlTarget
 
 __all__ = ["ScoringInput"]
 
@@ -30,16 +34,24 @@ class ScoringInput:
     """Batches of a table for one model; where a model scores steps, no batch cuts a series.
 
     `results` are the columns of the scored file beside those that are copied; `unused` are those
-    that neither the model nor the settings name: a warning says so.
+    that neither the model nor the settings name: a warning says so. `dated` is the date of the
+    batch, where it is a column.
     """
 
     def __init__(self, settings: ScoreSettings, table: Table, columns: TableColumns | PanelColumns):
         self.settings, self.columns, self._table = settings, columns, table
         names = table.names
-        self.results = STEP_RESULTS if columns.unit == "step" else RESULTS
+        self.results = dict(STEP_RESULTS if columns.unit == "step" else RESULTS)
         self.quarantine: Quarantine | None = None  # takes out rows that cannot be read
         self.failed: dict[Hashable, str] = {}  # series that cannot be read, and why
-        keep = match_columns(names if settings.keep == ("all",) else settings.keep, names).values()
+        self.dated: dict[str, date] = {}
+        wanted = list(names if settings.keep == ("all",) else settings.keep)
+        if settings.batch_date is not None and not settings.has_folders:
+            self.dated = {"batch_date": settings.batch_date}
+            self.results["batch_date"] = pa.date32()
+        if isinstance(settings.output, SqlTarget):
+            wanted += [name for name in settings.output.key if name not in self.results]
+        keep = match_columns(wanted, names).values()
         self.keys = list(match_columns(settings.key, names).values())
         self.copied = list(dict.fromkeys([*columns.keys, *self.keys, *keep]))
         _require_free(self.copied, self.results)
@@ -80,12 +92,24 @@ class ScoringInput:
 
     def _whole_series(self, series: Name) -> Iterator[pd.DataFrame]:
         """Batches that hold all steps of their series."""
+        with TemporaryDirectory(prefix=".rows-", dir=self._folder) as folder:
+            self._table = self._table.snapshot(Path(folder), self.wanted)  # is read twice
+            yield from self._grouped(series)
+
+    @property
+    def _folder(self) -> Path:
+        """Folder for what is put aside: that of the output, if it is a local file."""
+        output = self.settings.output
+        return output.parent if isinstance(output, Path) else Path(gettempdir())
+
+    def _grouped(self, series: Name) -> Iterator[pd.DataFrame]:
+        """Batches of whole series of a table whose rows stay in their order."""
         labels = (frame[series] for frame in self._read([series], [series]))
         if self.quarantine is not None:  # rows without a series are taken out when they are read
             labels = (cells.ffill().bfill() for cells in labels)
         groups = SeriesGroups.of(labels, self.settings.batch_size)
         columns = dict(zip(self.wanted, self.types(self.wanted).types, strict=True))
-        frames = whole_series(self._frames(), groups, columns, self.settings.output.parent)
+        frames = whole_series(self._frames(), groups, columns, self._folder)
         yield from _with_progress(frames, len(groups.series_of_row))
 
     @property

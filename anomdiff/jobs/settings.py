@@ -1,8 +1,8 @@
 """Settings of the jobs: read from a TOML file and checked, so that a typo is an error."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,17 +11,25 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
 )
 from pydantic.dataclasses import dataclass
 
+from anomdiff.jobs.assignments import with_assignments
 from anomdiff.jobs.exit_codes import SettingsError, SettingsMissing
 from anomdiff.jobs.labels import Value
 from anomdiff.jobs.readers import FileOptions, Name
 from anomdiff.jobs.row_files import ROW_FILES
+from anomdiff.jobs.stores.databases import Database, SqlSource, SqlTarget
+from anomdiff.jobs.stores.locations import FilePath, as_location
+from anomdiff.jobs.stores.secrets import masked
 from anomdiff.monitoring.drift import DriftLimits
 from anomdiff.selection.comparison import PromotionRule
 
@@ -31,7 +39,6 @@ __all__ = [
     "ScoreSettings",
     "Settings",
     "TrainSettings",
-    "with_assignments",
 ]
 
 NAME = "anomdiff"
@@ -52,6 +59,11 @@ def _separator(value: str) -> str:
 Separator = Annotated[str, AfterValidator(_separator)]
 Values = Annotated[tuple[Value, ...], BeforeValidator(_listed)]
 Columns = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
+Location = Annotated[FilePath, PlainValidator(as_location), PlainSerializer(str)]
+TABLE_KINDS = ("file", "database")  # of what is read or written: a path, or a table of settings
+Kind = Discriminator(lambda value: TABLE_KINDS[isinstance(value, dict | Database)])
+Source = Annotated[Annotated[Location, Tag("file")] | Annotated[SqlSource, Tag("database")], Kind]
+Target = Annotated[Annotated[Location, Tag("file")] | Annotated[SqlTarget, Tag("database")], Kind]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -85,6 +97,10 @@ class Settings(BaseModel):
     """Column that says what a row is. It never reaches the model."""
     normal: Values = ()
     """Value or values of the label that mean a normal row; required with a label."""
+    since: datetime | None = None
+    """First time to read from a database: column `date` of its `table`, or :since of a `query`."""
+    until: datetime | None = None
+    """Time from which on nothing is read from a database, as for `since`."""
 
     @classmethod
     def load(cls, path: Path | str | None, overrides: Mapping[str, object] | None = None) -> Self:
@@ -116,6 +132,23 @@ class Settings(BaseModel):
             self.separator, self.decimal, self.encoding, self.skip_lines, self.header
         )
 
+    @property
+    def source(self) -> Any:
+        """What `data` is, with `since` and `until` if it is a database."""
+        data = getattr(self, "data", None)
+        if not isinstance(data, SqlSource):
+            return data
+        times = {"since": self.since or data.since, "until": self.until or data.until}
+        return data.model_copy(update=times)
+
+    @model_validator(mode="after")
+    def _times_are_of_a_database(self) -> Self:
+        if isinstance(self.source, SqlSource):
+            self.source.require_times()
+        elif self.since is not None or self.until is not None:
+            raise ValueError("need a database as `data` for `since` and `until`")
+        return self
+
     @model_validator(mode="after")
     def _label_has_normal_values(self) -> Self:
         if self.label is not None and not self.normal:
@@ -126,7 +159,7 @@ class Settings(BaseModel):
 class TrainSettings(Settings):
     """Settings of `anomdiff.jobs.train`."""
 
-    data: Path
+    data: Source
     """Table to train on: a CSV, JSON lines, parquet or Excel file, or a folder or glob of them."""
     estimator: Literal["tabular", "timeseries"] = "tabular"
     """'tabular', or 'timeseries' for steps of series: not normal ones then count as missing."""
@@ -167,12 +200,17 @@ class TrainSettings(Settings):
 class ScoreSettings(Settings):
     """Settings of `anomdiff.jobs.score`."""
 
-    data: Path
+    data: Source
     """Table to score."""
     model: str = CHAMPION
     """MLflow URI of the model, such as models:/NAME@champion."""
-    output: Path
+    output: Target
     """Scored parquet file to write; the summary lies beside it, named `STEM.summary.json`."""
+    summary: Location | None = None
+    """JSON file of the summary, if it is not to lie beside the output; none for a database."""
+    batch_date: date | None = None
+    """Date of the batch, as 2026-01-31: a folder where `output` is one, else a column; in the alarm
+    table today if not given."""
     batch_size: int = Field(default=50_000, gt=0)
     """Rows in memory at a time; of series, whole ones, even if one is longer."""
     keep: Columns = ()  # ("all",) for all columns
@@ -185,8 +223,6 @@ class ScoreSettings(Settings):
     """Alarm table to write, .csv, .jsonl or .parquet: rows with reasons, or incidents of series."""
     key: Columns = ()
     """Column or columns that tell rows apart, copied to the scored file and to the alarm table."""
-    batch_date: date | None = None
-    """Date of the batch in the alarm table, as 2026-01-31; today if not given."""
     reasons: int = Field(default=3, ge=1)
     """Columns that the alarm table explains an alarm by."""
     max_explained: int = Field(default=100, ge=0)
@@ -208,17 +244,26 @@ class ScoreSettings(Settings):
     @model_validator(mode="after")
     def _writes_other_files(self) -> Self:
         given = {"output": self.output, "alarms": self.alarms, "quarantine": self.quarantine}
-        by_path: dict[Path, str] = {}
+        by_path: dict[FilePath, str] = {}
         for name, path in given.items():
-            if path is not None and (other := by_path.setdefault(path.resolve(), name)) != name:
+            if path is None or isinstance(path, SqlTarget):
+                continue
+            if (other := by_path.setdefault(path.resolve(), name)) != name:
                 raise ValueError(f"need another file for `{name}` than for `{other}`")
         return self
+
+    @property
+    def has_folders(self) -> bool:
+        """Whether the scored file of each batch date lies in a folder of its own."""
+        if isinstance(self.output, SqlTarget) or self.batch_date is None:
+            return False
+        return self.output.suffix != ".parquet"
 
 
 class PromoteSettings(Settings):
     """Settings of `anomdiff.jobs.promote`."""
 
-    data: Path | None = None
+    data: Source | None = None
     """Recent rows to compare on, new to both models; not needed for a rollback."""
     registered_name: str = NAME
     """Registered model."""
@@ -231,56 +276,20 @@ class PromoteSettings(Settings):
 class MonitorSettings(Settings):
     """Settings of `anomdiff.jobs.monitor`."""
 
-    data: Path
+    data: Source
     """The batch to compare with training."""
     model: str = CHAMPION
     """MLflow URI of the model, such as models:/NAME@champion."""
-    scored: Path | None = None
+    scored: Location | None = None
     """The batch as `anomdiff score` has scored it; scored now if not given."""
-    reference: Path | None = None
+    reference: Source | None = None
     """Training rows to compare with; by default the profile that training has logged."""
-    output: Path
+    output: Location
     """JSON file to write."""
     experiment: str = f"{NAME}-monitor"
     """MLflow experiment of the runs, one per batch."""
     limits: Limits = Limits()
     """Fields of `anomdiff.monitoring.drift.DriftLimits`."""
-
-
-def with_assignments(values: Mapping[str, object], assignments: Iterable[str]) -> dict[str, object]:
-    """Values with those of texts such as "detector.alpha=0.05" put in their places.
-
-    What is right of the first "=" is read as TOML; if it is none, as text.
-
-    Raises
-    ------
-    ValueError
-        If a text has no key, or its place is in what is no table.
-    """
-    found: dict[str, Any] = {**values}
-    for text in assignments:
-        path, sign, written = text.partition("=")
-        *tables, key = path.strip().split(".")
-        if not sign or not all([*tables, key]):
-            raise SettingsError(
-                f"need --set as KEY=VALUE, such as detector.alpha=0.05; got {text!r}."
-            )
-        place = found
-        for name in tables:
-            inner = place.get(name, {})
-            if not isinstance(inner, Mapping):
-                raise SettingsError(f"need a table at {name!r} for --set {text}; got {inner!r}.")
-            place[name] = {**inner}
-            place = place[name]
-        place[key] = _toml_or_text(written.strip())
-    return found
-
-
-def _toml_or_text(written: str) -> object:
-    try:
-        return tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
-        return written
 
 
 def _read_toml(path: Path | str | None) -> dict[str, object]:
@@ -297,10 +306,14 @@ def _read_toml(path: Path | str | None) -> dict[str, object]:
 def _sentence(error: ValidationError, settings: type[Settings]) -> str:
     """One mistake as a sentence that names the key; a misspelt key comes first."""
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    key = ".".join(map(str, first["loc"]))
+    place = [part for part in first["loc"] if part not in TABLE_KINDS]
+    key = ".".join(map(str, place))
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; known keys are {', '.join(sorted(settings.model_fields))}"
+        known = settings if len(place) == 1 else {"output": SqlTarget}.get(str(place[0]), SqlSource)
+        return f"unknown key {key!r}; known keys are {', '.join(sorted(known.model_fields))}"
     if first["type"] == "missing":
         return f"need a value for {key!r}; got none"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{key!r}: {message}; got {first['input']!r}" if key else message
+    if not key or "database" in first["loc"]:  # whose settings may hold a password
+        return f"{key!r}: {message}" if key else message
+    return f"{key!r}: {message}; got {masked(repr(first['input']))}"

@@ -5,14 +5,15 @@ import json
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
-from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from anomdiff.jobs.settings import (
+    Limits,
     MonitorSettings,
     PromoteSettings,
+    Rule,
     ScoreSettings,
     Settings,
     TrainSettings,
@@ -126,8 +127,7 @@ def _own_first(settings: type[Settings]) -> dict[str, FieldInfo]:
 
 def _is_table(field: FieldInfo) -> bool:
     """Whether the value of a key is a table of further keys."""
-    annotation: Any = field.annotation
-    return TypeAdapter(annotation).json_schema().get("type") == "object"
+    return get_origin(field.annotation) is dict or field.annotation in (Rule, Limits)
 
 
 def _table(key: str, told: str, values: Mapping[str, Any]) -> str:

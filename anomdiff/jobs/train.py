@@ -64,7 +64,7 @@ def train(settings: TrainSettings) -> TrainReport | None:
             frame,
             experiment=settings.experiment,
             model_name=settings.model_name,
-            source=str(settings.data),
+            source=str(settings.source),
             parameters=_job_parameters(settings),
         )
         digest = (model.metadata or {}).get("data_digest")
@@ -87,7 +87,7 @@ def train(settings: TrainSettings) -> TrainReport | None:
 
 def training_rows(settings: TrainSettings) -> pd.DataFrame:
     """Rows of the table without its anomalies, its label and the columns to drop."""
-    table = Table(settings.data, settings.file_options)
+    table = Table(settings.source, settings.file_options)
     names = table.names
     series = _panel(settings, names)["series"]
     frame = table.read(text=_texts(settings, names, series))

@@ -1,11 +1,12 @@
-"""Files that appear only when they are complete, tables written in batches, and JSON."""
+"""Outputs that appear only when they are complete, tables written in batches, and JSON."""
 
 import errno
 import json
 import math
 import os
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,26 +15,37 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from anomdiff.jobs.stores.databases import SqlTarget, connected
+from anomdiff.jobs.stores.locations import FilePath, RemotePath, as_location
+from anomdiff.jobs.stores.upsert import upsert
+
 __all__ = ["TableWriter", "as_arrow", "atomic_paths", "json_values", "write_json"]
 
 
 @contextmanager
-def atomic_paths(*paths: Path | str) -> Iterator[list[Path]]:
+def atomic_paths(*paths: FilePath | SqlTarget | str) -> Iterator[list[Path]]:
     """Yield temporary paths; the files are renamed to `paths` when the block ends without error.
 
     If it ends with one, they are removed. All files are on the disk before the first is renamed.
     Folders are created as needed. A full disk is an `OSError` with one clear sentence.
+
+    What goes to an object store is uploaded at the end, and appears there when all of it has
+    arrived; a parquet file that goes to a database is written into its table in one transaction.
+    Both come before the local files: a store that is away leaves no file behind that says
+    otherwise. Whether they are there is asked when the block begins.
     """
-    targets = [Path(path) for path in paths]
-    temporary = [path.with_name(f".{path.name}.{uuid.uuid4().hex}.part") for path in targets]
+    targets = [path if isinstance(path, SqlTarget) else as_location(path) for path in paths]
+    local = [target for target in targets if isinstance(target, Path)]
+    temporary = [_temporary(target) for target in targets]
     try:
         _prepare(targets)
         yield temporary
         for path in temporary:
             _sync(path)
-        for path, target in zip(temporary, targets, strict=True):
-            path.replace(target)
-        for folder in {target.parent for target in targets}:
+        pairs = list(zip(temporary, targets, strict=True))
+        for path, target in sorted(pairs, key=lambda pair: isinstance(pair[1], Path)):
+            _publish(path, target)
+        for folder in {target.parent for target in local}:
             with suppress(OSError):  # not every file system can; the files are there already
                 _sync(folder)
     except OSError as error:
@@ -91,9 +103,32 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _prepare(targets: list[Path]) -> None:
+def _temporary(target: FilePath | SqlTarget) -> Path:
+    """Path of a file until it is complete: beside its target, if that is local."""
+    name = f".{target.name}.{uuid.uuid4().hex}.part"
+    if isinstance(target, Path):
+        return target.with_name(name)
+    return Path(tempfile.gettempdir()) / name
+
+
+def _publish(path: Path, target: FilePath | SqlTarget) -> None:
+    """Bring a complete file to where it belongs."""
+    if isinstance(target, SqlTarget):
+        upsert(path, target)
+    elif isinstance(target, RemotePath):
+        target.upload(path)
+    else:
+        path.replace(target)
+
+
+def _prepare(targets: Sequence[FilePath | SqlTarget]) -> None:
+    """Make local folders, and ask stores whether they are there: not hours later."""
     for target in targets:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(target, SqlTarget):
+            with connected(target):
+                continue
+        if isinstance(target, Path):
+            target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise IsADirectoryError(f"need a file to write; {target} is a folder.")
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from anomdiff.datasets import payments
 from anomdiff.encoding.schema import Schema
 from anomdiff.jobs.exit_codes import ExitCode
-from anomdiff.jobs.score import main, score, summary_path
+from anomdiff.jobs.score import main, score
+from anomdiff.jobs.scored_files import summary_path
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.metrics.detection import auroc, average_precision
 

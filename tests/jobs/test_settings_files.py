@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from anomdiff import cli
+from anomdiff.jobs.assignments import with_assignments
 from anomdiff.jobs.exit_codes import ExitCode
-from anomdiff.jobs.settings import TrainSettings, with_assignments
+from anomdiff.jobs.settings import TrainSettings
 from anomdiff.jobs.settings_files import JOBS, commented, reference_page, toml_value
 
 ROOT = Path(__file__).parents[2]

@@ -4,12 +4,22 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-__all__ = ["cast_cells", "copied_type", "is_binary", "is_nested", "leaves", "unified_type"]
+__all__ = [
+    "as_pandas",
+    "cast_cells",
+    "copied_type",
+    "is_binary",
+    "is_nested",
+    "leaves",
+    "unified_type",
+]
 
+FLOAT_WHOLE = 2**53  # from here on a float cannot tell neighbours apart
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 Leaf = tuple[str, tuple[str, ...], pa.DataType]  # name, path from the column down, type
 
@@ -52,6 +62,18 @@ def copied_type(kind: pa.DataType) -> pa.DataType:
     """Type in which cells can be copied, whatever a batch holds."""
     kind = _value_type(_plain(kind))
     return pa.string() if types.is_null(kind) else kind
+
+
+def as_pandas(table: pa.RecordBatch | pa.Table) -> pd.DataFrame:
+    """Rows as pandas holds them; whole numbers that a float could not hold stay exact."""
+    frame = table.to_pandas(date_as_object=False)
+    for field in table.schema:
+        cells = table.column(field.name)
+        if types.is_integer(field.type) and cells.null_count:
+            span = pc.min_max(cells).as_py()
+            if span["max"] is not None and max(span["max"], -span["min"]) > FLOAT_WHOLE:
+                frame[field.name] = cells.to_pandas(types_mapper=_nullable)
+    return frame
 
 
 def cast_cells(cells: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -142,3 +164,7 @@ def _decoded(cells: pa.Array) -> pa.Array:
 
 def _json(cell: Any) -> str | None:
     return None if cell is None else json.dumps(cell, default=str, ensure_ascii=False)
+
+
+def _nullable(kind: pa.DataType) -> pd.api.extensions.ExtensionDtype:
+    return pd.array([], dtype="UInt64" if kind == pa.uint64() else "Int64").dtype

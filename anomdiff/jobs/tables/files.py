@@ -5,13 +5,22 @@ import gzip
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+
+from anomdiff.jobs.stores.locations import (
+    FilePath,
+    RemotePath,
+    as_location,
+    glob_root,
+    place_within,
+)
+from anomdiff.jobs.stores.patterns import WILDCARDS
 
 __all__ = [
     "EmptyFileError",
@@ -37,7 +46,6 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".xlsx": "excel",
 }
-WILDCARDS = re.compile(r"[*?\[]")
 PARTITION = re.compile(r"([^=/]+)=[^/]*/")
 # Files beside the data that tell about it.
 DOCUMENT = re.compile(r"(?:read[ _.-]?me|licen[cs]e|citation|changelog)\b.*\.txt", re.IGNORECASE)
@@ -59,27 +67,28 @@ class EmptyFileError(ValueError):
 class Part(NamedTuple):
     """One file, and the values that the names of its folders give (`region=north/`)."""
 
-    path: Path
+    path: FilePath
     keys: dict[str, str | None]
 
 
 class TableFiles(NamedTuple):
     """All files of a table, in the order of their names; they are of one kind."""
 
-    path: Path
+    path: FilePath
     kind: str
     parts: list[Part]
 
 
-def find_files(path: Path | str) -> TableFiles:
+def find_files(path: FilePath | str) -> TableFiles:
     """Find the files of a table.
 
     Parameters
     ----------
     path : path
         A file, a folder that is searched with all folders below it, or a glob such as
-        `2025-*.csv`. Names that begin with `_`, `.` or `~$` are not data, nor are a README.txt,
-        and .json beside tables of another kind.
+        `2025-*.csv`; also in an object store (`s3://bucket/day=*/part-*.parquet`). Names that
+        begin with `_`, `.` or `~$` are not data, nor are a README.txt, and .json beside tables of
+        another kind.
 
     Returns
     -------
@@ -90,11 +99,13 @@ def find_files(path: Path | str) -> TableFiles:
     ------
     FileNotFoundError
         If there is no such file, or none with a known suffix.
+    StoreError
+        If the store does not answer.
     ValueError
         If the suffix is unknown, the files are of several kinds, or a file is there twice
         (a.csv and a.csv.gz).
     """
-    path = Path(path)
+    path = as_location(path)
     if path.is_file():
         return TableFiles(path, _kind(path), [Part(path, {})])
     root, found = _candidates(path)
@@ -121,14 +132,14 @@ def find_files(path: Path | str) -> TableFiles:
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
+def open_bytes(path: FilePath) -> Iterator[BinaryIO]:
     """Open a file, without its compression."""
     name = path.name.lower()
     if name.endswith(".gz"):
-        with gzip.open(path, "rb") as handle:
+        with path.open("rb") as packed, gzip.open(packed, "rb") as handle:
             yield cast(BinaryIO, handle)
     elif name.endswith(".zip"):
-        with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path)) as member:
+        with _open_zip(path) as archive, archive.open(_member(archive, path)) as member:
             yield cast(BinaryIO, member)
     else:
         with path.open("rb") as plain:
@@ -136,7 +147,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def damaged(path: Path) -> Iterator[None]:
+def damaged(path: FilePath) -> Iterator[None]:
     """Report a damaged archive in one sentence."""
     try:
         yield
@@ -144,18 +155,18 @@ def damaged(path: Path) -> Iterator[None]:
         raise ValueError(f"{path} is damaged: {first_line(error)}.") from None
 
 
-def require_text(sample: bytes, path: Path) -> None:
+def require_text(sample: bytes, path: FilePath) -> None:
     """Refuse what begins like another kind of file."""
     for signature, suffix in SIGNATURES.items():
         if sample.startswith(signature):
             raise ValueError(f"need a text file; {path} is none: name it {suffix}.")
 
 
-def suffix_of(path: Path) -> str:
+def suffix_of(path: FilePath) -> str:
     """Suffix of a table without that of its compression; empty if it is unknown."""
     name = path.name.lower()
     if name.endswith(".zip"):
-        with damaged(path), zipfile.ZipFile(path) as archive:
+        with damaged(path), _open_zip(path) as archive:
             if suffix := _plain_suffix(_member(archive, path)):
                 return suffix
     return _plain_suffix(name.removesuffix(".gz").removesuffix(".zip"))
@@ -173,10 +184,16 @@ def first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0].rstrip(".")
 
 
-def _kind(path: Path) -> str:
+@contextmanager
+def _open_zip(path: FilePath) -> Iterator[zipfile.ZipFile]:
+    with path.open("rb") as packed, zipfile.ZipFile(packed) as archive:
+        yield archive
+
+
+def _kind(path: FilePath) -> str:
     suffix = suffix_of(path)
     if not suffix and path.suffix.lower() == ".zip":
-        with zipfile.ZipFile(path) as archive:
+        with _open_zip(path) as archive:
             held = _member(archive, path)
         raise ValueError(
             f"need a table in {path}; got {held!r}: unpack it, and name it {_known()}."
@@ -195,7 +212,7 @@ def _plain_suffix(name: str) -> str:
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
 
 
-def _member(archive: zipfile.ZipFile, path: Path) -> str:
+def _member(archive: zipfile.ZipFile, path: FilePath) -> str:
     """The only file of an archive that may be a table."""
     names = [
         name
@@ -211,16 +228,16 @@ def _member(archive: zipfile.ZipFile, path: Path) -> str:
     return tables[0]
 
 
-def _without_descriptions(found: list[Path]) -> list[Path]:
+def _without_descriptions(found: list[FilePath]) -> list[FilePath]:
     """Files without .json beside tables of another kind, which describes them."""
     kinds = {SUFFIXES[suffix_of(each)] for each in found}
     alone = kinds <= {"json"}
     return [each for each in found if alone or suffix_of(each) != ".json"]
 
 
-def _twice(found: list[Path]) -> tuple[Path, Path] | None:
+def _twice(found: list[FilePath]) -> tuple[FilePath, FilePath] | None:
     """Two files of one folder that differ in their suffixes only."""
-    seen: dict[Path, Path] = {}
+    seen: dict[FilePath, FilePath] = {}
     for path in found:
         name = path.name.lower().removesuffix(".gz").removesuffix(".zip")
         stem = path.with_name(name.removesuffix(_plain_suffix(name)))
@@ -230,37 +247,44 @@ def _twice(found: list[Path]) -> tuple[Path, Path] | None:
     return None
 
 
-def _candidates(path: Path) -> tuple[Path, list[Path]]:
+def _candidates(path: FilePath) -> tuple[FilePath, list[FilePath]]:
     """Folder from which names count, and the files below it that may be parts."""
     if path.is_dir():
         return path, _below(path, path)
-    pattern = str(path)
-    wild = WILDCARDS.search(pattern)
-    if wild is None:
+    if WILDCARDS.search(str(path)) is None:
         return path, []
-    root = Path(pattern[: wild.start()] + "x").parent
-    found: list[Path] = []
-    for each in sorted(map(Path, glob.glob(pattern, recursive=True))):
+    root = glob_root(path)
+    found: list[FilePath] = []
+    for each in _matches(path):
         found += _below(each, root) if each.is_dir() else [each] if _is_part(each, root) else []
     return root, list(dict.fromkeys(found))
 
 
-def _below(folder: Path, root: Path) -> list[Path]:
-    return [each for each in sorted(folder.rglob("*")) if _is_part(each, root)]
+def _matches(path: FilePath) -> Sequence[FilePath]:
+    """Files and folders of a glob, in the order of their names."""
+    if isinstance(path, RemotePath):
+        return path.matches()
+    return sorted(map(Path, glob.glob(str(path), recursive=True)))
 
 
-def _is_part(path: Path, root: Path) -> bool:
+def _below(folder: FilePath, root: FilePath) -> list[FilePath]:
+    found: Sequence[FilePath]
+    found = folder.below() if isinstance(folder, RemotePath) else sorted(folder.rglob("*"))
+    return [each for each in found if _is_part(each, root)]
+
+
+def _is_part(path: FilePath, root: FilePath) -> bool:
     """Whether a file is data, and not what Spark or a file system leaves beside it."""
-    names = path.relative_to(root).parts
+    names = place_within(path, root).parts
     hidden = any(name.startswith(HIDDEN) and "=" not in name for name in names)
     hidden = hidden or bool(DOCUMENT.fullmatch(path.name))
     is_data = not hidden and path.is_file() and path.stat().st_size > 0
     return is_data and bool(suffix_of(path))
 
 
-def _with_keys(root: Path, found: list[Path]) -> list[Part]:
+def _with_keys(root: FilePath, found: list[FilePath]) -> list[Part]:
     """Read the partitions (Hive's `key=value` folders) between the root and the files."""
-    places = [each.relative_to(root).as_posix() for each in found]
+    places = [str(place_within(each, root)) for each in found]
     keys = dict.fromkeys(key for place in places for key in PARTITION.findall(place))
     schema = pa.schema([(key, pa.string()) for key in keys])
     partitioning = ds.partitioning(schema, flavor="hive")

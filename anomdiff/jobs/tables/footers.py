@@ -8,9 +8,9 @@ import csv
 import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.tables.cells import common_look, look
 from anomdiff.jobs.tables.separators import split_lines
 
@@ -75,7 +75,7 @@ def rows_of(
     )
 
 
-def last_text(path: Path, encoding: str) -> str | None:
+def last_text(path: FilePath, encoding: str) -> str | None:
     """Last whole lines of a file that is not packed; None if they cannot be read alone."""
     if path.suffix.lower() in (".gz", ".zip") or encoding.startswith(("utf-16", "utf-32")):
         return None

@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.tables.files import EmptyFileError, damaged, open_bytes, require_text
 from anomdiff.jobs.tables.json_values import page_key, place_values, rows_of_document
 from anomdiff.jobs.tables.options import FileOptions, Name
@@ -28,7 +28,7 @@ class JsonLines:
     of all rows, because a key may be missing in most of them.
     """
 
-    def __init__(self, path: Path, options: FileOptions):
+    def __init__(self, path: FilePath, options: FileOptions):
         self.path = path
         self.repeated: list[Name] = []
         self.has_header, self.guessed_header = True, False

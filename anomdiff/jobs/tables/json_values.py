@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Any
+
+from anomdiff.jobs.stores.locations import FilePath
 
 __all__ = ["page_key", "place_values", "rows_of_document"]
 
@@ -13,7 +14,7 @@ MIN_PIECE = 65_536  # characters
 BETWEEN = re.compile(r"[\s,]*")
 
 
-def place_values(lines: Iterable[str], path: Path) -> Iterator[tuple[str, Any]]:
+def place_values(lines: Iterable[str], path: FilePath) -> Iterator[tuple[str, Any]]:
     """Yield where each value stands, and the value: one a line, of an array, or one after another.
 
     Memory holds one value and a piece of the text.
@@ -73,7 +74,7 @@ def _loaded(line: str) -> Any:
         return None
 
 
-def _of_lines(numbered: Iterable[tuple[int, str]], path: Path) -> Iterator[tuple[str, Any]]:
+def _of_lines(numbered: Iterable[tuple[int, str]], path: FilePath) -> Iterator[tuple[str, Any]]:
     for number, line in numbered:
         text = line.strip()
         if text:
@@ -84,7 +85,7 @@ def _of_lines(numbered: Iterable[tuple[int, str]], path: Path) -> Iterator[tuple
             yield f"line {number}", value
 
 
-def _of_text(pieces: Iterable[str], path: Path, n_lines: int) -> Iterator[tuple[str, Any]]:
+def _of_text(pieces: Iterable[str], path: FilePath, n_lines: int) -> Iterator[tuple[str, Any]]:
     """Yield the values of a text; those of an array at its top one by one."""
     decoder = json.JSONDecoder()
     source = iter(pieces)

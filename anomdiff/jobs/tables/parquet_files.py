@@ -6,15 +6,16 @@ The types come from the footers of all files, so that a batch never has others t
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from anomdiff.jobs.stores.locations import FilePath, RemotePath, require_reachable
 from anomdiff.jobs.tables.arrow_types import (
     Leaf,
+    as_pandas,
     cast_cells,
     is_binary,
     is_nested,
@@ -36,7 +37,6 @@ __all__ = ["ParquetTable"]
 
 READ_BUFFER = 1 << 20  # bytes: column chunks are then streamed, not held whole
 WHOLE = 1 << 20  # rows of a batch of a table that is read whole
-FLOAT_WHOLE = 2**53  # from here on a float cannot tell neighbours apart
 
 
 class ParquetTable:
@@ -91,16 +91,16 @@ class ParquetTable:
         }
         return [f"columns {names} of {self._files.path} {s}." for s, names in said.items() if names]
 
-    def read(self) -> pd.DataFrame:
-        """Read all rows."""
-        batches = list(self._record_batches(WHOLE, self.names))
+    def read(self, columns: Sequence[Name]) -> pd.DataFrame:
+        """Read all rows of some columns."""
+        batches = list(self._record_batches(WHOLE, columns))
         if not batches:
             raise ValueError(f"need at least one row; {self._files.path} is an empty table.")
-        return _to_pandas(pa.Table.from_batches(batches))
+        return as_pandas(pa.Table.from_batches(batches))
 
     def batches(self, batch_size: int, columns: Sequence[Name]) -> Iterator[pd.DataFrame]:
         """Yield some columns in batches."""
-        return map(_to_pandas, self._record_batches(batch_size, columns))
+        return map(as_pandas, self._record_batches(batch_size, columns))
 
     def _record_batches(self, size: int, columns: Sequence[Name]) -> Iterator[pa.RecordBatch]:
         target = pa.schema([self.schema.field(name) for name in columns])
@@ -161,22 +161,6 @@ def _unless_repeated(parquet: pq.ParquetFile, roots: list) -> list | None:
     return None if any(isinstance(root, int) for root in roots) else roots
 
 
-def _to_pandas(table: pa.RecordBatch | pa.Table) -> pd.DataFrame:
-    """Rows as pandas holds them; whole numbers that a float could not hold stay exact."""
-    frame = table.to_pandas(date_as_object=False)
-    for field in table.schema:
-        cells = table.column(field.name)
-        if pa.types.is_integer(field.type) and cells.null_count:
-            span = pc.min_max(cells).as_py()
-            if span["max"] is not None and max(span["max"], -span["min"]) > FLOAT_WHOLE:
-                frame[field.name] = cells.to_pandas(types_mapper=_nullable)
-    return frame
-
-
-def _nullable(kind: pa.DataType) -> pd.api.extensions.ExtensionDtype:
-    return pd.array([], dtype="UInt64" if kind == pa.uint64() else "Int64").dtype
-
-
 def _is_text(kind: pa.DataType) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
@@ -184,20 +168,24 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 @contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Report a damaged file in one sentence."""
+def _damage(path: FilePath) -> Iterator[None]:
+    """Report a damaged file in one sentence, unless the store of the file is away."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
+        require_reachable(path)
         raise ValueError(f"{path} is damaged: {first_line(error)}.") from None
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    source: Path | pa.BufferReader = path
+def _open(path: FilePath) -> pq.ParquetFile:
+    source: FilePath | pa.BufferReader | pa.NativeFile = path
     if path.name.lower().endswith((".gz", ".zip")):
         with damaged(path), open_bytes(path) as handle:
             source = pa.BufferReader(io.BytesIO(handle.read()).getvalue())
+    elif isinstance(path, RemotePath):
+        source = path.open_arrow()
     try:
         return pq.ParquetFile(source, pre_buffer=False, buffer_size=READ_BUFFER)
     except pa.ArrowInvalid:
+        require_reachable(path)
         raise ValueError(f"need a parquet file; {path} is not one.") from None

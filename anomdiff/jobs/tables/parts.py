@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
 
+from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.tables.files import (
     EmptyFileError,
     Part,
@@ -30,7 +30,7 @@ __all__ = ["PartsTable"]
 class _File(Protocol):
     """A file whose columns are known, to be read whole or in batches."""
 
-    path: Path
+    path: FilePath
     names: list[Name]
     repeated: list[Name]
     has_header: bool
@@ -47,7 +47,7 @@ class _File(Protocol):
         """Yield the rows in batches."""
 
 
-READERS: dict[str, Callable[[Path, FileOptions], _File]] = {
+READERS: dict[str, Callable[[FilePath, FileOptions], _File]] = {
     "text": TextFile,
     "json": JsonLines,
     "excel": Workbook,
@@ -163,7 +163,7 @@ def _join_split_files(files: Sequence[_File], options: FileOptions) -> None:
             each.names, each.has_header = list(first.names), True
 
 
-def _require_same_columns(files: Sequence[_File], path: Path) -> None:
+def _require_same_columns(files: Sequence[_File], path: FilePath) -> None:
     """Refuse files of several suffixes with other columns: one may be no part of the table."""
     suffixes = {suffix_of(each.path) for each in files}
     other = next((each for each in files if set(each.names) != set(files[0].names)), None)

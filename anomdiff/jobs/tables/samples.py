@@ -2,9 +2,9 @@
 
 import codecs
 import io
-from pathlib import Path
 from typing import NamedTuple
 
+from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.tables.drawings import Drawing, find_drawing, undrawn
 from anomdiff.jobs.tables.encodings import MIXED_ERRORS, find_encoding
 from anomdiff.jobs.tables.files import damaged, open_bytes, require_text
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
     drawing: Drawing | None = None
 
 
-def find_sample(path: Path, options: FileOptions) -> Sample:
+def find_sample(path: FilePath, options: FileOptions) -> Sample:
     """Read the first lines of a file, without what stands around cells or lines.
 
     Raises
@@ -69,7 +69,7 @@ def find_sample(path: Path, options: FileOptions) -> Sample:
     return sample
 
 
-def _first_bytes(path: Path) -> tuple[bytes, bool]:
+def _first_bytes(path: FilePath) -> tuple[bytes, bool]:
     """Begin of a file with some whole lines, and whether that is all."""
     content = b""
     size = SAMPLE_BYTES

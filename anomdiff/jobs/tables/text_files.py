@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.tables.comments import without_comments
 from anomdiff.jobs.tables.drawings import undrawn
 from anomdiff.jobs.tables.encodings import register_mixed_errors
@@ -51,7 +51,7 @@ class TextFile:
         Infinite numbers beside other text by column, as far as the file has been read.
     """
 
-    def __init__(self, path: Path, options: FileOptions):
+    def __init__(self, path: FilePath, options: FileOptions):
         register_mixed_errors()
         self.path = path
         self.format = find_format(path, options)
@@ -162,7 +162,7 @@ class TextFile:
 
 
 @contextmanager
-def _open_text(path: Path, form: TextFormat) -> Iterator[io.TextIOBase]:
+def _open_text(path: FilePath, form: TextFormat) -> Iterator[io.TextIOBase]:
     """Open a file at its first row."""
     with open_bytes(path) as handle:
         lines = io.TextIOWrapper(handle, form.encoding, form.errors, newline="")

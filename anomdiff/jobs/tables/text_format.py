@@ -4,8 +4,8 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.tables import layout as layouts
 from anomdiff.jobs.tables.comments import (
     Comments,
@@ -133,7 +133,7 @@ class TextFormat:
         return ", ".join(filter(None, said))
 
 
-def find_format(path: Path, options: FileOptions) -> TextFormat:
+def find_format(path: FilePath, options: FileOptions) -> TextFormat:
     """Find how a text file is written.
 
     Raises
@@ -203,7 +203,7 @@ def find_format(path: Path, options: FileOptions) -> TextFormat:
 
 
 def _with_footer(
-    form: TextFormat, records: Sequence[Sequence[str]], sample: Sample, path: Path
+    form: TextFormat, records: Sequence[Sequence[str]], sample: Sample, path: FilePath
 ) -> TextFormat:
     """Look for lines at the end that are no rows."""
     whole = sample.whole and len(sample.lines) <= MAX_SAMPLE_LINES
@@ -258,7 +258,7 @@ def _comment_above(lines: Sequence[str], start: int) -> str | None:
     return above[mark.end() :].strip() if mark else None
 
 
-def _records(lines: Sequence[str], separator: str, quote: str, path: Path) -> list[list[str]]:
+def _records(lines: Sequence[str], separator: str, quote: str, path: FilePath) -> list[list[str]]:
     try:
         return split_lines(lines, separator, quote)
     except (csv.Error, TypeError) as error:
@@ -276,7 +276,7 @@ def _names_in_comment(
 
 
 def _columns(
-    header: Sequence[str], rows: Sequence[Sequence[str]], path: Path
+    header: Sequence[str], rows: Sequence[Sequence[str]], path: FilePath
 ) -> tuple[list[Name], list[Name], int]:
     """Names of the columns, those that are repeated, and the number of fields of a row.
 
@@ -296,7 +296,7 @@ def _columns(
     return names, repeated, max([n_columns, len(header), *regular])
 
 
-def _too_many_values(path: Path) -> ValueError:
+def _too_many_values(path: FilePath) -> ValueError:
     return ValueError(
         f"{path} has more values in a row than names in its first line; set `separator`, "
         "`skip_lines` or `header` if that is no header of its columns."

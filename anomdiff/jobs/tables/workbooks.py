@@ -4,10 +4,10 @@ import importlib.util
 import io
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator
-from pathlib import Path
 
 import pandas as pd
 
+from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.tables import layout as layouts
 from anomdiff.jobs.tables.files import EmptyFileError, damaged, open_bytes
 from anomdiff.jobs.tables.options import FileOptions, Name
@@ -23,7 +23,7 @@ class Workbook:
     `names` are those of its columns.
     """
 
-    def __init__(self, path: Path, options: FileOptions):
+    def __init__(self, path: FilePath, options: FileOptions):
         self.path = path
         if importlib.util.find_spec("python_calamine") is None:
             raise ValueError(

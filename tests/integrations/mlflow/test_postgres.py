@@ -1,16 +1,7 @@
 """A shared store: PostgreSQL for the records, an object store for the files."""
 
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
 import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -19,99 +10,23 @@ from mlflow import MlflowClient
 
 from anomdiff.integrations.mlflow import flavor, registry, runs, tracking_store
 from anomdiff.integrations.mlflow.runs import log_training
+from tests.servers import free_port, postgres_server, running, s3_server, wait_until
 
 BUCKET = "models"
-
-
-def _programs():
-    """Folder of initdb and postgres."""
-    found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((folder for folder in folders if (folder / "initdb").exists()), None)
-
-
-def _free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def _user():
-    """User and group to run the server as: it refuses to be root."""
-    return {} if os.getuid() else {"user": "nobody", "group": "nogroup", "extra_groups": []}
-
-
-@contextmanager
-def _running(command, **options):
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)  # SIGTERM would let PostgreSQL wait for its clients
-        process.wait(timeout=60)
-
-
-def _wait(answers, process):
-    for _ in range(600):
-        if process.poll() is not None or answers():
-            break
-        time.sleep(0.1)
-    assert process.poll() is None, "the server has stopped"
 
 
 @pytest.fixture(scope="module")
 def postgres():
     """URI of an empty database of a server of our own."""
-    programs = _programs()
-    if programs is None:
-        pytest.skip("need PostgreSQL's initdb and postgres; they are not installed")
-    psycopg = pytest.importorskip("psycopg")
-    # Not below pytest's folders, which other users cannot enter.
-    with tempfile.TemporaryDirectory(prefix="anomdiff-pg-") as folder:
-        os.chmod(folder, 0o777)
-        cluster, port, quiet = f"{folder}/cluster", _free_port(), subprocess.DEVNULL
-        initdb = [programs / "initdb", "-D", cluster, "-U", "mlflow", "-A", "trust", "-N"]
-        subprocess.run(initdb, check=True, stdout=quiet, cwd=folder, **_user())
-        server = [programs / "postgres", "-D", cluster, "-p", str(port), "-k", folder, "-F"]
-        with _running([*server, "-h", "127.0.0.1"], cwd=folder, **_user()) as process:
-            uri = f"postgresql://mlflow:secret@127.0.0.1:{port}/postgres"
-            _wait(lambda: _connects(psycopg, uri), process)
-            yield uri
-
-
-def _connects(psycopg, uri):
-    try:
-        psycopg.connect(uri, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
+    with postgres_server() as uri:
+        yield uri
 
 
 @pytest.fixture(scope="module")
 def bucket():
     """URI of an empty bucket of an object store of our own."""
-    server = pytest.importorskip("moto.server")
-    import boto3
-
-    port = _free_port()
-    endpoint = f"http://127.0.0.1:{port}"
-    variables = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "MLFLOW_S3_ENDPOINT_URL": endpoint,
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        threaded = server.ThreadedMotoServer("127.0.0.1", port, verbose=False)
-        threaded.start()
-        boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=BUCKET)
-        yield f"s3://{BUCKET}"
-        threaded.stop()
+    with s3_server(BUCKET, "MLFLOW_S3_ENDPOINT_URL") as uri:
+        yield uri
 
 
 @pytest.fixture
@@ -151,13 +66,13 @@ def test_a_server_before_both_is_all_that_a_client_needs(
     postgres, bucket, small, table, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(runs, "_log_picture", lambda name, draw: None)
-    port = _free_port()
+    port = free_port()
     server = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     server += ["--workers", "1", "--backend-store-uri", postgres]
     server += ["--artifacts-destination", f"{bucket}/served"]
     uri = f"http://127.0.0.1:{port}"
-    with _running(server, cwd=tmp_path) as process:
-        _wait(lambda: _is_up(f"{uri}/health"), process)
+    with running(server, cwd=tmp_path) as process:
+        wait_until(lambda: _is_up(f"{uri}/health"), process)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MLFLOW_S3_ENDPOINT_URL"):
             monkeypatch.delenv(name)
         mlflow.set_tracking_uri(uri)
