@@ -26,6 +26,12 @@ def require_numbers(
     if not refused:
         return
     cells = frame[refused[0]].dropna()
+    dates = [name for name in refused if storage(frame[name]) == "datetime"]
+    if dates:
+        raise ValueError(
+            f"need numbers in the channels; got dates in the columns {dates}: set "
+            f"time={dates[0]!r} if it is the time of steps, or drop={refused} to leave them out."
+        )
     raise ValueError(
         f"need numbers in the channels; got others in the columns {refused}, such as "
         f"{shown(cells.iloc[0])} in column {shown(refused[0])}, row {shown(cells.index[0])}: set "
