@@ -43,10 +43,11 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
         there is one other, these are found.
     drop : list of column, default=()
         Columns to leave out, such as notes and names: they are no channels.
-    duplicate_times : {"error", "first", "last", "mean"}, default="error"
+    duplicate_times : {"warn", "error", "first", "last", "mean"}, default="warn"
         What becomes of rows of one series that share their time, as in the hour that clocks are
-        set back: refused, or one step. It has the cells of the first or last of these rows or the
-        mean, and its score stands there, that of a mean in the first row; the others have none.
+        set back: refused, or one step; by default the first of few with a warning. A step has the
+        cells of the first or last of these rows or the mean, and its score stands there, that of a
+        mean in the first row; the others have none.
     exclude : list of (start, end) or (start, end, series), or DataFrame, default=None
         Known incidents to leave out of training and calibration, ends included; a day without a
         time is all of it as an end. A frame has columns ``start``, ``end`` and maybe one of the
@@ -156,7 +157,7 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
         series: Any = None,
         time: Any = None,
         drop: Sequence = (),
-        duplicate_times: str = "error",
+        duplicate_times: str = "warn",
         exclude: Sequence | pd.DataFrame | None = None,
         covariates: Sequence | None = None,
         calendar: Sequence[str] = (),

@@ -23,7 +23,7 @@ from anomdiff.encoding.parsing import (
     unreadable_cells,
     warn_of_further,
 )
-from anomdiff.encoding.repeated_times import OrderedRows, one_per_time
+from anomdiff.encoding.repeated_times import MOST_REPEATED, OrderedRows, one_per_time
 from anomdiff.encoding.segment import Segment
 from anomdiff.encoding.spelling import Spelling
 from anomdiff.encoding.times import clock, has_times, is_duration, require_no_levels
@@ -59,7 +59,7 @@ class PanelLayout:
     missing_values: tuple = ()  # numbers and texts that stand for a missing cell
     max_unreadable: float = 0.0  # share of a channel's cells that may be unreadable
     series_steps: tuple = ()  # label, usual, least and most difference of times of each series
-    duplicate_times: str = "error"  # what becomes of rows of one time: see one_per_time
+    duplicate_times: str = "warn"  # what becomes of rows of one time: see one_per_time
     dropped: tuple = ()  # columns of training that are no channels
 
     @cached_property
@@ -82,7 +82,7 @@ class PanelLayout:
         max_unreadable: float = 0.0,
         *,
         drop: Sequence = (),
-        duplicate_times: str = "error",
+        duplicate_times: str = "warn",
     ) -> "PanelLayout":
         """Take every column but those of series and time, and those to drop, as a channel."""
         require_labels(frame.columns)
@@ -317,11 +317,20 @@ class PanelLayout:
         again = np.diff(ordered.times) == 0
         if not again.any():
             return ordered
-        if self.duplicate_times != "error":
+        if self.duplicate_times not in ("warn", "error"):
             return one_per_time(ordered, self.duplicate_times)
         of, n = "" if label is None else f" of series {label!r}", int(again.sum())
         at = rows[1 + again.argmax()]
         cells = frame.index if self.time is None else frame[self.time].array
+        if self.duplicate_times == "warn" and n <= MOST_REPEATED * len(rows):
+            warnings.warn(
+                f"{n} of {len(rows)} rows{of} repeat the time of another, first {cells[at]} in row "
+                f"{shown(frame.index[at])}; the first of each counts: set duplicate_times='first', "
+                "'last' or 'mean', or give times with their zone if clocks went back an hour.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return one_per_time(ordered, "first")
         raise ValueError(
             f"need one row per time{of}; {n} of {len(rows)} rows repeat the time of another, first "
             f"{cells[at]} in row {shown(frame.index[at])}: set duplicate_times='first', 'last' or "

@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["DUPLICATE_TIMES", "OrderedRows", "one_per_time"]
+__all__ = ["DUPLICATE_TIMES", "MOST_REPEATED", "OrderedRows", "one_per_time"]
 
 # What may become of rows that share their time.
-DUPLICATE_TIMES = ("error", "first", "last", "mean")
+DUPLICATE_TIMES = ("warn", "error", "first", "last", "mean")
+# Share of the rows that may repeat the time of another with a warning.
+MOST_REPEATED = 0.05
 
 
 class OrderedRows(NamedTuple):

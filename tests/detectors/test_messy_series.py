@@ -105,9 +105,19 @@ def test_the_hour_that_clocks_repeat_is_one_step_if_asked_for(how, tmp_path):
     np.testing.assert_allclose(found["anomaly_score"][~left_out], wanted, atol=1e-9)
 
 
-def test_repeated_times_are_refused_with_what_to_set():
-    with pytest.raises(ValueError, match="1 of 600 rows .*set duplicate_times='first'.*series="):
-        fitted(autumn())
+def test_a_few_repeated_times_are_left_out_with_a_warning_that_says_what_to_set():
+    with pytest.warns(UserWarning, match="1 of 600 rows repeat .*set duplicate_times='first'"):
+        kept = TimeSeriesDetector(**TINY_SERIES, time="time").fit(autumn())
+
+    assert kept.layout_.duplicate_times == "warn"
+
+
+def test_many_repeated_times_are_refused_with_what_to_set():
+    frame = autumn()
+    frame.loc[:40, "time"] = frame.loc[0, "time"]
+
+    with pytest.raises(ValueError, match="of 600 rows .*set duplicate_times='first'.*series="):
+        fitted(frame)
 
 
 @pytest.mark.parametrize("date_format", ["%d/%m/%Y %H:%M", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M %p"])

@@ -67,8 +67,8 @@ def _spoil_step(frame):
 
 def _repeat_time(frame):
     times = frame["time"].copy()
-    at = np.flatnonzero(frame["host"] == "b")[:2]
-    times.iloc[at[1]] = times.iloc[at[0]]
+    at = np.flatnonzero(frame["host"] == "b")[:5]
+    times.iloc[at[1:]] = times.iloc[at[0]]
     return frame.assign(time=times)
 
 
@@ -86,7 +86,7 @@ def _spoil_time(frame):
     ("spoil", "why"),
     [
         (_spoil_step, "failed: need rows of series 'b' 0 days 00:01:00 apart, as in training"),
-        (_repeat_time, "failed: need one row per time of series 'b'; 1 of 60 rows"),
+        (_repeat_time, "failed: need one row per time of series 'b'; 4 of 60 rows"),
         (_spoil_cells, "failed: need numbers in column 'slow'; got 'broken' in row"),
         (_spoil_time, "failed: need dates like"),
     ],

@@ -181,7 +181,9 @@ def _split(
             series,
             time,
             drop=detector.drop,
-            duplicate_times="error" if detector.duplicate_times == "error" else "first",
+            duplicate_times=detector.duplicate_times
+            if detector.duplicate_times in ("warn", "error")
+            else "first",
         )
         for segment in layout.read(keyed):
             held_back[segment.rows[round((1 - HELD_BACK) * len(segment.rows)) :]] = True
