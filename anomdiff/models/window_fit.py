@@ -95,9 +95,8 @@ def fit_windows(
 
     network = WindowNetwork(denoiser, denoiser.shape["length"], parameters["sigma"])
     together = ChannelRegression.fit(segments) if len(scaler.names) > 1 else None
-    components: list[WindowComponent] = [*banks, regression, network]
-    if together is not None:
-        components.insert(-1, together)
+    regressions = [regression] if together is None else [regression, together]
+    components: list[WindowComponent] = [*banks, *regressions, network]
     drawn = draw_segments(segments, parameters["max_calibration"], rng)
     step_banks = uncentred_banks(segments, parameters["max_reference"], rng)
     further = [*step_banks, *VARIATIONS]

@@ -29,6 +29,7 @@ class Folds(NamedTuple):
     """What is learned without each of several parts of training, to judge that part."""
 
     precisions: Tensor  # (fold, feature, feature)
+    weights: Tensor  # (fold, feature, channel), from these
     starts: Tensor  # (fold,), the place of the first window of each part
 
 
@@ -91,13 +92,13 @@ class ChannelRegression(WindowComponent):
         ]
         n_steps = float(max(1, len(x)))
         known = [part for part in torch.cat([empty.bool(), *seen]).tensor_split(FOLDS) if len(part)]
+        weights = [_weights(each, n_channels) for each in without]
         residuals = [
-            _residuals(part, given, each, _weights(each, n_channels), n_steps)
-            for part, given, each in zip(cuts, known, without, strict=True)
+            _residuals(*each, n_steps) for each in zip(cuts, known, without, weights, strict=True)
         ]
         scale = torch.cat([empty[:, :n_channels], *residuals]).square().mean(0).sqrt()
         firsts = starts[torch.tensor([0, *map(len, cuts[:-1])]).cumsum(0)] if cuts else starts
-        folds = Folds(torch.stack(without), firsts) if cuts else None
+        folds = Folds(torch.stack(without), torch.stack(weights), firsts) if cuts else None
         scale = scale.nan_to_num(1.0).clamp(min=LEAST_STD)
         return cls(_precision(whole / max(1, len(x))), n_steps, scale, folds)
 
@@ -122,12 +123,13 @@ class ChannelRegression(WindowComponent):
         features, given = _features(values, observed)
         seen = given[:, : values.shape[1]]
         if starts is None or self.folds is None:
-            residual = self._residuals(features, given, self.precision)
+            residual = _residuals(features, given, self.precision, self.weights, self.n_steps)
         else:
             fold = torch.searchsorted(self.folds.starts, starts, right=True) - 1
+            learned = zip(self.folds.precisions, self.folds.weights, strict=True)
             parts = [
-                self._residuals(features[fold == k], given[fold == k], each)
-                for k, each in enumerate(self.folds.precisions)
+                _residuals(features[fold == k], given[fold == k], *each, self.n_steps)
+                for k, each in enumerate(learned)
             ]
             residual = torch.cat(parts)  # windows and folds are in the order of time
         known = seen & (seen.double().mean(1, keepdim=True) >= LEAST_SHARE)
@@ -140,18 +142,6 @@ class ChannelRegression(WindowComponent):
     def weights(self) -> Float[Tensor, "feature channel"]:
         """From what is known of a step to residuals."""
         return _weights(self.precision, len(self.scale))
-
-    def _residuals(
-        self,
-        features: Float[Tensor, "window feature"],
-        given: Bool[Tensor, "window feature"],
-        precision: Float[Tensor, "feature feature"],
-    ) -> Float[Tensor, "window channel"]:
-        """Channels less what the others let expect of them, as far as these are observed."""
-        own = self.weights
-        if precision is not self.precision:
-            own = _weights(precision, len(self.scale))
-        return _residuals(features, given, precision, own, self.n_steps)
 
     @cached_property
     def _responses(self) -> Float[Tensor, "shape channel channel"]:
