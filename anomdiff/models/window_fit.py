@@ -3,11 +3,10 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
@@ -20,11 +19,10 @@ from anomdiff.encoding.glitches import without_glitches
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.encoding.wall_clock import zone_of
-from anomdiff.models.parallel import map_blocks
-from anomdiff.models.segment_errors import residual_names, residual_roles, segment_residuals
+from anomdiff.models.forward_errors import Ends, ends_of_training
 from anomdiff.models.training_run import StepHook, train_denoiser
+from anomdiff.models.window_calibration import fit_calibration
 from anomdiff.reference.segments import (
-    are_held_out,
     as_tensors,
     draw_segments,
     draw_windows,
@@ -37,21 +35,13 @@ from anomdiff.reference.segments import (
 from anomdiff.reference.sliding_windows import WindowComponent
 from anomdiff.scoring.channel_regression import ChannelRegression
 from anomdiff.scoring.local_variation import LocalVariation
-from anomdiff.scoring.step_evidence import StepEvidence
 from anomdiff.scoring.step_regression import StepRegression
-from anomdiff.scoring.step_scores import StepScores
 from anomdiff.scoring.window_scores import (
-    WindowCalibration,
     WindowNetwork,
-    optimism,
-    scaled_network,
 )
-from anomdiff.thresholds.budget import segment_levels
 
 __all__ = [
     "VARIATIONS",
-    "Calibrated",
-    "fit_calibration",
     "fit_denoiser",
     "fit_windows",
     "training_calendar",
@@ -71,6 +61,7 @@ def fit_windows(
     parameters: Mapping[str, Any],
     *,
     on_step: StepHook | None,
+    ahead: bool = True,
 ) -> dict[str, Any]:
     """Learn normal series and return the fields of a ``WindowModel``; see its ``fit``."""
     rng = check_random_state(parameters["random_state"])
@@ -100,7 +91,11 @@ def fit_windows(
     drawn = draw_segments(segments, parameters["max_calibration"], rng)
     step_banks = uncentred_banks(segments, parameters["max_reference"], rng)
     further = [*step_banks, *VARIATIONS]
-    calibrated = fit_calibration(components, further, drawn, held_out)
+    most = parameters["max_calibration"] // 4
+    ends = ends_of_training(segments, max(lengths) - 1, most) if ahead else Ends([], [])
+    calibrated = fit_calibration(components, further, drawn, held_out, ends)
+    if calibrated.changed:
+        _warn_of_change(calibrated.changed)
     return dict(
         scaler=scaler,
         denoiser=denoiser,
@@ -116,6 +111,16 @@ def fit_windows(
         seed=seed,
         steps=calibrated.steps,
         step_banks=step_banks,
+    )
+
+
+def _warn_of_change(lengths: tuple[int, ...]) -> None:
+    """Warn of series that do not stay as they were, so that new steps are unlike training too."""
+    warnings.warn(
+        "need series that stay as they are; the last fifth of training is unlike what came before "
+        f"it in windows of {', '.join(map(str, lengths))} steps: these count less, and more of new "
+        "normal steps than alpha may be flagged: give a longer training.",
+        stacklevel=4,
     )
 
 
@@ -167,51 +172,3 @@ def fit_denoiser(
         on_step,
     )
     return *trained, held_out
-
-
-class Calibrated(NamedTuple):
-    """What is learned of normal steps once the components are there."""
-
-    windows: WindowCalibration
-    steps: StepScores
-    scores: np.ndarray  # of training steps, ascending
-    levels: np.ndarray  # that so many segments of them reach, descending
-
-
-def fit_calibration(
-    components: Sequence[WindowComponent],
-    step_components: Sequence[WindowComponent],
-    segments: list[Segment[Tensor]],
-    held_out: list[Segment[Tensor]],
-) -> Calibrated:
-    """Learn what errors and residuals of normal steps are like, and their scores.
-
-    The last of ``components``, which score windows, is the network; ``step_components`` have
-    residuals only.
-    """
-    together = [*components, *step_components]
-    found = map_blocks(lambda segment: segment_residuals(together, segment, True), segments)
-    errors = torch.cat([each[: len(components)] for each, _ in found], 1)
-    windows = WindowCalibration.fit(errors, [each.noise_floor for each in components])
-    length = components[-1].length
-    unseen = [are_held_out(segment, held_out, length) for segment in segments]
-    ratio = optimism(errors[-1], torch.cat(unseen))
-    network = [name for name, _ in residual_names(together)].index("WindowNetwork")
-    corrected = [
-        (
-            scaled_network(own[: len(components)], len(components) - 1, ratio, new),
-            scaled_network(residuals, network, ratio**0.5, new),
-        )
-        for (own, residuals), new in zip(found, unseen, strict=True)
-    ]
-    residuals = [each for _, each in corrected]
-    evidence = StepEvidence.fit(residuals, *residual_roles(together))
-    scored = [windows.score(own) for own, _ in corrected]
-    reach = max(component.length for component in components)
-    steps = StepScores.fit(evidence, reach, residuals, [each for each, _ in scored])
-    judged = [steps.judge(*own, each) for own, each in zip(scored, residuals, strict=True)]
-    known = [~own.isnan().all(2).all(0) for own, _ in corrected]
-    scores = torch.cat([each.scores[k] for each, k in zip(judged, known, strict=True)])
-    evident = [each.evident & k for each, k in zip(judged, known, strict=True)]
-    levels = segment_levels([each.scores for each in judged], evident)
-    return Calibrated(windows, steps, np.sort(scores.numpy()), levels)

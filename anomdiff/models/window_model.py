@@ -95,9 +95,13 @@ class WindowModel:
         parameters: Mapping[str, Any],
         *,
         on_step: StepHook | None = None,
+        ahead: bool = True,
     ) -> "WindowModel":
-        """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``."""
-        return cls(**fit_windows(frame, layout, parameters, on_step=on_step))
+        """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``.
+
+        It is to score what comes ``ahead``, or the training itself.
+        """
+        return cls(**fit_windows(frame, layout, parameters, on_step=on_step, ahead=ahead))
 
     @classmethod
     def screen(
@@ -110,7 +114,7 @@ class WindowModel:
     ) -> tuple["WindowModel", np.ndarray, dict]:
         """Fit to series that hold anomalies; return what ``score_frame`` does for these too."""
         left_out = excluded_rows(layout, frame, parameters["exclude"])
-        model = cls.fit(frame, layout, parameters, on_step=on_step)
+        model = cls.fit(frame, layout, parameters, on_step=on_step, ahead=False)
         return model, *model.score_frame(frame, exclude_self=True, left_out=left_out)
 
     # -- scoring -------------------------------------------------------------------------

@@ -46,6 +46,8 @@ OVERLAP, FEW_STEPS = 0.5, 64
 # Steps that are looked at together: no segment reaches from one block to the next, so that a stream
 # knows when a segment has ended.
 STEPS_TOGETHER = 512
+# A total that no segment reaches.
+NEVER = 1e12
 # Share of the steps of training that segments may cover at most.
 MOST_COVERED = 0.05
 
@@ -141,10 +143,11 @@ class StepEvidence:
         sharp: int | None,
         trimmed: tuple[int, ...],
         quiet: tuple[int, ...] = (),
+        silent: Sequence[int] = (),
     ) -> "StepEvidence":
         """Fit to the residuals of segments of normal steps, (component, step, channel) each.
 
-        NaN where missing.
+        NaN where missing. Components that are ``silent`` never carry evidence.
         """
         tails = ResidualTails.fit(torch.cat(list(residuals), dim=1))
         n_components = len(residuals[0])
@@ -155,7 +158,9 @@ class StepEvidence:
                 for channel in ratios.T:
                     totals[component] += [x.total for x in excursions(channel.numpy())]
         fitted = torch.tensor([_tail(each) for each in totals], dtype=torch.float64)
-        start, excess, count = fitted.T
+        start, excess, count = fitted.T.clone()
+        start[list(silent)] = NEVER
+        sharp = None if sharp in silent else sharp
         found = cls(tails, start, excess, count / n_steps, count, sharp, trimmed, quiet)
         segments = [segment for each in residuals for segment in found.segments(each)]
         return found._with_least(segments, n_steps)
