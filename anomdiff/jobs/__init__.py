@@ -4,12 +4,12 @@ The jobs: `init` (settings files), `train` (a registered model), `score` (scored
 `threshold` (alarms by threshold), `promote` (challenger and champion), `monitor` (drift), `demo`.
 What they share: `settings` (TOML, checked), `settings_files` (as text), `assignments` (--set),
 `command_line` (options), `exit_codes`, `errors` (of stores), `stores` (addresses, databases),
-`readers` (tables; `tables` is what is behind that door), `writers` (complete outputs or none),
-`row_files` (small tables, also as text), `labels` (which rows are normal), `model_columns` (columns
-that a model reads), `baseline` (IsolationForest).
+`runs` (what survives a crash), `readers` (tables; `tables` is behind that door), `writers` (complete
+outputs or none), `row_files` (small tables, also as text), `labels` (which rows are normal),
+`model_columns` (columns that a model reads), `baseline` (IsolationForest).
 Of `score`: `scoring_input` (batches of a table), `series_groups` (batches that cut no series),
-`series_status` (what became of each series), `quarantine` (rows that cannot be read),
-`scored_files` (what is written), `alarms` (the alarm table), `summary` (of a scored file),
-`alarm_causes` (columns that raise too many alarms). May import every room; only `anomdiff.cli`
-imports a job.
+`series_status` (what became of each series), `quarantine` (rows that cannot be read), `score_places`
+and `scored_files` (where to, what), `alarms` (the alarm table), `summary`, `alarm_causes` (columns
+that raise too many), `batch_record` (what was scored before). May import every room; only
+`anomdiff.cli` imports a job.
 """

@@ -2,25 +2,26 @@
 
 import logging
 import re
-import signal
-import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any, TypeVar
 
 import click
 from pydantic.fields import FieldInfo
 
 from anomdiff.jobs import readers
 from anomdiff.jobs.exit_codes import ExitCode, exit_code
+from anomdiff.jobs.runs.logs import choose_format, told_on_stderr
+from anomdiff.jobs.runs.stopping import ends_on_signals
 from anomdiff.jobs.settings import Settings
 
-__all__ = ["PATH", "reported_errors", "with_file_options", "with_options"]
+__all__ = ["PATH", "loaded", "reported_errors", "with_file_options", "with_options"]
 
 logger = logging.getLogger(__name__)
+
+Wanted = TypeVar("Wanted", bound=Settings)
 
 PATH = click.Path(path_type=Path)
 TABLES = ("kinds", "detector", "rule", "limits")  # for a settings file only
@@ -62,58 +63,39 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable], Callable]:
     return click.option(flag, name, type=kind, multiple=field.default == (), help=field.description)
 
 
+def loaded(settings: type[Wanted], config: Path | None, options: Mapping[str, Any]) -> Wanted:
+    """Read the settings of a command, and write the log as they say."""
+    found = settings.load(config, options)
+    choose_format(found.log)
+    return found
+
+
 @contextmanager
 def reported_errors() -> Iterator[None]:
     """Run a job for a user: expected errors and warnings become one sentence on stderr.
 
     The exit code tells what kind of error it was, see `exit_codes`. How files are written, where it
-    was found, is said on stderr too. SIGTERM unwinds, so that temporary files are removed. The
-    stack trace is logged at level DEBUG.
+    was found, is said on stderr too. SIGTERM and Ctrl-C unwind, so that temporary files are
+    removed, and end the job in any case. The stack trace is logged at level DEBUG.
     """
     from mlflow.exceptions import MlflowException  # takes seconds
 
-    shown = _Echo(logging.INFO)
-    readers.logger.addHandler(shown)
-    level = readers.logger.level
-    readers.logger.setLevel(logging.INFO)
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+    with told_on_stderr(), ends_on_signals():
         try:
             yield
         except (ValueError, OSError, MlflowException) as error:
             logger.debug("the job failed", exc_info=error)
             sentence = re.sub(r"^\[Errno \d+\] ", "", " ".join(str(error).split()))
+            logger.error("%s", sentence)
             raise _Ended(sentence, exit_code(error)) from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
-            readers.logger.setLevel(level)
-            readers.logger.removeHandler(shown)
 
 
 class _Ended(click.ClickException):
-    """An expected error, with its exit code."""
+    """An expected error that was told, with its exit code."""
 
     def __init__(self, message: str, code: ExitCode):
         super().__init__(message)
         self.exit_code = code  # type: ignore[misc]
 
-
-class _Echo(logging.Handler):
-    """Show a line of the log on stderr."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print the message."""
-        click.echo(record.getMessage(), err=True)
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    if issubclass(category, UserWarning):
-        click.echo(f"Warning: {message}", err=True)
+    def show(self, file: IO | None = None) -> None:
+        """Show nothing more."""

@@ -1,7 +1,11 @@
-"""Errors of the jobs that a scheduler can tell from bad settings and bad data."""
+"""Errors that say that something is away, not that the data are wrong: try again later."""
 
-__all__ = ["StoreError"]
+__all__ = ["BusyError", "StoreError"]
 
 
 class StoreError(ConnectionError):
     """An object store or a database does not answer, or does not let the job in."""
+
+
+class BusyError(ConnectionError):
+    """Another run writes the same output right now."""

@@ -138,7 +138,7 @@ def _metric_name(column: str) -> str:
 def main(config: Path | None, **options: Any) -> None:
     """Look for drift as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():
-        settings = MonitorSettings.load(config, options)
+        settings = command_line.loaded(MonitorSettings, config, options)
         report = monitor(settings)
     rate, alpha = report["alarms"]["alarm_rate"], report["alarms"]["alpha"]
     click.echo(f"{report['rows']:,} rows, alarm rate {rate:.2%} at alpha {alpha:.2%}")

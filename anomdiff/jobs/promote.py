@@ -104,7 +104,7 @@ def describe(outcome: Outcome, name: str) -> str:
 def main(config: Path | None, rollback: bool, reason: str, **options: Any) -> None:
     """Promote the challenger as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():
-        settings = PromoteSettings.load(config, options)
+        settings = command_line.loaded(PromoteSettings, config, options)
         if rollback:
             click.echo(_roll_back(settings.registered_name, reason))
             return

@@ -4,9 +4,13 @@ The files appear together, when all rows are scored. The exit code tells what be
 see `exit_codes`.
 """
 
+import logging
+import shutil
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,14 +21,33 @@ from anomdiff.jobs import alarm_causes, command_line
 from anomdiff.jobs.exit_codes import ExitCode, ModelError, SettingsError, meanings
 from anomdiff.jobs.model_columns import model_columns
 from anomdiff.jobs.readers import Table
-from anomdiff.jobs.scored_files import SUFFIX, ScoredFiles, output_of, output_paths
+from anomdiff.jobs.batch_record import batch_record, earlier_summary
+from anomdiff.jobs.runs.locks import locked
+from anomdiff.jobs.runs.logs import heartbeat
+from anomdiff.jobs.runs.retries import retried
+from anomdiff.jobs.score_places import (
+    SUFFIX,
+    cache_folder,
+    output_of,
+    output_paths,
+    summary_of,
+)
+from anomdiff.jobs.scored_files import ScoredFiles
 from anomdiff.jobs.scoring_input import ScoringInput
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.stores.databases import SqlTarget
 from anomdiff.jobs.stores.locations import FilePath
-from anomdiff.jobs.writers import atomic_paths, json_values, write_json
+from anomdiff.jobs.writers import (
+    atomic_paths,
+    json_values,
+    require_writable,
+    sweep,
+    write_json,
+)
 
 __all__ = ["main", "score"]
+
+logger = logging.getLogger(__name__)
 
 
 def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
@@ -49,42 +72,122 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     names the columns that raise them; `alarm_causes` of the summary has their shares.
     """
     output = _check_output(settings)
-    # Fails before a model is fetched if there is no table.
-    table = Table(settings.source, settings.file_options)
+    if settings.dry_run:
+        return _dry_run(settings, detector)
+    with locked(output, *_beside(settings)):
+        sweep(*output_paths(settings, False).values())
+        return _scored_once(settings, detector)
+
+
+def _dry_run(settings: ScoreSettings, detector: Any) -> dict[str, Any]:
+    """Check all that can be known before rows are scored, and say what would be done."""
+    table = retried(settings.retries, Table, settings.source, settings.file_options)
     model: dict[str, Any] = {"uri": None, "version": None, "run_id": None}
     if detector is None:
-        detector, model = _load(settings.model)
+        model = retried(settings.retries, _resolved, settings.model)
+        detector = retried(settings.retries, _load, model["uri"])
+    record = batch_record(settings, model)
+    earlier = earlier_summary(summary_of(settings), record, settings.overwrite)
     source = ScoringInput(settings, table, model_columns(detector, table.names))
-    paths = output_paths(settings, source)
-    started = time.perf_counter()
-    with atomic_paths(*paths.values()) as temporary:
-        files = ScoredFiles(detector, source, dict(zip(paths, temporary, strict=True)))
-        files.write()
-        seconds = time.perf_counter() - started
-        summary = json_values(
-            {
-                "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "data": str(settings.source),
-                "output": str(output),
-                "model": model,
-                "alpha": detector.alpha,
-                "threshold": float(detector.threshold_),
-                **files.counts.to_dict(),
-                "rows_quarantined": files.n_quarantined,
-                "alarm_table_rows": files.n_alarms,
-                **files.statuses,
-                **_senseless(settings, detector.alpha, files),
-                "columns_not_used": [str(name) for name in source.unused],
-                "seconds": round(seconds, 3),
-                "rows_per_second": round(files.counts.rows / seconds, 1),
-            }
+    source.columns.rows(next(source.frames()))
+    paths = output_paths(settings, source.columns.series is not None)
+    for target in paths.values():
+        retried(settings.retries, require_writable, target)
+    return {
+        "dry_run": True,
+        "data": str(settings.source),
+        "model": model,
+        "done_before": earlier is not None,
+        "writes": {name: str(path) for name, path in paths.items()},
+        "columns_not_used": [str(name) for name in source.unused],
+    }
+
+
+def _beside(settings: ScoreSettings) -> list[FilePath | None]:
+    """Files that a run writes beside the scored one."""
+    return [settings.alarms, settings.quarantine, summary_of(settings)]
+
+
+def _scored_once(settings: ScoreSettings, detector: Any) -> dict[str, Any]:
+    """Score, unless it was done before for the same batch date."""
+    # Fails before a model is fetched if there is no table.
+    table = retried(settings.retries, Table, settings.source, settings.file_options)
+    model: dict[str, Any] = {"uri": None, "version": None, "run_id": None}
+    if detector is None:
+        model = retried(settings.retries, _resolved, settings.model)
+    record = batch_record(settings, model)
+    earlier = earlier_summary(summary_of(settings), record, settings.overwrite)
+    if earlier is not None:
+        logger.info(
+            "%s was scored before, from the same rows by the same model: nothing is done.",
+            record["batch_date"],
         )
-        if "summary" in paths:
-            write_json(temporary[-1], summary)
+        shutil.rmtree(cache_folder(settings), ignore_errors=True)
+        return earlier
+    if detector is None:
+        detector = retried(settings.retries, _load, model["uri"])
+    source = ScoringInput(settings, table, model_columns(detector, table.names))
+    return _written(settings, detector, source, {"model": model, "record": record})
+
+
+def _written(
+    settings: ScoreSettings, detector: Any, source: ScoringInput, told: dict[str, Any]
+) -> dict[str, Any]:
+    """Write all files, and the summary, which is returned."""
+    paths = output_paths(settings, source.columns.series is not None)
+    started = time.perf_counter()
+    files = None
+    try:
+        with (
+            atomic_paths(*paths.values(), retries=settings.retries) as temporary,
+            heartbeat("score", settings.heartbeat) as source.heartbeat,
+        ):
+            files = ScoredFiles(detector, source, dict(zip(paths, temporary, strict=True)))
+            files.write()
+            seconds = time.perf_counter() - started
+            summary = _summary(settings, detector, source, files, told, seconds)
+            if "summary" in paths:
+                write_json(temporary[-1], summary)
+    except Exception as error:
+        if files is not None and not isinstance(error, ConnectionError):
+            files.cache.clear()  # the next run would fail there again
+        raise
+    files.cache.clear()
     if summary["alarms_make_no_sense"]:
         rate, columns = summary["alarm_rate"], summary["alarm_causes"]
         warnings.warn(alarm_causes.sentence(rate, detector.alpha, columns), stacklevel=2)
     return summary
+
+
+def _summary(
+    settings: ScoreSettings,
+    detector: Any,
+    source: ScoringInput,
+    files: ScoredFiles,
+    told: dict[str, Any],
+    seconds: float,
+) -> dict[str, Any]:
+    """What is known of a scored table, and what it was scored from."""
+    return json_values(
+        {
+            "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "data": str(settings.source),
+            "output": str(output_of(settings)),
+            **told,
+            "rows_digest": files.cache.input.hexdigest(),
+            "alpha": detector.alpha,
+            "threshold": float(detector.threshold_),
+            **files.counts.to_dict(),
+            "rows_quarantined": files.n_quarantined,
+            "alarm_table_rows": files.n_alarms,
+            **files.statuses,
+            **_senseless(settings, detector.alpha, files),
+            "columns_not_used": [str(name) for name in source.unused],
+            "batches_restored": files.cache.n_restored,
+            "seconds": round(seconds, 3),
+            "rows_per_second": round(files.counts.rows / seconds, 1),
+        }
+    )
 
 
 def _senseless(settings: ScoreSettings, alpha: float, files: ScoredFiles) -> dict[str, Any]:
@@ -97,25 +200,40 @@ def _senseless(settings: ScoreSettings, alpha: float, files: ScoredFiles) -> dic
     }
 
 
-def _load(uri: str) -> tuple[Any, dict[str, Any]]:
-    """Load the model; an alias is resolved once, so that the summary names what was loaded."""
+def _resolved(uri: str) -> dict[str, Any]:
+    """Look an alias up once, so that the summary names what was loaded."""
     from mlflow import MlflowClient  # takes seconds
-    from mlflow.exceptions import MlflowException
 
-    from anomdiff.integrations.mlflow import flavor, tracking_store
+    from anomdiff.integrations.mlflow import tracking_store
 
     tracking_store.ensure_store()
     name, _, alias = uri.removeprefix("models:/").partition("@")
     name, _, number = name.partition("/")
-    model: dict[str, Any] = {"uri": uri, "version": None, "run_id": None}
+    if not uri.startswith("models:/") or not (alias or number):
+        return {"uri": uri, "version": None, "run_id": None}
+    with _told_how_to_train(uri):
+        client = MlflowClient()
+        by_alias, by_number = client.get_model_version_by_alias, client.get_model_version
+        found = by_alias(name, alias) if alias else by_number(name, number)
+    version = str(found.version)
+    return {"uri": f"models:/{name}/{version}", "version": version, "run_id": found.run_id}
+
+
+def _load(uri: str) -> Any:
+    """Load the model."""
+    from anomdiff.integrations.mlflow import flavor
+
+    with _told_how_to_train(uri):
+        return flavor.load_model(uri)
+
+
+@contextmanager
+def _told_how_to_train(uri: str) -> Iterator[None]:
+    """Say in one sentence that there is no such model, and how to get one."""
+    from mlflow.exceptions import MlflowException
+
     try:
-        if uri.startswith("models:/") and (alias or number):
-            client = MlflowClient()
-            by_alias, by_number = client.get_model_version_by_alias, client.get_model_version
-            found = by_alias(name, alias) if alias else by_number(name, number)
-            model = {"uri": f"models:/{name}/{found.version}", "version": str(found.version)}
-            model["run_id"] = found.run_id
-        return flavor.load_model(model["uri"]), model
+        yield
     except (MlflowException, OSError, ValueError) as error:
         told = " ".join(str(error).split()).removesuffix(".")
         raise ModelError(
@@ -146,8 +264,11 @@ def _check_output(settings: ScoreSettings) -> FilePath | SqlTarget:
 def main(config: Path | None, **options: Any) -> None:
     """Score a table as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():
-        settings = ScoreSettings.load(config, options)
+        settings = command_line.loaded(ScoreSettings, config, options)
         summary = score(settings)
+        if settings.dry_run:
+            click.echo(_told_of_dry_run(summary))
+            return
         click.echo(
             f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
             f"{summary['rows_per_second']:,.0f} rows/s: {summary['output']}"
@@ -155,6 +276,15 @@ def main(config: Path | None, **options: Any) -> None:
     code = _exit_code(summary)
     if code:
         sys.exit(code)
+
+
+def _told_of_dry_run(plan: dict[str, Any]) -> str:
+    """Lines on what a run would do."""
+    model = plan["model"]["uri"]
+    writes = [f"  would write  {name}: {path}" for name, path in plan["writes"].items()]
+    if plan["done_before"]:
+        writes = ["  would write  nothing: this batch date was scored before (--overwrite)"]
+    return "\n".join([f"dry run: {plan['data']} can be scored by {model}", *writes])
 
 
 def _exit_code(summary: dict[str, Any]) -> ExitCode:

@@ -14,18 +14,15 @@ from anomdiff.jobs.alarms.incidents import IncidentAlarms
 from anomdiff.jobs.alarms.rows import RowAlarms
 from anomdiff.jobs.quarantine import Quarantine
 from anomdiff.jobs.row_files import RowWriter, read_text_rows
+from anomdiff.jobs.runs.batch_cache import BatchCache
+from anomdiff.jobs.score_places import cache_folder
 from anomdiff.jobs.scoring_input import ScoringInput
 from anomdiff.jobs.series_status import STATUS_TYPES, BatchScores, SeriesScorer, status_counts
 from anomdiff.jobs.settings import ScoreSettings
-from anomdiff.jobs.stores.databases import SqlTarget
-from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.summary import ScoreSummary
 from anomdiff.jobs.writers import TableWriter
 
-__all__ = ["SUFFIX", "ScoredFiles", "output_of", "output_paths", "summary_of", "summary_path"]
-
-# Of the scored file.
-SUFFIX = ".parquet"
+__all__ = ["ScoredFiles"]
 
 
 class ScoredFiles:
@@ -50,12 +47,15 @@ class ScoredFiles:
         Rows that could not be read, if they were not to fail the job.
     statuses : dict
         How many series have which status, and those that are not just scored.
+    cache : BatchCache
+        Scores of the batches so far.
     """
 
     def __init__(self, detector: Any, source: ScoringInput, paths: Mapping[str, Path]):
         self.detector, self.source, self.paths = detector, source, paths
         self.counts, self.causes = ScoreSummary(source.columns.inputs), AlarmCauses(detector)
-        self.scorer = SeriesScorer(detector, source.columns, source.failed)
+        self.cache = BatchCache(detector, cache_folder(source.settings))
+        self.scorer = SeriesScorer(detector, source.columns, source.failed, self.cache.score)
         self.n_alarms: int | None = None
         self.n_quarantined = 0
         self.statuses: dict[str, Any] = {}
@@ -135,45 +135,6 @@ class ScoredFiles:
             self.n_alarms = len(found)
             with RowWriter(self.paths["alarms"], self._alarms.schema, path.suffix) as writer:
                 writer.write(found)
-
-
-def output_of(settings: ScoreSettings) -> FilePath | SqlTarget:
-    """Scored file, or table of a database, to write."""
-    output = settings.output
-    if isinstance(output, SqlTarget) or not settings.has_folders:
-        return output
-    return output / f"batch_date={settings.batch_date}" / f"scored{SUFFIX}"
-
-
-def summary_path(output: FilePath) -> FilePath:
-    """Path of the summary of a scored file."""
-    return output.with_name(f"{output.stem}.summary.json")
-
-
-def summary_of(settings: ScoreSettings) -> FilePath | None:
-    """Where the summary goes; None if nowhere.
-
-    Beside a database lies nothing: it is written only where the settings name a file. Readers of a
-    folder of parquet files leave out files whose names begin with "_".
-    """
-    output = output_of(settings)
-    if settings.summary is not None or isinstance(output, SqlTarget):
-        return settings.summary
-    return output.with_name("_summary.json") if settings.has_folders else summary_path(output)
-
-
-def output_paths(settings: ScoreSettings, source: ScoringInput) -> dict[str, FilePath | SqlTarget]:
-    """What scoring writes, by what it holds; the summary comes last."""
-    output, beside = output_of(settings), summary_of(settings)
-    paths: dict[str, FilePath | SqlTarget] = {"output": output}
-    if not isinstance(output, SqlTarget) and source.columns.series is not None:
-        name = "_series.csv" if settings.has_folders else f"{output.stem}.series.csv"
-        paths["series"] = output.with_name(name)
-    if settings.alarms is not None:
-        paths["alarms"] = settings.alarms
-    if settings.quarantine is not None:
-        paths["quarantine"] = settings.quarantine
-    return paths if beside is None else {**paths, "summary": beside}
 
 
 def _alarms(detector: Any, source: ScoringInput) -> RowAlarms | IncidentAlarms | None:

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Generator, Hashable, Iterator
 from datetime import date
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.model_columns import PanelColumns, TableColumns
 from anomdiff.jobs.quarantine import Quarantine
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
+from anomdiff.jobs.runs.commit import PART
+from anomdiff.jobs.runs.logs import Heartbeat
+from anomdiff.jobs.score_places import rows_prefix
 from anomdiff.jobs.series_groups import SeriesGroups, whole_series
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.stores.databases import SqlTarget
@@ -45,6 +48,7 @@ class ScoringInput:
         self.quarantine: Quarantine | None = None  # takes out rows that cannot be read
         self.failed: dict[Hashable, str] = {}  # series that cannot be read, and why
         self.dated: dict[str, date] = {}
+        self.heartbeat: Heartbeat | None = None  # is told how far the reading is
         wanted = list(names if settings.keep == ("all",) else settings.keep)
         if settings.batch_date is not None and not settings.has_folders:
             self.dated = {"batch_date": settings.batch_date}
@@ -84,33 +88,28 @@ class ScoringInput:
         """Read the rows, with a progress bar on a terminal."""
         n_rows = self._table.count_rows()
         if self.columns.unit == "row":
-            yield from _with_progress(self._frames(), n_rows)
+            yield from self._with_progress(self.frames(), n_rows)
         elif self.columns.series is None:
-            yield from _with_progress(iter([pd.concat(self._frames())]), n_rows)
+            yield from self._with_progress(iter([pd.concat(self.frames())]), n_rows)
         else:
             yield from self._whole_series(self.columns.series)
 
     def _whole_series(self, series: Name) -> Iterator[pd.DataFrame]:
         """Batches that hold all steps of their series."""
-        with TemporaryDirectory(prefix=".rows-", dir=self._folder) as folder:
+        prefix = rows_prefix(self.settings)
+        with TemporaryDirectory(PART, prefix.name, prefix.parent) as folder:
             self._table = self._table.snapshot(Path(folder), self.wanted)  # is read twice
-            yield from self._grouped(series)
+            yield from self._grouped(series, Path(folder))
 
-    @property
-    def _folder(self) -> Path:
-        """Folder for what is put aside: that of the output, if it is a local file."""
-        output = self.settings.output
-        return output.parent if isinstance(output, Path) else Path(gettempdir())
-
-    def _grouped(self, series: Name) -> Iterator[pd.DataFrame]:
+    def _grouped(self, series: Name, folder: Path) -> Iterator[pd.DataFrame]:
         """Batches of whole series of a table whose rows stay in their order."""
         labels = (frame[series] for frame in self._read([series], [series]))
         if self.quarantine is not None:  # rows without a series are taken out when they are read
             labels = (cells.ffill().bfill() for cells in labels)
         groups = SeriesGroups.of(labels, self.settings.batch_size)
         columns = dict(zip(self.wanted, self.types(self.wanted).types, strict=True))
-        frames = whole_series(self._frames(), groups, columns, self._folder)
-        yield from _with_progress(frames, len(groups.series_of_row))
+        frames = whole_series(self.frames(), groups, columns, folder)
+        yield from self._with_progress(frames, len(groups.series_of_row))
 
     @property
     def wanted(self) -> list[Name]:
@@ -123,11 +122,24 @@ class ScoringInput:
         types = self._table.copy_types(self.columns.numbers)
         return pa.schema([types.field(str(name)) for name in names])
 
+    def _with_progress(
+        self, frames: Iterator[pd.DataFrame], total: int | None
+    ) -> Iterator[pd.DataFrame]:
+        """Show a progress bar on a terminal, and tell the heartbeat of others."""
+        done, of_all = 0, "" if total is None else f" of {total:,}"
+        with tqdm(total=total, unit="row", unit_scale=True, desc="score", disable=None) as bar:
+            for frame in frames:
+                yield frame
+                bar.update(len(frame))
+                done += len(frame)
+                if self.heartbeat is not None:
+                    self.heartbeat.at = f"{done:,}{of_all} rows"
+
     def _read(self, columns: list[Name], text: list[Name]) -> Iterator[pd.DataFrame]:
         """Read columns in batches, some of them as text."""
         return self._table.batches(self.settings.batch_size, columns=columns, text=text)
 
-    def _frames(self) -> Iterator[pd.DataFrame]:
+    def frames(self) -> Iterator[pd.DataFrame]:
         """Read the table; numbers of steps in CSV are read here: no batch decides on a type."""
         typed = set(self.columns.found.values()) - set(self.columns.text)
         text = [name for name in self.wanted if name not in typed]
@@ -163,11 +175,3 @@ def _require_free(columns: list[Name], results: dict[str, pa.DataType]) -> None:
     taken = [str(name) for name in columns if str(name) in results]
     if taken:
         raise ValueError(f"need other names for the kept columns {taken}; the output has them.")
-
-
-def _with_progress(frames: Iterator[pd.DataFrame], total: int | None) -> Iterator[pd.DataFrame]:
-    """Show a progress bar on a terminal."""
-    with tqdm(total=total, unit="row", unit_scale=True, desc="score", disable=None) as bar:
-        for frame in frames:
-            yield frame
-            bar.update(len(frame))

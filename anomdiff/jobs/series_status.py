@@ -1,6 +1,6 @@
 """What became of each series: scored, too short, unknown, or failed; one never fails the others."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,9 +38,14 @@ class SeriesScorer:
     """
 
     def __init__(
-        self, detector: Any, columns: TableColumns | PanelColumns, failed: dict[Hashable, str]
+        self,
+        detector: Any,
+        columns: TableColumns | PanelColumns,
+        failed: dict[Hashable, str],
+        score: Callable[[pd.DataFrame], pd.DataFrame],
     ):
         self.detector, self.columns, self.failed = detector, columns, failed
+        self._score = score
         self._seen: list[pd.DataFrame] = []
 
     def score(self, frame: pd.DataFrame) -> BatchScores | None:
@@ -79,7 +84,7 @@ class SeriesScorer:
 
     def _scores(self, frame: pd.DataFrame) -> BatchScores:
         rows = self.columns.rows(frame)
-        return BatchScores(rows, self.detector.score_frame(rows))
+        return BatchScores(rows, self._score(rows))
 
     def _one_by_one(self, frame: pd.DataFrame, series: Hashable) -> BatchScores | None:
         """Scores of the series that can be scored; the others are kept with what is wrong."""

@@ -101,6 +101,14 @@ class Settings(BaseModel):
     """First time to read from a database: column `date` of its `table`, or :since of a `query`."""
     until: datetime | None = None
     """Time from which on nothing is read from a database, as for `since`."""
+    dry_run: bool = False
+    """Check settings, data, model and stores, say what would be done, and write nothing."""
+    retries: int = Field(default=3, ge=0)
+    """How often to try again when a store does not answer, after 1, 2, 4, ... seconds."""
+    heartbeat: float = Field(default=60.0, ge=0)
+    """Seconds between lines of the log in long steps, where no progress bar is seen; 0 for none."""
+    log: Literal["plain", "text", "json"] | None = None
+    """Lines on stderr: 'plain', 'text' with time and level, or 'json'; plain on a terminal only."""
 
     @classmethod
     def load(cls, path: Path | str | None, overrides: Mapping[str, object] | None = None) -> Self:
@@ -231,6 +239,8 @@ class ScoreSettings(Settings):
     """Alarms of a series at most this many steps apart are one incident."""
     previous: Path | None = None
     """Last night's incidents, which keep their ids; by default those that `alarms` holds."""
+    overwrite: bool = False
+    """Score a batch date again that was scored from other rows, by another model or otherwise."""
     quarantine: Path | None = None
     """Table to write, .csv, .jsonl or .parquet, of rows that cannot be read, instead of failing."""
 

@@ -204,6 +204,6 @@ def how_to_look(store: str) -> str:
 def main(config: Path | None, **options: Any) -> None:
     """Train a detector as the settings file CONFIG says; options override it."""
     with command_line.reported_errors(), distributed.joined():
-        report = train(TrainSettings.load(config, options))
+        report = train(command_line.loaded(TrainSettings, config, options))
         if report is not None:
             click.echo(f"{describe(report)}\nto look   {how_to_look(report.store)}")

@@ -1,13 +1,14 @@
 """Outputs that appear only when they are complete, tables written in batches, and JSON."""
 
 import errno
+import hashlib
 import json
 import math
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +16,53 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from anomdiff.jobs.runs.commit import PART, commit, complete_or_sweep, is_pending, sync
+from anomdiff.jobs.runs.retries import retried
 from anomdiff.jobs.stores.databases import SqlTarget, connected
 from anomdiff.jobs.stores.locations import FilePath, RemotePath, as_location
 from anomdiff.jobs.stores.upsert import upsert
 
-__all__ = ["TableWriter", "as_arrow", "atomic_paths", "json_values", "write_json"]
+__all__ = [
+    "TableWriter",
+    "as_arrow",
+    "atomic_paths",
+    "json_values",
+    "require_writable",
+    "stand_in",
+    "sweep",
+    "write_json",
+]
 
 
 @contextmanager
-def atomic_paths(*paths: FilePath | SqlTarget | str) -> Iterator[list[Path]]:
+def atomic_paths(*paths: FilePath | SqlTarget | str, retries: int = 0) -> Iterator[list[Path]]:
     """Yield temporary paths; the files are renamed to `paths` when the block ends without error.
 
-    If it ends with one, they are removed. All files are on the disk before the first is renamed.
-    Folders are created as needed. A full disk is an `OSError` with one clear sentence.
+    If it ends with one, they are removed. All files are on the disk before the first is renamed,
+    and a process that dies between two renames leaves a list of them, from which the next one that
+    writes the same files completes them; what others left behind is removed. The last file is
+    absent while the others are renamed: where it is there, all belong together. Folders are created
+    as needed. A full disk is an `OSError` with one clear sentence.
 
     What goes to an object store is uploaded at the end, and appears there when all of it has
     arrived; a parquet file that goes to a database is written into its table in one transaction.
-    Both come before the local files: a store that is away leaves no file behind that says
-    otherwise. Whether they are there is asked when the block begins.
+    Both come before the local files: a store that is away, also after `retries`, leaves no file
+    behind that says otherwise. Whether they are there is asked when the block begins.
     """
     targets = [path if isinstance(path, SqlTarget) else as_location(path) for path in paths]
-    local = [target for target in targets if isinstance(target, Path)]
     temporary = [_temporary(target) for target in targets]
+    sweep(*targets)
     try:
-        _prepare(targets)
+        for target in targets:
+            retried(retries, _prepare, target)
         yield temporary
         for path in temporary:
-            _sync(path)
+            sync(path)
         pairs = list(zip(temporary, targets, strict=True))
-        for path, target in sorted(pairs, key=lambda pair: isinstance(pair[1], Path)):
-            _publish(path, target)
-        for folder in {target.parent for target in local}:
-            with suppress(OSError):  # not every file system can; the files are there already
-                _sync(folder)
+        for path, target in pairs:
+            if not isinstance(target, Path):
+                retried(retries, _publish, path, target)
+        commit([(path, target) for path, target in pairs if isinstance(target, Path)])
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -55,8 +70,17 @@ def atomic_paths(*paths: FilePath | SqlTarget | str) -> Iterator[list[Path]]:
         message = f"the disk is full: {names} could not be written; nothing was left behind"
         raise OSError(errno.ENOSPC, message) from None
     finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
+        if not any(is_pending(target) for target in targets if isinstance(target, Path)):
+            for path in temporary:
+                path.unlink(missing_ok=True)
+
+
+def sweep(*targets: FilePath | SqlTarget) -> None:
+    """Complete or remove what a process has left behind that died while it wrote these files."""
+    if targets:
+        local = [target for target in targets if isinstance(target, Path)]
+        others = [stand_in(target) for target in targets if not isinstance(target, Path)]
+        complete_or_sweep(*local, *others)
 
 
 class TableWriter:
@@ -105,38 +129,52 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 def _temporary(target: FilePath | SqlTarget) -> Path:
     """Path of a file until it is complete: beside its target, if that is local."""
-    name = f".{target.name}.{uuid.uuid4().hex}.part"
+    base = stand_in(target)
+    return base.with_name(f".{base.name}.{uuid.uuid4().hex}{PART}")
+
+
+def require_writable(target: FilePath | SqlTarget) -> None:
+    """Ask whether a target can be written, and change nothing.
+
+    Raises
+    ------
+    IsADirectoryError, PermissionError
+        If a local folder is in its place, or its folder may not be written to.
+    StoreError
+        If its store does not answer.
+    """
+    if not isinstance(target, Path):
+        _prepare(target)
+        return
+    if target.is_dir():
+        raise IsADirectoryError(f"need a file to write; {target} is a folder.")
+    folder = next(each for each in target.resolve().parents if each.exists())
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"need a folder to write {target} to; {folder} may not be written.")
+
+
+def stand_in(target: FilePath | SqlTarget) -> Path:
+    """The target, if it is local; else a name of its own in the folder of temporary files."""
     if isinstance(target, Path):
-        return target.with_name(name)
-    return Path(tempfile.gettempdir()) / name
+        return target
+    own = hashlib.sha256(str(target).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"{target.name}.{own}"
 
 
-def _publish(path: Path, target: FilePath | SqlTarget) -> None:
-    """Bring a complete file to where it belongs."""
+def _publish(path: Path, target: RemotePath | SqlTarget) -> None:
+    """Bring a complete file to its store."""
     if isinstance(target, SqlTarget):
         upsert(path, target)
-    elif isinstance(target, RemotePath):
-        target.upload(path)
     else:
-        path.replace(target)
+        target.upload(path)
 
 
-def _prepare(targets: Sequence[FilePath | SqlTarget]) -> None:
-    """Make local folders, and ask stores whether they are there: not hours later."""
-    for target in targets:
-        if isinstance(target, SqlTarget):
-            with connected(target):
-                continue
-        if isinstance(target, Path):
-            target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            raise IsADirectoryError(f"need a file to write; {target} is a folder.")
-
-
-def _sync(path: Path) -> None:
-    """Force a file, or the entries of a folder, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _prepare(target: FilePath | SqlTarget) -> None:
+    """Make a local folder, or ask a store whether it is there: not hours later."""
+    if isinstance(target, SqlTarget):
+        with connected(target):
+            return
+    if isinstance(target, Path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise IsADirectoryError(f"need a file to write; {target} is a folder.")

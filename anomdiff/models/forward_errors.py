@@ -54,7 +54,9 @@ def ends_of_training(segments: Sequence[Segment[Tensor]], context: int, most: in
     totals: dict = {}
     for segment in segments:
         totals[segment.series] = totals.get(segment.series, 0) + len(segment)
-    pieces, spans, seen = [], [], dict.fromkeys(totals, 0)
+    pieces: list[tuple[Segment[Tensor], int]] = []
+    spans: list[tuple[int, int]] = []
+    seen = dict.fromkeys(totals, 0)
     for segment in segments:
         cut = max(0, round((1 - END) * totals[segment.series]) - seen[segment.series])
         seen[segment.series] += len(segment)

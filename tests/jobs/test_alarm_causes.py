@@ -11,7 +11,7 @@ from anomdiff.integrations.mlflow.runs import log_training
 from anomdiff.jobs.alarm_causes import AlarmCauses, is_senseless
 from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.score import main, score
-from anomdiff.jobs.scored_files import summary_path
+from anomdiff.jobs.score_places import summary_path
 from anomdiff.jobs.settings import ScoreSettings
 from tests.series import panel
 from tests.settings import TINY, TINY_SERIES

@@ -11,7 +11,7 @@ from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.jobs import score as score_job
 from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.score import score
-from anomdiff.jobs.scored_files import summary_path
+from anomdiff.jobs.score_places import summary_path
 from anomdiff.jobs.settings import ScoreSettings
 from tests.series import panel
 from tests.settings import TINY, TINY_SERIES
@@ -174,7 +174,8 @@ def test_where_every_series_fails_the_job_does(tmp_path, detector, steps):
 def test_the_exit_code_tells_what_became_of_the_night(
     tmp_path, detector, steps, monkeypatch, change, code
 ):
-    monkeypatch.setattr(score_job, "_load", lambda uri: (detector, {"uri": uri}))
+    monkeypatch.setattr(score_job, "_resolved", lambda uri: {"uri": uri})
+    monkeypatch.setattr(score_job, "_load", lambda uri: detector)
     data = _write(change(steps), tmp_path / "in.csv")
     options = ["--data", str(data), "--output", str(tmp_path / "out.parquet")]
 
@@ -206,7 +207,7 @@ def test_mistakes_have_their_exit_codes(mlflow_store, tmp_path, monkeypatch, opt
     )
 
     assert result.exit_code == code, result.output
-    assert result.stderr.strip().splitlines()[-1].startswith("Error: ")
+    assert "Error: " in result.stderr.strip().splitlines()[-1]
 
 
 def test_the_help_says_what_the_exit_codes_mean():

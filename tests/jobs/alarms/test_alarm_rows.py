@@ -37,7 +37,9 @@ def _score(folder, frame, detector, *, data="in.parquet", alarms="alarms.parquet
     path = folder / data
     frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
     given = {"key": "sale", "batch_date": NIGHT, "alarms": folder / alarms, **more}
-    settings = ScoreSettings(data=path, output=folder / "out" / "scored.parquet", **given)
+    settings = ScoreSettings(
+        data=path, output=folder / "out" / "scored.parquet", overwrite=True, **given
+    )
     return settings, score(settings, detector)
 
 

@@ -41,6 +41,7 @@ def _run(folder, frame, detector, night, *, alarms="alarms.csv", suffix=".parque
     data = folder / f"in{suffix}"
     frame.to_csv(data, index=False) if suffix == ".csv" else frame.to_parquet(data)
     settings = ScoreSettings(
+        overwrite=True,
         data=data,
         output=folder / "scored.parquet",
         alarms=folder / alarms,

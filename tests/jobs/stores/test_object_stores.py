@@ -14,7 +14,7 @@ from anomdiff.jobs.errors import StoreError
 from anomdiff.jobs.readers import Table
 from anomdiff.jobs.score import main as score_command
 from anomdiff.jobs.score import score
-from anomdiff.jobs.scored_files import output_of, summary_of
+from anomdiff.jobs.score_places import output_of, summary_of
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.stores.locations import as_location
 from anomdiff.jobs.writers import atomic_paths
@@ -236,7 +236,8 @@ def test_a_bucket_that_is_not_there_is_said(bucket):
 @pytest.mark.filterwarnings("ignore:columns")
 def test_the_command_takes_addresses_as_options(bucket, sales, tiny, monkeypatch, tmp_path):
     _put("in/sales.csv", sales.to_csv(index=False).encode())
-    monkeypatch.setattr("anomdiff.jobs.score._load", lambda uri: (tiny, {"uri": uri}))
+    monkeypatch.setattr("anomdiff.jobs.score._resolved", lambda uri: {"uri": uri})
+    monkeypatch.setattr("anomdiff.jobs.score._load", lambda uri: tiny)
     monkeypatch.chdir(tmp_path)
     options = ["--data", f"{bucket}/in/*.csv", "--output", f"{bucket}/out.parquet", "--keep", "id"]
 
