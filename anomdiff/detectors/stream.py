@@ -54,7 +54,9 @@ class PanelStream:
         """Take the next rows, number them if asked to; return the steps that have become final."""
         if numbered:
             frame = frame.set_axis(range(self.n_rows, self.n_rows + len(frame)))
-        segments = [self._new_steps(segment) for segment in self.layout.read(frame)]
+        read = self.layout.read(frame)
+        self.model.scaler.require_clock(frame)
+        segments = [self._new_steps(segment) for segment in read]
         segments = [segment for segment in segments if len(segment)]
         self._require_order(segments)
         self.n_rows += len(frame)

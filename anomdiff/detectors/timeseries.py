@@ -58,8 +58,9 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
         scored, and say nothing.
     calendar : sequence of str, default=()
         What of the time says what is normal, out of ``"minute"``, ``"hour"``, ``"weekday"`` and
-        ``"month"``, by the wall clock of the zone that times have in ``fit``. Training shows all
-        of them twice, best many times: ``("hour", "weekday")`` takes some weeks.
+        ``"month"``, by the wall clock of the zone that times have in ``fit``; those to score need
+        a zone too, or none where these had none. Training shows all of them twice, best many
+        times: ``("hour", "weekday")`` takes some weeks.
     holidays : str or sequence of date, optional
         Country whose public holidays count, such as ``"DE"`` or ``"US-CA"`` (needs ``pip install
         'anomdiff[holidays]'``), or dates. With ``"weekday"``, they begin as Sundays.

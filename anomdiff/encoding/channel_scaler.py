@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from anomdiff.encoding.calendar_features import Calendar
 from anomdiff.encoding.expected_values import ConditionedSteps, ExpectedValues, Scale
 from anomdiff.encoding.json_values import as_label, require_storable, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
+from anomdiff.encoding.wall_clock import require_zone
 
 __all__ = ["ChannelScaler"]
 
@@ -113,6 +115,11 @@ class ChannelScaler:
                     f"need values of the covariate {name!r}, which says what is normal; got none "
                     f"in {sum(map(len, segments))} rows: add them, or fit without it."
                 )
+
+    def require_clock(self, frame: pd.DataFrame) -> None:
+        """Refuse rows of which a calendar does not know what the wall clock shows."""
+        if self.expected is not None and self.expected.calendar:
+            require_zone(self.layout.clock(frame), self.expected.calendar.zone)
 
     def conditioned(
         self, segments: list[Segment[np.ndarray]], calendar: Calendar, *, by_covariates: bool

@@ -120,6 +120,7 @@ class WindowModel:
     ) -> list[Segment[Tensor]]:
         """Cut a frame into segments of scaled steps; refuse steps as training shows none."""
         segments = self.layout.read(frame, left_out)
+        self.scaler.require_clock(frame)
         self.layout.require_steps(segments)
         self.scaler.require_conditions(segments)
         return [as_tensors(self.scaler.encode(segment)) for segment in segments]
