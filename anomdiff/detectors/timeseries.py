@@ -63,7 +63,8 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
         times: ``("hour", "weekday")`` takes some weeks.
     holidays : str or sequence of date, optional
         Country whose public holidays count, such as ``"DE"`` or ``"US-CA"`` (needs ``pip install
-        'anomdiff[holidays]'``), or dates. With ``"weekday"``, they begin as Sundays.
+        'anomdiff[holidays]'``), or dates, also as text like ``"2026-01-06"``. With ``"weekday"``,
+        they begin as Sundays.
     missing_values : sequence of float or str, default=()
         Numbers and texts that stand for a missing cell of a channel, such as ``(-200, "ERR")``.
     max_unreadable : float, default=0.05
