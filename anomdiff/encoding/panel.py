@@ -106,7 +106,11 @@ class PanelLayout:
         others = (series, time, *dropped)
         channels = tuple(name for name in frame.columns.tolist() if name not in others)
         if not channels:
-            raise ValueError(f"need at least one channel; got only {list(frame.columns)}.")
+            keys = [name for name in (series, time) if name is not None]
+            raise ValueError(
+                f"need at least one channel; got none beside {keys} of series and time, and "
+                f"{list(dropped)} of drop."
+            )
         absent = plain_values(missing_values)
         layout = cls(
             series,
