@@ -20,6 +20,9 @@ __all__ = ["ChannelScaler"]
 
 # Standard deviations from the mean at which a value is cut: one glitch must not dominate a window.
 MAX_DEVIATION = 50.0
+# Scales of series differ where one is off those of all together by this many standard deviations or
+# this factor, in at least this share of the series.
+OTHER_SCALE, OTHER_SERIES = 2.0, 0.1
 # Standard deviation of a channel that never moved, in units of its size or 1: any jump is far.
 CONSTANT_STD = 0.01
 
@@ -105,6 +108,18 @@ class ChannelScaler:
             return {}
         calendar = self.expected.calendar.to_dict()
         return {"conditions": to_json(tuple(self.conditions)), "calendar": calendar}
+
+    @property
+    def differs_by_series(self) -> bool:
+        """Whether the scale of all series together is not that of some of them, in some channel."""
+        scored, (mean, std) = list(self.targets), self.scales[None]
+        own = [each for label, each in self.scales.items() if label is not None]
+        if not own:
+            return False
+        means, stds = (np.stack(each)[:, scored] for each in zip(*own, strict=True))
+        away = np.abs(means - mean[scored]) / stds > OTHER_SCALE
+        other = np.abs(np.log(stds / std[scored])) > np.log(OTHER_SCALE)
+        return bool((away | other).any(1).mean() > OTHER_SERIES)
 
     def require_conditions(self, segments: list[Segment[np.ndarray]]) -> None:
         """Refuse rows in which a covariate that says what is normal has no value at all."""

@@ -5,7 +5,7 @@ tabular_fit.py     how it is fitted; corruption.py: copies of rows that weigh it
 row_components.py  components of encoded rows, block by block; encoded_rows.py: rows as tensors
 training_rows.py   what is learned besides the network: split, reference, subsets, categories
 window_model.py    WindowModel: the same for series; window_fit.py, window_fields.py: fit, store
-segment_errors.py  errors of the components of its score; judged_steps.py: a warning of none
+segment_errors.py  errors of the components of its score; judged_steps.py: what is told of steps
 training_run.py    training one denoiser: weights, checkpoint, progress bar, hooks
 parameters.py      ranges of the parameters, checked before anything is learned
 stored_checks.py   a stored model is checked before use

@@ -16,7 +16,13 @@ from anomdiff.encoding.json_values import label_array, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.models import stored_checks as checks
-from anomdiff.models.judged_steps import EVIDENT, channel_cells, step_cells, warn_of_unjudged
+from anomdiff.models.judged_steps import (
+    EVIDENT,
+    channel_cells,
+    step_cells,
+    warn_of_unjudged,
+    warn_of_unknown,
+)
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors, segment_residuals
 from anomdiff.models.training_run import StepHook
@@ -184,6 +190,7 @@ class WindowModel:
             scores[rows], evident[rows], channel[rows] = cells
             unjudged[rows] = np.isnan(cells.scores)
         warn_of_unjudged(self.layout, frame, unjudged, min(self.window_lengths))
+        warn_of_unknown(self.scaler, segments)
         channels = channel_cells(channel, self.names)
         return scores, {EVIDENT: evident, "channel": channels, **self.layout.labels(frame)}
 
