@@ -106,10 +106,10 @@ class PanelLayout:
         others = (series, time, *dropped)
         channels = tuple(name for name in frame.columns.tolist() if name not in others)
         if not channels:
-            keys = [name for name in (series, time) if name is not None]
+            none = [name for name in others if name is not None]
             raise ValueError(
-                f"need at least one channel; got none beside {keys} of series and time, and "
-                f"{list(dropped)} of drop."
+                f"need at least one channel; got none beside {none}, the columns of series, time "
+                "and drop."
             )
         absent = plain_values(missing_values)
         layout = cls(
