@@ -146,7 +146,7 @@ def require_positive(name: str, value: Any) -> float:
     return value
 
 
-def stored_bank(state: Mapping[str, Any], n_channels: int) -> WindowBank:
+def stored_bank(state: Mapping[str, Any], n_channels: int, together: bool) -> WindowBank:
     """Bank of reference windows whose shape is that of its length."""
     require_whole(state, {"length": 2})
     kind, length = BANKS[state["kind"]], state["length"]
@@ -157,7 +157,7 @@ def stored_bank(state: Mapping[str, Any], n_channels: int) -> WindowBank:
             f"need reference windows of {length} steps and {n_channels} channels in a stored "
             f"model, in order; got an array of shape {tuple(windows.shape)}."
         )
-    return kind(length, windows, starts)
+    return kind(length, windows, starts, together)
 
 
 def stored_step_bank(state: Mapping[str, Any], n_channels: int) -> UncentredBank:

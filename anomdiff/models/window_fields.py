@@ -52,7 +52,8 @@ def restored_fields(state: Mapping[str, Any]) -> dict[str, Any]:
     checks.require_finite(state)
     checks.require_whole(state, {"seed": 0})
     scaler = ChannelScaler.from_dict(state["scaler"])
-    banks = [checks.stored_bank(bank, len(scaler.names)) for bank in state["banks"]]
+    together = state["calibration"].get("channels") is None
+    banks = [checks.stored_bank(bank, len(scaler.names), together) for bank in state["banks"]]
     return dict(
         scaler=scaler,
         denoiser=checks.restored_denoiser(WindowMLP, state["network"], state["weights"]),

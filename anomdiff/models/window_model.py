@@ -204,12 +204,13 @@ class WindowModel:
             bank if known or not isinstance(bank, LevelBank) else MissingComponent(bank.length)
             for bank in self.banks
         ]
-        network = WindowNetwork(self.denoiser, self.network_length, self.sigma)
-        together = self.channel_regression
-        if together is None:
+        together = self.calibration.channels is None
+        network = WindowNetwork(self.denoiser, self.network_length, self.sigma, together)
+        others = self.channel_regression
+        if others is None:
             return [*banks, self.regression, network]
-        missing = MissingComponent(together.length, together.shares)
-        return [*banks, self.regression, together if known else missing, network]
+        missing = MissingComponent(others.length, others.shares)
+        return [*banks, self.regression, others if known else missing, network]
 
     def step_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of which only residuals count, none in models of older formats."""

@@ -39,11 +39,14 @@ class WindowNetwork(WindowComponent):
         Steps of a window.
     sigma : float
         Noise level that the denoiser is given, in standard deviations.
+    together : bool
+        Whether errors of all channels are scaled up together, as in models of older formats.
     """
 
     denoiser: nn.Module
     length: int
     sigma: float
+    together: bool = False
     shares = (0.1,)
 
     @torch.inference_mode()
@@ -64,7 +67,8 @@ class WindowNetwork(WindowComponent):
             x = without_means(windows, seen)
             level = x.new_full((len(x),), self.sigma)
             moved = self.denoiser(x, level, torch.zeros_like(seen)) - x
-            found.append(sum_by_channel(torch.where(seen, moved, 0.0).square() / scale, seen))
+            squares = torch.where(seen, moved, 0.0).square() / scale
+            found.append(sum_by_channel(squares, seen, together=self.together))
             at = self.places
             residual = moved[:, :, at].abs() / scale**0.5
             kept.append(torch.where(seen[:, :, at], residual, torch.nan).float())
@@ -104,7 +108,7 @@ class WindowCalibration:
         Location and scale.
     channels : float Tensor of shape (component, channel), or None
         Usual error of each channel, which stands for a missing one; None in models of older
-        formats, where it is the mean of the others.
+        formats, whose components are missing where a channel is.
     """
 
     mean: Tensor
@@ -166,7 +170,8 @@ def _totals(
     channels: Float[Tensor, "component channel"] | None,
 ) -> Float[Tensor, "component step"]:
     """Errors of all channels together, a missing one as it usually is; NaN without any."""
-    usual = errors.nanmean(2, keepdim=True) if channels is None else channels[:, None]
+    if channels is None:
+        return errors.sum(2)
     missing = errors.isnan()
-    totals = torch.where(missing, usual, errors).sum(2)
+    totals = torch.where(missing, channels[:, None], errors).sum(2)
     return torch.where(missing.all(2), torch.nan, totals)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -285,6 +287,26 @@ def test_the_errors_of_channels_do_not_depend_on_how_much_of_another_is_observed
         found = component.squared_errors(torch.where(observed, values, 0.0), observed)
         torch.testing.assert_close(found[:, [0, 2]], expected[:, [0, 2]])
         assert share or found[:, 1].isnan().all()
+
+
+@pytest.mark.parametrize("kind", ["bank", "network"])
+def test_models_of_older_formats_scale_all_channels_up_together(kind):
+    values, observed = steps(60, 3, 0.7)
+    bank = bank_of(*steps(40, 3))
+    component = {
+        "bank": WindowBank(LENGTH, bank.windows, bank.starts, together=True),
+        "network": WindowNetwork(Denoiser(Zero()).eval(), LENGTH, 0.5, together=True),
+    }[kind]
+
+    errors = component.squared_errors(values, observed)
+
+    shares = observed.unfold(0, LENGTH, 1).double().mean(2)
+    each = replace(component, together=False).squared_errors(values, observed)
+    plain = each.nan_to_num(0.0) * shares.clamp(min=LEAST_SHARE)
+    share = observed.unfold(0, LENGTH, 1).double().mean((1, 2))[:, None]
+    torch.testing.assert_close(
+        errors, torch.where(share < LEAST_SHARE, torch.nan, plain / share), equal_nan=True
+    )
 
 
 def test_steps_of_which_nothing_is_known_score_zero_and_no_channel_contributes():
