@@ -144,7 +144,7 @@ def series_figure(
     scored : DataFrame
         From ``detector.score_frame(X)``.
     series : label, optional
-        Which series of a panel to draw.
+        Which series of a panel to draw; the one that there is, if there is one only.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def series_figure(
     frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
     segments, layout = detector.segments(scored, frame), detector.layout_
     if layout.series is not None:
-        _require_series(scored[layout.series], series)
+        series = _one_series(scored[layout.series], series)
         own = (scored[layout.series] == series).to_numpy()
         frame, scored = frame[own], scored[own]
         segments = segments[segments[layout.series] == series]
@@ -188,12 +188,15 @@ def series_figure(
     return figure
 
 
-def _require_series(labels: pd.Series, series: Hashable | None) -> None:
-    """Refuse a series that is not there, naming some that are."""
+def _one_series(labels: pd.Series, series: Hashable | None) -> Hashable:
+    """Series to draw; refuse one that is not there, naming some that are."""
     known = labels.unique().tolist()
+    if series is None and len(known) == 1:
+        return known[0]
     if series not in known:
         few = f"{known[:MAX_COLUMNS]}{' and more' if len(known) > MAX_COLUMNS else ''}"
         raise ValueError(f"need one of the series {few}; got series={series!r}.")
+    return series
 
 
 def _places(

@@ -109,5 +109,8 @@ def test_one_series_of_a_panel_is_drawn():
     axes = series_figure(detector, frame, scored, series="b").axes[0]
 
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), own["slow"])
+    alone = frame["host"] == "b"
+    same = series_figure(detector, frame[alone], scored[alone]).axes[0]
+    np.testing.assert_array_equal(same.lines[0].get_ydata(), own["slow"])
     with pytest.raises(ValueError, match=r"need one of the series \['.', '.'\]; got series=None"):
         series_figure(detector, frame, scored)

@@ -59,6 +59,13 @@ def _require_rows(X: Any) -> None:
         got = f"{several}: set pandas.DataFrame(X)"
     elif X is None or isinstance(X, PurePath) or np.isscalar(X):
         got = f"{X!r:.80}: read the table first, as by pandas.read_csv"
+    elif getattr(X, "ndim", 2) < 2 or (isinstance(X, list) and np.isscalar(first)):
+        # scikit-learn would print the whole array, and wants these words.
+        raise ValueError(
+            f"need rows and columns in a DataFrame or an array; got {np.asarray(X).size} cells in "
+            "one dimension. Reshape your data by X.reshape(-1, 1) for a column, or by "
+            "X.reshape(1, -1) for a row."
+        )
     else:
         return
     raise TypeError(f"need rows and columns in a DataFrame or an array; got {got}.")

@@ -56,7 +56,8 @@ class SeriesStreams:
         -----
         UserWarning
             Once of a series whose steps are not as far apart as in training, which ``score_frame``
-            refuses, and once of steps that are not judged.
+            refuses, and once of steps that are not judged, and of series that training did not show
+            where those that it showed differ in mean or spread.
         """
         self._require_fitted()
         numbered = not isinstance(rows, pd.DataFrame | pd.Series)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from anomdiff.detectors.series_stream import Final, SeriesStream
 from anomdiff.encoding.segment import Segment
-from anomdiff.models.judged_steps import warn_of_unjudged
+from anomdiff.models.judged_steps import warn_of_unjudged, warn_of_unknown
 from anomdiff.models.window_model import WindowModel
 from anomdiff.reference.segments import as_tensors
 
@@ -47,6 +47,7 @@ class PanelStream:
         self.recent: deque[float] = deque(maxlen=RECENT)  # times up to which pushes came
         self.steps = _StepCheck(model)
         self.warned = False  # of steps that are not judged
+        self.warned_of_unknown = False  # series
         names = [name for name in (self.layout.series, self.layout.time) if name is not None]
         self.nothing = pd.DataFrame(columns=names)
 
@@ -54,9 +55,13 @@ class PanelStream:
         """Take the next rows, number them if asked to; return the steps that have become final."""
         if numbered:
             frame = frame.set_axis(range(self.n_rows, self.n_rows + len(frame)))
-        segments = [self._new_steps(segment) for segment in self.layout.read(frame)]
+        read = self.layout.read(frame)
+        self.model.scaler.require_clock(frame)
+        segments = [self._new_steps(segment) for segment in read]
         segments = [segment for segment in segments if len(segment)]
         self._require_order(segments)
+        if not self.warned_of_unknown:
+            self.warned_of_unknown = warn_of_unknown(self.model.scaler, segments)
         self.n_rows += len(frame)
         self.latest = {}
         labels = pd.DataFrame(self.layout.labels(frame), index=frame.index)
@@ -75,7 +80,8 @@ class PanelStream:
         """Return those steps of the last push that wait, as if nothing more were to come."""
         waiting = [(self.streams.get(label), n) for label, n in self.latest.items()]
         return self._laid_out(
-            [step for stream, n in waiting if stream for step in stream.provisional(n)]
+            [step for stream, n in waiting if stream for step in stream.provisional(n)],
+            are_final=False,
         )
 
     def finish(self) -> FinalSteps:
@@ -144,8 +150,11 @@ class PanelStream:
             self.steps.forget(label)
         return [step for each in ended for step in self.streams.pop(each).finish()]
 
-    def _laid_out(self, final: list[Final], further: Sequence[Final] = ()) -> FinalSteps:
-        self._warn_of_unjudged(final)
+    def _laid_out(
+        self, final: list[Final], further: Sequence[Final] = (), *, are_final: bool = True
+    ) -> FinalSteps:
+        if are_final:  # others may be judged yet
+            self._warn_of_unjudged(final)
         final = [*final, *further]
         rows = [labels for labels, *_ in final] or [self.nothing]
         labels = pd.concat(rows) if len(rows) > 1 else rows[0]

@@ -58,11 +58,13 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
         scored, and say nothing.
     calendar : sequence of str, default=()
         What of the time says what is normal, out of ``"minute"``, ``"hour"``, ``"weekday"`` and
-        ``"month"``, by the wall clock of the zone that times have in ``fit``. Training shows all
-        of them twice, best many times: ``("hour", "weekday")`` takes some weeks.
+        ``"month"``, by the wall clock of the zone that times have in ``fit``; those to score need
+        a zone too, or none where these had none. Training shows all of them twice, best many
+        times: ``("hour", "weekday")`` takes some weeks.
     holidays : str or sequence of date, optional
         Country whose public holidays count, such as ``"DE"`` or ``"US-CA"`` (needs ``pip install
-        'anomdiff[holidays]'``), or dates. With ``"weekday"``, they begin as Sundays.
+        'anomdiff[holidays]'``), or dates, also as text like ``"2026-01-06"``. With ``"weekday"``,
+        they begin as Sundays.
     missing_values : sequence of float or str, default=()
         Numbers and texts that stand for a missing cell of a channel, such as ``(-200, "ERR")``.
     max_unreadable : float, default=0.05

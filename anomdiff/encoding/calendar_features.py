@@ -64,7 +64,7 @@ class Calendar:
         """Calendar of the parameters of ``TimeSeriesDetector``, which are checked."""
         country = holidays if isinstance(holidays, str) else ""
         days = () if holidays is None or country else holidays
-        dates = tuple(sorted({pd.Timestamp(day).date() for day in days}))
+        dates = tuple(sorted({day for each in days if (day := _day(each)) is not None}))
         return cls(tuple(part for part in PARTS if part in parts), country, dates, zone)
 
     def __bool__(self) -> bool:
@@ -137,12 +137,23 @@ def require_calendar(parts: Any, holidays: Any) -> None:
     if isinstance(holidays, str):
         _of_year(holidays, 2000)
     elif holidays is not None:
-        days = [*holidays] if np.iterable(holidays) else [None]
-        if not all(isinstance(day, datetime.date | np.datetime64) for day in days):
-            raise TypeError(
-                "holidays must be the code of a country, such as 'DE' or 'US-CA', or a list of "
-                f"dates; got {holidays!r:.80}."
-            )
+        for each in holidays if np.iterable(holidays) else [holidays]:
+            if _day(each) is None:
+                raise TypeError(
+                    "holidays must be the code of a country, such as 'DE' or 'US-CA', or a list of "
+                    f"dates, also as text like '2026-01-06'; got {each!r:.80}."
+                )
+
+
+def _day(value: Any) -> datetime.date | None:
+    """Day of a date, a timestamp or an ISO text; None of anything else."""
+    try:
+        if isinstance(value, str):
+            return datetime.date.fromisoformat(value.strip())
+        dated = isinstance(value, datetime.date | np.datetime64) and not pd.isna(value)
+        return pd.Timestamp(value).date() if dated else None
+    except ValueError:
+        return None
 
 
 @cache

@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from anomdiff.encoding.calendar_features import Calendar
 from anomdiff.encoding.expected_values import ConditionedSteps, ExpectedValues, Scale
 from anomdiff.encoding.json_values import as_label, require_storable, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
+from anomdiff.encoding.wall_clock import require_zone
 
 __all__ = ["ChannelScaler"]
 
 # Standard deviations from the mean at which a value is cut: one glitch must not dominate a window.
 MAX_DEVIATION = 50.0
+# Scales of series differ where one is off those of all together by this many standard deviations or
+# this factor, in at least this share of the series.
+OTHER_SCALE, OTHER_SERIES = 2.0, 0.1
 # Standard deviation of a channel that never moved, in units of its size or 1: any jump is far.
 CONSTANT_STD = 0.01
 
@@ -104,6 +109,18 @@ class ChannelScaler:
         calendar = self.expected.calendar.to_dict()
         return {"conditions": to_json(tuple(self.conditions)), "calendar": calendar}
 
+    @property
+    def differs_by_series(self) -> bool:
+        """Whether the scale of all series together is not that of some of them, in some channel."""
+        scored, (mean, std) = list(self.targets), self.scales[None]
+        own = [each for label, each in self.scales.items() if label is not None]
+        if not own:
+            return False
+        means, stds = (np.stack(each)[:, scored] for each in zip(*own, strict=True))
+        away = np.abs(means - mean[scored]) / stds > OTHER_SCALE
+        other = np.abs(np.log(stds / std[scored])) > np.log(OTHER_SCALE)
+        return bool((away | other).any(1).mean() > OTHER_SERIES)
+
     def require_conditions(self, segments: list[Segment[np.ndarray]]) -> None:
         """Refuse rows in which a covariate that says what is normal has no value at all."""
         for name in self.conditions:
@@ -113,6 +130,11 @@ class ChannelScaler:
                     f"need values of the covariate {name!r}, which says what is normal; got none "
                     f"in {sum(map(len, segments))} rows: add them, or fit without it."
                 )
+
+    def require_clock(self, frame: pd.DataFrame) -> None:
+        """Refuse rows of which a calendar does not know what the wall clock shows."""
+        if self.expected is not None and self.expected.calendar:
+            require_zone(self.layout.clock(frame), self.expected.calendar.zone)
 
     def conditioned(
         self, segments: list[Segment[np.ndarray]], calendar: Calendar, *, by_covariates: bool

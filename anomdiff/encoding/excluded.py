@@ -11,6 +11,7 @@ import pandas as pd
 
 from anomdiff.encoding.date_texts import parse_dates, written_zone
 from anomdiff.encoding.panel import PanelLayout
+from anomdiff.encoding.wall_clock import zones
 
 __all__ = ["Interval", "excluded_rows", "intervals"]
 
@@ -123,9 +124,8 @@ class _Scale:
         cells = layout.clock(frame)
         self.dates = cells is not None and not pd.api.types.is_numeric_dtype(cells)
         self.durations, self.date_format = layout.durations, layout.date_format
-        self.naive = self.dates and pd.api.types.is_datetime64_dtype(cells)
-        dtype = None if cells is None else cells.dtype
-        self.zone = dtype.tz if isinstance(dtype, pd.DatetimeTZDtype) else None
+        self.zones = zones(cells) if self.dates else set()
+        self.naive = self.zones == {""}
 
     def read(self, value: Any, *, is_end: bool) -> float:
         """Number of one end."""
@@ -138,6 +138,7 @@ class _Scale:
         except (TypeError, ValueError):
             kind = "duration" if self.durations else "date" if self.dates else "number"
             advice = ", without a zone as the times have none" if self.naive else ""
+            advice = ", with a zone as the times have several" if len(self.zones) > 1 else advice
             raise ValueError(
                 f"need each end of the intervals of exclude as a {kind}, as the times of the "
                 f"series are{advice}; got {value!r}."
@@ -153,8 +154,9 @@ class _Scale:
                 stamp = stamp.as_unit("ns") + WHOLE_DAY
         if stamp is pd.NaT or (self.naive and stamp.tz is not None):
             raise ValueError
-        if self.zone is not None and stamp.tz is None:  # of an hour that comes twice, all of it
-            stamp = stamp.tz_localize(self.zone, ambiguous=not is_end, nonexistent="shift_forward")
+        if stamp.tz is None and not self.naive:  # of an hour that comes twice, all of it
+            (zone,) = self.zones
+            stamp = stamp.tz_localize(zone, ambiguous=not is_end, nonexistent="shift_forward")
         return stamp
 
     def _stamp(self, value: Any) -> pd.Timestamp:

@@ -106,7 +106,11 @@ class PanelLayout:
         others = (series, time, *dropped)
         channels = tuple(name for name in frame.columns.tolist() if name not in others)
         if not channels:
-            raise ValueError(f"need at least one channel; got only {list(frame.columns)}.")
+            none = [name for name in others if name is not None]
+            raise ValueError(
+                f"need at least one channel; got none beside {none}, the columns of series, time "
+                "and drop."
+            )
         absent = plain_values(missing_values)
         layout = cls(
             series,

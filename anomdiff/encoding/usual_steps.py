@@ -11,7 +11,10 @@ __all__ = ["STEP_ROWS", "StepRange", "UsualSteps", "infer_steps"]
 GAP = 3.0
 # Steps that differ from those of training by more than this factor are other steps: windows of
 # them hold another length of time, or one row only. So many rows tell what their usual step is.
-OTHER_STEP, STEP_ROWS = 1.5, 9
+OTHER_STEP, STEP_ROWS = 1.08, 9
+# Standard errors by which the median of irregular steps may miss those of training besides; one
+# error in interquartile ranges over the root of their number, as of a Gaussian.
+MEDIAN_ERRORS, MEDIAN_ERROR = 3.0, 0.93
 # Steps of a series in training are within these quantiles, those over gaps left out.
 RANGE = (0.1, 0.9)
 
@@ -23,9 +26,15 @@ class StepRange(NamedTuple):
     least: float
     most: float
 
-    def holds(self, step: float) -> bool:
-        """Tell whether a usual step is as in training."""
-        return self.least / OTHER_STEP <= step <= self.most * OTHER_STEP
+    def holds(self, step: float, error: float) -> bool:
+        """Tell whether a usual step, known up to an error, is as in training."""
+        return self.least / OTHER_STEP - error <= step <= self.most * OTHER_STEP + error
+
+    def widened(self, step: float) -> "StepRange":
+        """Range that holds a further step, unless that is a gap."""
+        if not self.usual / GAP <= step <= self.usual * GAP:
+            return self
+        return StepRange(self.usual, min(self.least, step), max(self.most, step))
 
 
 class UsualSteps:
@@ -73,8 +82,10 @@ class UsualSteps:
         if self.step is None or len(differences) < STEP_ROWS - 1:
             return None
         found = float(np.median(differences))
+        apart = float(np.subtract(*np.quantile(differences, (0.75, 0.25))))
+        error = MEDIAN_ERRORS * MEDIAN_ERROR * apart / len(differences) ** 0.5
         own = [self.known[series]] if series in self.known else self.ranges
-        return None if any(each.holds(found) for each in own) else found
+        return None if any(each.holds(found, error) for each in own) else found
 
 
 def infer_steps(series: Iterable[tuple[Any, np.ndarray]]) -> tuple[float | None, tuple]:
@@ -91,7 +102,7 @@ def infer_steps(series: Iterable[tuple[Any, np.ndarray]]) -> tuple[float | None,
         Median difference; None where no series has two times.
     by_series : tuple of (label, usual, least, most)
         As ``UsualSteps`` takes them. A series of a few rows has the steps of the longer one that
-        is most like it.
+        is most like it, and its own.
     """
     differences = {label: _positive(np.diff(times)) for label, times in series}
     together = np.concatenate([*differences.values(), np.empty(0)])
@@ -100,9 +111,10 @@ def infer_steps(series: Iterable[tuple[Any, np.ndarray]]) -> tuple[float | None,
     long = {label: _range(d) for label, d in differences.items() if len(d) >= STEP_ROWS - 1}
     ranges = sorted(set(long.values())) or [_range(together)]
     usual = float(np.median(together))
+    medians = {label: float(np.median(d)) if len(d) else usual for label, d in differences.items()}
     found = {
-        label: long.get(label) or _nearest(ranges, float(np.median(d)) if len(d) else usual)
-        for label, d in differences.items()
+        label: long.get(label) or _nearest(ranges, median).widened(median)
+        for label, median in medians.items()
     }
     return usual, tuple((label, *each) for label, each in found.items())
 

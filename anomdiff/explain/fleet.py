@@ -23,16 +23,16 @@ def fleet_frame(
     require_other_name(series, COLUMNS)
     groups = list(in_order(scored, series, time))
     counted = [_counts(scored.iloc[rows]) for _, rows in groups]
-    labels = pd.Index([label for label, _ in groups], dtype=object, name=series)
-    fleet = pd.DataFrame(counted, index=labels)
+    labels = pd.Index([label for label, _ in groups], object, name=series, tupleize_cols=False)
+    fleet = pd.DataFrame(counted)
     fleet["deviation"] = robust_z_scores(fleet.pop("median_score").to_numpy())
-    owner = labels[[0] * len(segments)] if series is None else segments[series]
-    owner = pd.Series(owner, index=segments.index, dtype=object)
-    fleet.insert(1, "segments", owner.value_counts().reindex(labels, fill_value=0).to_numpy())
-    worst = segments.sort_values("anomaly_score", ascending=False, kind="stable")
-    worst = worst.set_axis(pd.Index(owner[worst.index], dtype=object))
-    worst = worst[~worst.index.duplicated()].reindex(labels)[WORST]
-    fleet = pd.concat([fleet, worst], axis=1)
+    places = {label: place for place, (label, _) in enumerate(groups)}
+    owners = [None] * len(segments) if series is None else segments[series].tolist()
+    owned = segments.assign(owner=[places[label] for label in owners])
+    fleet.insert(1, "segments", np.bincount(owned["owner"], minlength=len(groups)))
+    worst = owned.sort_values("anomaly_score", ascending=False, kind="stable")
+    worst = worst.drop_duplicates("owner").set_index("owner").reindex(fleet.index)[WORST]
+    fleet = pd.concat([fleet, worst], axis=1).set_axis(labels)
     order = ["anomaly_score", "mean_score"]
     fleet = fleet.sort_values(order, ascending=False, kind="stable", na_position="last")
     fleet.insert(0, "rank", np.arange(1, len(fleet) + 1))

@@ -6,7 +6,7 @@ row_components.py  components of encoded rows, block by block; encoded_rows.py: 
 training_rows.py   what is learned besides the network: split, reference, subsets, categories
 window_model.py    WindowModel: the same for series; window_fit.py, window_fields.py: fit, store;
   window_calibration.py: normal steps; forward_errors.py: the end of training by what came before
-segment_errors.py  errors of the components of its score; judged_steps.py: a warning of none
+segment_errors.py  errors of the components of its score; judged_steps.py: what is told of steps
 training_run.py    training one denoiser: weights, checkpoint, progress bar, hooks
 parameters.py      ranges of the parameters; stored_checks.py: a stored model, checked before use
 parallel.py        blocks of rows or segments side by side

@@ -1,4 +1,4 @@
-"""Which steps are judged, and which are off themselves; a warning where nothing near is known."""
+"""Which steps are judged, and which are off themselves; warnings where little is known."""
 
 import math
 import warnings
@@ -11,9 +11,11 @@ import torch
 from pandas.api.extensions import ExtensionArray
 from torch import Tensor
 
+from anomdiff.encoding.channel_scaler import ChannelScaler
 from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.parsing import shown
+from anomdiff.encoding.segment import Segment
 from anomdiff.scoring.step_scores import JudgedSteps
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "step_cells",
     "warn_of_few_steps",
     "warn_of_unjudged",
+    "warn_of_unknown",
 ]
 
 # Further column of a scored frame, within the package: whether a step is off itself, not only its
@@ -84,6 +87,27 @@ def warn_of_unjudged(
         UserWarning,
         stacklevel=4,
     )
+
+
+def warn_of_unknown(scaler: ChannelScaler, segments: Sequence[Segment]) -> bool:
+    """Warn of series that training did not show, where what is usual differs by series.
+
+    Returns
+    -------
+    warned : bool
+    """
+    labels = list(dict.fromkeys(each.series for each in segments))
+    unknown = [label for label in labels if label not in scaler.scales]
+    if not unknown or not scaler.differs_by_series:
+        return False
+    warnings.warn(
+        f"need series that training showed, as their levels or scales differ; {len(unknown)} of "
+        f"{len(labels)} are others, first {shown(unknown[0])}, and are held to the mean and spread "
+        "of all together, which normal steps may be far from: fit to rows of them too.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return True
 
 
 def warn_of_few_steps(n_steps: int, alpha: float) -> None:

@@ -12,6 +12,7 @@ from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.reference.window_bank import LevelBank, UncentredBank, WindowBank
 from anomdiff.scoring.channel_regression import ChannelRegression, n_features
 from anomdiff.scoring.step_regression import StepRegression
+from anomdiff.scoring.window_scores import WindowCalibration
 
 __all__ = [
     "as_stored",
@@ -24,6 +25,7 @@ __all__ = [
     "require_whole",
     "restored_denoiser",
     "stored_bank",
+    "stored_calibration",
     "stored_levels",
     "stored_step_bank",
 ]
@@ -144,7 +146,7 @@ def require_positive(name: str, value: Any) -> float:
     return value
 
 
-def stored_bank(state: Mapping[str, Any], n_channels: int) -> WindowBank:
+def stored_bank(state: Mapping[str, Any], n_channels: int, together: bool) -> WindowBank:
     """Bank of reference windows whose shape is that of its length."""
     require_whole(state, {"length": 2})
     kind, length = BANKS[state["kind"]], state["length"]
@@ -155,7 +157,7 @@ def stored_bank(state: Mapping[str, Any], n_channels: int) -> WindowBank:
             f"need reference windows of {length} steps and {n_channels} channels in a stored "
             f"model, in order; got an array of shape {tuple(windows.shape)}."
         )
-    return kind(length, windows, starts)
+    return kind(length, windows, starts, together)
 
 
 def stored_step_bank(state: Mapping[str, Any], n_channels: int) -> UncentredBank:
@@ -185,6 +187,18 @@ def stored_channel_regression(
         )
     n_steps = require_positive("n_steps", state["n_steps"])
     return ChannelRegression(precision, n_steps, scale)
+
+
+def stored_calibration(state: Mapping[str, Any], n_channels: int) -> WindowCalibration:
+    """Calibration of windows, whose usual errors, where a model has them, are of all channels."""
+    found = WindowCalibration(**state)
+    shape = (len(found.mean), n_channels)
+    if found.channels is not None and found.channels.shape != shape:
+        raise ValueError(
+            f"need usual errors of shape {shape} in a stored model; got "
+            f"{tuple(found.channels.shape)}."
+        )
+    return found
 
 
 def require_regression(regression: StepRegression, n_channels: int) -> None:

@@ -12,7 +12,6 @@ from anomdiff.models import stored_checks as checks
 from anomdiff.models.training_run import HISTORY
 from anomdiff.scoring.step_regression import StepRegression
 from anomdiff.scoring.step_scores import StepScores
-from anomdiff.scoring.window_scores import WindowCalibration
 
 __all__ = ["restored_fields", "stored_fields"]
 
@@ -53,7 +52,8 @@ def restored_fields(state: Mapping[str, Any]) -> dict[str, Any]:
     checks.require_finite(state)
     checks.require_whole(state, {"seed": 0})
     scaler = ChannelScaler.from_dict(state["scaler"])
-    banks = [checks.stored_bank(bank, len(scaler.names)) for bank in state["banks"]]
+    together = state["calibration"].get("channels") is None
+    banks = [checks.stored_bank(bank, len(scaler.names), together) for bank in state["banks"]]
     return dict(
         scaler=scaler,
         denoiser=checks.restored_denoiser(WindowMLP, state["network"], state["weights"]),
@@ -63,7 +63,7 @@ def restored_fields(state: Mapping[str, Any]) -> dict[str, Any]:
         channel_regression=checks.stored_channel_regression(
             state.get("channel_regression"), len(scaler.names)
         ),
-        calibration=WindowCalibration(**state["calibration"]),
+        calibration=checks.stored_calibration(state["calibration"], len(scaler.names)),
         calibration_scores=checks.require_calibrated(state["calibration_scores"]),
         segment_levels=checks.stored_levels(state.get("segment_levels")),
         window_lengths=tuple(state["window_lengths"]),

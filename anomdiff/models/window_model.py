@@ -16,7 +16,13 @@ from anomdiff.encoding.json_values import label_array, to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.models import stored_checks as checks
-from anomdiff.models.judged_steps import EVIDENT, channel_cells, step_cells, warn_of_unjudged
+from anomdiff.models.judged_steps import (
+    EVIDENT,
+    channel_cells,
+    step_cells,
+    warn_of_unjudged,
+    warn_of_unknown,
+)
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors, segment_residuals
 from anomdiff.models.training_run import StepHook
@@ -124,6 +130,7 @@ class WindowModel:
     ) -> list[Segment[Tensor]]:
         """Cut a frame into segments of scaled steps; refuse steps as training shows none."""
         segments = self.layout.read(frame, left_out)
+        self.scaler.require_clock(frame)
         self.layout.require_steps(segments)
         self.scaler.require_conditions(segments)
         return [as_tensors(self.scaler.encode(segment)) for segment in segments]
@@ -187,6 +194,7 @@ class WindowModel:
             scores[rows], evident[rows], channel[rows] = cells
             unjudged[rows] = np.isnan(cells.scores)
         warn_of_unjudged(self.layout, frame, unjudged, min(self.window_lengths))
+        warn_of_unknown(self.scaler, segments)
         channels = channel_cells(channel, self.names)
         return scores, {EVIDENT: evident, "channel": channels, **self.layout.labels(frame)}
 
@@ -200,12 +208,13 @@ class WindowModel:
             bank if known or not isinstance(bank, LevelBank) else MissingComponent(bank.length)
             for bank in self.banks
         ]
-        network = WindowNetwork(self.denoiser, self.network_length, self.sigma)
-        together = self.channel_regression
-        if together is None:
+        together = self.calibration.channels is None
+        network = WindowNetwork(self.denoiser, self.network_length, self.sigma, together)
+        others = self.channel_regression
+        if others is None:
             return [*banks, self.regression, network]
-        missing = MissingComponent(together.length, together.shares)
-        return [*banks, self.regression, together if known else missing, network]
+        missing = MissingComponent(others.length, others.shares)
+        return [*banks, self.regression, others if known else missing, network]
 
     def step_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of which only residuals count, none in models of older formats."""

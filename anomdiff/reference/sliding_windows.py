@@ -138,13 +138,22 @@ def fold_residuals(
 
 
 def sum_by_channel(
-    errors: Float[Tensor, "window channel time"], observed: Bool[Tensor, "window channel time"]
+    errors: Float[Tensor, "window channel time"],
+    observed: Bool[Tensor, "window channel time"],
+    *,
+    together: bool = False,
 ) -> Float[Tensor, "window channel"]:
-    """Sum squared errors over a window's steps, scaled up to the whole window, per channel.
+    """Sum squared errors over a window's steps, scaled up to the whole window, over the channels.
 
-    NaN where less than half of the window is observed; over channels the sums are those per
-    channel.
+    What is missing of a channel says nothing about the others: each is scaled up by itself, at most
+    twofold, and is NaN where nothing of it is observed; all are where less than half of the window
+    is. Models of older formats scale all channels up ``together``.
     """
-    share = observed.to(errors).mean((1, 2))[:, None]
-    scaled = errors.sum(2) / share / errors.shape[1]
-    return torch.where(share < LEAST_SHARE, torch.nan, scaled)
+    seen = observed.to(errors)
+    shares, share = seen.mean(2), seen.mean((1, 2))[:, None]
+    if together:
+        scaled = errors.sum(2) / share / errors.shape[1]
+        return torch.where(share < LEAST_SHARE, torch.nan, scaled)
+    scaled = errors.sum(2) / shares.clamp(min=LEAST_SHARE) / errors.shape[1]
+    known = (shares > 0) & (share >= LEAST_SHARE)
+    return torch.where(known, scaled, torch.nan)

@@ -35,6 +35,7 @@ class WindowBank(WindowComponent):
     length: int
     windows: Tensor  # (reference, channel * length)
     starts: Tensor  # ascending, on an axis on which training segments lie apart
+    together: bool = False  # whether errors of all channels are scaled up together: older formats
 
     @staticmethod
     def view(
@@ -105,7 +106,7 @@ class WindowBank(WindowComponent):
             residual = torch.where(mask, self.windows[nearest] - row, 0.0).reshape(shape)
             seen = mask.reshape(shape)
             unknown = least.isinf()[:, None]
-            errors = sum_by_channel(residual.square(), seen)
+            errors = sum_by_channel(residual.square(), seen, together=self.together)
             at = self.places
             known = seen[:, :, at] & ~unknown[:, :, None]
             kept = torch.where(known, residual[:, :, at].abs(), torch.nan)

@@ -39,11 +39,14 @@ class WindowNetwork(WindowComponent):
         Steps of a window.
     sigma : float
         Noise level that the denoiser is given, in standard deviations.
+    together : bool
+        Whether errors of all channels are scaled up together, as in models of older formats.
     """
 
     denoiser: nn.Module
     length: int
     sigma: float
+    together: bool = False
     shares = (0.1,)
 
     @torch.inference_mode()
@@ -64,7 +67,8 @@ class WindowNetwork(WindowComponent):
             x = without_means(windows, seen)
             level = x.new_full((len(x),), self.sigma)
             moved = self.denoiser(x, level, torch.zeros_like(seen)) - x
-            found.append(sum_by_channel(torch.where(seen, moved, 0.0).square() / scale, seen))
+            squares = torch.where(seen, moved, 0.0).square() / scale
+            found.append(sum_by_channel(squares, seen, together=self.together))
             at = self.places
             residual = moved[:, :, at].abs() / scale**0.5
             kept.append(torch.where(seen[:, :, at], residual, torch.nan).float())
@@ -77,7 +81,7 @@ def optimism(errors: Float[Tensor, "step channel"], held_out: Bool[Tensor, "step
     At least 1: a network restores what it was trained on better than what is new. The reference
     windows need no such factor: those that overlap a step are not compared with it.
     """
-    total = errors.sum(1)
+    total = torch.where(errors.isnan().all(1), torch.nan, errors.nansum(1))
     ratio = (total[held_out].nanmean() / total[~held_out].nanmean()).item()
     return max(1.0, ratio) if math.isfinite(ratio) else 1.0
 
@@ -102,10 +106,14 @@ class WindowCalibration:
     ----------
     mean, spread : float Tensor of shape (component,)
         Location and scale.
+    channels : float Tensor of shape (component, channel), or None
+        Usual error of each channel, which stands for a missing one; None in models of older
+        formats, whose components are missing where a channel is.
     """
 
     mean: Tensor
     spread: Tensor
+    channels: Tensor | None = None
 
     @classmethod
     def fit(
@@ -115,11 +123,12 @@ class WindowCalibration:
 
         Differences below its noise floor are noise in a component.
         """
-        totals = [total[~total.isnan()] for total in errors.sum(2)]
+        channels = errors.nanmean(1).nan_to_num(0.0)
+        totals = [total[~total.isnan()] for total in _totals(errors, channels)]
         # A component that no segment of training was long enough for is missing.
         mean = torch.stack([t.mean() if len(t) else t.new_zeros(()) for t in totals])
         spread = torch.stack([t.std(correction=0) if len(t) else t.new_ones(()) for t in totals])
-        return cls(mean, spread + torch.tensor(noise_floors, dtype=spread.dtype))
+        return cls(mean, spread + torch.tensor(noise_floors, dtype=spread.dtype), channels)
 
     def score(
         self, errors: Float[Tensor, "component step channel"]
@@ -140,9 +149,10 @@ class WindowCalibration:
             About 0 for normal steps, and where everything is missing.
         contributions : float Tensor of shape (step, channel)
             What each channel's error adds to the score; over channels they sum up to the score,
-            but for a constant that a step without any error would get.
+            but for a constant that a step without any error would get, and for missing channels.
         """
-        standard = (errors.sum(2) - self.mean[:, None]) / self.spread[:, None]
+        totals = _totals(errors, self.channels)
+        standard = (totals - self.mean[:, None]) / self.spread[:, None]
         known = ~standard.isnan()
         others = torch.where(known, standard, -torch.inf)[:-1]
         weights = known.to(standard)
@@ -153,3 +163,15 @@ class WindowCalibration:
         scores = (weights * standard.nan_to_num(0.0)).sum(0)
         per_error = (weights / self.spread[:, None])[:, :, None]
         return scores, (per_error * errors.nan_to_num(0.0)).sum(0)
+
+
+def _totals(
+    errors: Float[Tensor, "component step channel"],
+    channels: Float[Tensor, "component channel"] | None,
+) -> Float[Tensor, "component step"]:
+    """Errors of all channels together, a missing one as it usually is; NaN without any."""
+    if channels is None:
+        return errors.sum(2)
+    missing = errors.isnan()
+    totals = torch.where(missing, channels[:, None], errors).sum(2)
+    return torch.where(missing.all(2), torch.nan, totals)

@@ -116,12 +116,82 @@ def test_the_wall_clock_counts_in_summer_too(berlin):
     assert berlin.score_frame(summer)["is_anomaly"].mean() < 0.05
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", None])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "+02:00"])
 def test_the_same_moments_score_the_same_in_any_zone(berlin, zone):
     rows = heating(2, seed=1, start="2025-03-31", zone="Europe/Berlin")
-    moved = rows.tz_convert(zone)  # None: in UTC, without saying so
 
-    np.testing.assert_array_equal(scores(berlin, moved), scores(berlin, rows))
+    np.testing.assert_array_equal(scores(berlin, rows.tz_convert(zone)), scores(berlin, rows))
+
+
+ANSWERS = ["score_frame", "forecast", "explain", "impute", "score_next", "stream", "recalibrate"]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_times_without_a_zone_are_refused_where_training_had_one(berlin, answer):
+    rows = heating(2, seed=1, start="2025-03-31", zone="Europe/Berlin")
+    sentence = r"with a zone, as in training \(Europe/Berlin\).* got times without one in .*tz_loc"
+
+    for other in (rows.tz_localize(None), rows.tz_convert(None)):
+        with pytest.raises(ValueError, match=sentence) as told:
+            asked(berlin, answer, other)
+
+    assert "\n" not in str(told.value)
+    berlin.finish()
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_times_with_a_zone_are_refused_where_training_had_none(week, later, answer, zone):
+    with pytest.raises(ValueError, match=f"without a zone, as in training, .*of the zone {zone}"):
+        asked(week, answer, later.tz_localize(zone))
+
+
+def asked(detector, answer, rows):
+    """Answer of a detector about rows."""
+    return getattr(detector, answer)(rows, *([3] if answer == "forecast" else []))
+
+
+def test_a_stream_that_loses_its_zone_is_refused_and_goes_on_with_it(week, later):
+    week.score_next(later[:50])
+
+    with pytest.raises(ValueError, match="without a zone"):
+        week.score_next(later[50:60].tz_localize("UTC"))
+
+    assert len(week.score_next(later[50:60])) + len(week.finish()) == 60
+
+
+@pytest.mark.parametrize("trained", ["Europe/Berlin", None])
+def test_texts_are_held_to_the_zone_of_training_too(trained):
+    def written(weeks, seed, zone):
+        rows = heating(weeks, seed, zone=zone)
+        times = [each.isoformat() for each in rows.index]
+        return rows.reset_index(drop=True).assign(time=times)
+
+    other = None if trained else "Europe/Berlin"
+    detector = TimeSeriesDetector(time="time", **WEEK, **TINY_SERIES).fit(written(6, 0, trained))
+
+    detector.score_frame(written(2, 1, trained))
+    with pytest.raises(ValueError, match="need times with"):
+        detector.score_frame(written(2, 1, other))
+
+
+@pytest.mark.filterwarnings("error:.*zone")
+@pytest.mark.parametrize("trained", ["Europe/Berlin", None])
+def test_without_a_calendar_zones_make_no_difference(trained):
+    rows, new = heating(6, 0, zone=trained), heating(2, 1, zone=trained)
+    detector = TimeSeriesDetector(**TINY_SERIES).fit(rows)
+    moved = new.tz_convert(None) if trained else new.tz_localize("UTC")
+
+    np.testing.assert_array_equal(scores(detector, moved), scores(detector, new))
+
+
+def test_times_with_and_without_a_zone_in_training_are_refused():
+    rows = heating(6, seed=0).reset_index(names="time")
+    rows["time"] = rows["time"].dt.strftime("%Y-%m-%dT%H:%M:%S")
+    rows.loc[500:, "time"] += "+01:00"
+
+    with pytest.raises(ValueError, match=r"need times of one zone .*\['\+01:00', 'none'\]"):
+        TimeSeriesDetector(time="time", **WEEK, **TINY_SERIES).fit(rows)
 
 
 def test_texts_with_a_zone_are_read_by_its_clock(later):

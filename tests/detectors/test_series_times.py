@@ -1,5 +1,7 @@
 """Steps that cannot be judged, steps by series, levels of the index, what is left out."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -345,6 +347,18 @@ def test_columns_of_an_array_are_dropped_by_their_numbers():
 
 
 @pytest.mark.parametrize(
+    ("settings", "beside"),
+    [
+        ({"drop": ["slow", "echo", "fast"]}, r"\['host', 'time', 'slow', 'echo', 'fast'\], the"),
+        ({"drop": ["echo", "slow", "fast"]}, r"\['host', 'time', 'echo', 'slow', 'fast'\], the"),
+    ],
+)
+def test_a_frame_without_a_channel_is_told_with_what_is_none(settings, beside):
+    with pytest.raises(ValueError, match=beside):
+        TimeSeriesDetector(**KEYS, **TINY_SERIES, **settings).fit(panel(50, seed=0))
+
+
+@pytest.mark.parametrize(
     ("parameter", "value"),
     [
         ("duplicate_times", "median"),
@@ -361,3 +375,61 @@ def test_columns_of_an_array_are_dropped_by_their_numbers():
 def test_parameters_that_cannot_be_meant_are_refused(parameter, value):
     with pytest.raises((TypeError, ValueError), match=f"{parameter}|one channel"):
         TimeSeriesDetector(**{**TINY_SERIES, parameter: value}).fit(waves(100, seed=0))
+
+
+def machines(n, seed, labels, scale):
+    """Series of one channel, alike but for a scale and a level."""
+    parts = [
+        pd.DataFrame(
+            {
+                "host": label,
+                "time": pd.date_range("2025-01-01", periods=n, freq="min"),
+                "load": scale(i) * (np.sin(np.arange(n) / 4 + seed + i) + 3),
+            }
+        )
+        for i, label in enumerate(labels)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+SCALES = {"alike": lambda i: 1.0, "levels": lambda i: 1.0 + i, "scales": lambda i: 10.0**i}
+
+
+@pytest.mark.parametrize("kind", SCALES)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_series_that_training_did_not_show_are_told_once_where_series_differ(kind, streamed):
+    detector = TimeSeriesDetector(**KEYS, **TINY_SERIES)
+    detector.fit(machines(200, 0, "abc", SCALES[kind]))
+    new = machines(40, 1, "axy", SCALES[kind])
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if streamed:
+            for part in (new[new["time"] < new["time"][20]], new[new["time"] >= new["time"][20]]):
+                detector.stream(part)
+        else:
+            detector.score_frame(new)
+        detector.score_frame(new[new["host"] == "a"])
+
+    told = [str(each.message) for each in caught if "training showed" in str(each.message)]
+    assert len(told) == (kind != "alike")
+    assert all("2 of 3 are others, first 'x'" in each and "\n" not in each for each in told)
+
+
+def test_a_stream_tells_of_steps_without_a_window_once_they_are_final():
+    detector, rows = TimeSeriesDetector(**TINY_SERIES).fit(waves(200, seed=0)), waves(10, seed=1)
+
+    def told(ask):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            ask()
+        return [each for each in caught if "rows have none around them" in str(each.message)]
+
+    def row_by_row(n):
+        for row in range(n):
+            detector.stream(rows[row : row + 1])
+
+    assert not told(lambda: row_by_row(10))
+    assert not told(detector.finish)
+    assert not told(lambda: row_by_row(3))
+    assert len(told(detector.finish)) == 1

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import anomdiff
-from anomdiff import TabularDetector
+from anomdiff import TabularDetector, TimeSeriesDetector
 from tests.settings import TINY
 from tests.tables import mixed_table
 
@@ -293,6 +293,18 @@ def test_what_is_no_table_is_refused_in_one_sentence(fitted, rows, message):
             ask(rows)
 
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [TabularDetector, TimeSeriesDetector])
+@pytest.mark.parametrize("rows", [np.arange(500.0), [1.0] * 500, np.array(5.0), torch.ones(500)])
+def test_cells_in_a_single_dimension_are_refused_without_printing_them(make, rows):
+    with pytest.raises(
+        ValueError, match=r"got \d+ cells .* X.reshape\(-1, 1\) for a column"
+    ) as told:
+        make(**TINY).fit(rows)
+
+    assert len(str(told.value)) < 250
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("names", [[True, False], ["a", np.True_]])

@@ -111,12 +111,25 @@ def test_a_missing_package_is_named(monkeypatch):
         (("hour", "second"), None, "calendar must be a list"),
         (3, None, "calendar must be a list"),
         ((), 7, "holidays must be the code of a country"),
-        ((), ["2025-12-25"], "or a list of dates"),
+        ((), ["25.12.2025"], "a list of dates, also as text .* got '25.12.2025'"),
+        ((), ["2025-12-25", "2025-02-30"], "got '2025-02-30'"),
+        ((), [CHRISTMAS, pd.NaT], "got NaT"),
+        ((), ["DE", "AT"], "got 'DE'"),
     ],
 )
 def test_what_makes_no_calendar_is_refused(parts, holidays, message):
     with pytest.raises((ValueError, TypeError), match=message):
         require_calendar(parts, holidays)
+
+
+@pytest.mark.parametrize("kind", [str, pd.Timestamp, np.datetime64, lambda day: f" {day} "])
+def test_holidays_may_be_dates_of_any_type_and_texts(kind):
+    days = [CHRISTMAS, datetime.date(2026, 1, 6)]
+    given = [kind(day) for day in days]
+
+    require_calendar((), given)
+
+    assert Calendar.of((), given, "") == Calendar.of((), days, "")
 
 
 def test_a_stored_calendar_is_the_same():

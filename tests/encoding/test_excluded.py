@@ -50,6 +50,27 @@ def test_ends_without_a_zone_are_in_that_of_the_times():
     assert zoned == found
 
 
+@pytest.mark.parametrize("written", ["%z", "+01", "+01:00"])
+def test_ends_are_in_the_zone_that_texts_are_written_with(written):
+    local = pd.date_range("2026-03-01", periods=72, freq="h", tz="+01:00")
+    frame = table(local.strftime(f"%Y-%m-%dT%H:%M:%S{written}"))
+
+    assert left_out(frame, [("2026-03-01 05:00", "2026-03-01 07:00")]) == [5, 6, 7]
+    assert left_out(frame, [("2026-03-01 04:00Z", "2026-03-01 06:00Z")]) == [5, 6, 7]
+
+
+def test_texts_of_several_zones_need_ends_with_one_and_those_of_none_without():
+    local = pd.date_range("2026-03-28", periods=72, freq="h", tz="Europe/Oslo")
+    several = table([each.isoformat() for each in local])
+    plain = table([each.isoformat() for each in HOURS])
+
+    assert left_out(several, [("2026-03-28 01:00Z", "2026-03-28 03:00Z")]) == [2, 3, 4]
+    with pytest.raises(ValueError, match="with a zone as the times have several; got '2026-03-28"):
+        left_out(several, [("2026-03-28 01:00", "2026-03-28 03:00")])
+    with pytest.raises(ValueError, match="without a zone as the times have none"):
+        left_out(plain, [("2026-03-28 01:00Z", "2026-03-28 03:00Z")])
+
+
 def test_of_an_hour_that_comes_twice_all_is_left_out():
     local = pd.date_range("2025-10-26", periods=6, freq="h", tz="Europe/Oslo")
 

@@ -55,7 +55,10 @@ def test_steps_survive_json_and_older_layouts_have_one_for_all():
 def test_a_short_series_has_the_step_of_the_long_one_most_like_it(n):
     steps = inferred(long=np.arange(50) * 60, slow=np.arange(50) * 3600, short=np.arange(n) * 3000)
 
-    assert steps.known["short"] == steps.known["slow"]
+    assert steps.of("short") == 3600
+    assert steps.other("short", np.full(20, 3000)) is None
+    assert steps.other("short", np.full(20, 3600)) is None
+    assert steps.other("short", np.full(20, 60)) == 60
 
 
 def test_an_unknown_series_has_the_known_step_nearest_to_its_own_or_the_longest():
@@ -77,15 +80,16 @@ def test_steps_that_differ_a_little_are_one_for_unknown_series():
     ("times", "other"),
     [
         (np.arange(9) * 60, None),
-        (np.arange(9) * 89, None),
-        (np.arange(9) * 41, None),
-        (np.arange(9) * 91, 91),
-        (np.arange(9) * 39, 39),
+        (np.arange(9) * 64, None),
+        (np.arange(9) * 56, None),
+        (np.arange(9) * 66, 66),
+        (np.arange(9) * 54, 54),
+        (np.arange(90) * 84, 84),
         (np.arange(8) * 600, None),  # too few rows to tell
         (np.r_[np.arange(9) * 60, np.arange(100, 107) * 600], None),  # a gap and some coarse ones
     ],
 )
-def test_a_step_is_another_from_one_and_a_half_times_on(times, other):
+def test_a_step_is_another_from_eight_per_cent_on(times, other):
     steps = inferred(a=np.arange(50) * 60)
 
     assert steps.other("a", np.diff(times)) == other
@@ -109,6 +113,51 @@ def test_arrivals_at_random_are_never_another_step(seed):
 
     assert steps.other("a", rng.exponential(60, 8)) is None
     assert steps.other("a", rng.exponential(6000, 100)) is not None
+
+
+CALENDARS = {
+    "months": pd.date_range("2020-01-01", periods=60, freq="MS"),
+    "ends of months": pd.date_range("2020-01-31", periods=60, freq="ME"),
+    "quarters": pd.date_range("2010-01-01", periods=60, freq="QS"),
+    "years": pd.date_range("1960-01-01", periods=60, freq="YS"),
+    "business days": pd.date_range("2020-01-01", periods=60, freq="B"),
+    "days of a wall clock": pd.date_range("2025-01-01", periods=365, tz="Europe/Berlin"),
+    "hours of office": pd.DatetimeIndex(
+        [t for t in pd.date_range("2025-01-06", periods=500, freq="h") if 8 <= t.hour < 18]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CALENDARS)
+def test_every_part_of_a_calendar_has_the_step_of_the_whole(kind):
+    times = CALENDARS[kind].as_unit("ns").asi8
+    steps = inferred(a=times)
+
+    for start in range(len(times) - 9):
+        for n in (9, 12, 30):
+            assert steps.other("a", np.diff(times[start : start + n])) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("jitter", [0.01, 0.1, 0.3])
+@pytest.mark.parametrize("n", [9, 17, 500])
+def test_jitter_that_training_did_not_have_is_no_other_step(seed, jitter, n):
+    rng = np.random.default_rng(seed)
+    steps = inferred(a=np.arange(500) * 60.0)
+    times = (np.arange(n) + rng.uniform(-jitter, jitter, n)) * 60
+
+    assert steps.other("a", np.diff(times)) is None
+    if n == 500:
+        assert steps.other("a", np.diff(times * 1.5)) is not None
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.7, 0.8, 0.9, 1.1, 1.2, 1.4, 1.5, 2.0])
+def test_a_stretched_clock_is_another_step_for_each_series(factor):
+    steps = inferred(a=np.arange(500) * 60, b=np.arange(500) * 3600)
+
+    for label, step in (("a", 60), ("b", 3600)):
+        wrong = np.full(100, step * factor)
+        assert steps.other(label, wrong) == pytest.approx(wrong[0])
 
 
 def test_rows_in_order_only_have_no_step_and_no_gap():

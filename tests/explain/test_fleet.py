@@ -69,6 +69,18 @@ def test_a_single_series_has_one_row_without_a_name():
     assert np.isnan(found["deviation"][0])
 
 
+@pytest.mark.parametrize("flags", ["....", ".x..", "xx.x"])
+@pytest.mark.parametrize("label", ["a", 3, ("pump", 7), pd.Timestamp("2025-01-01")])
+def test_a_series_has_as_many_segments_whether_it_stands_alone_or_in_a_panel(flags, label):
+    alone = scored([1.0, 5.0, 1.0, 3.0], flags)
+    panel_of_one = alone.assign(host=pd.Series([label] * 4, dtype=object))
+
+    one, other = fleet(alone, None), fleet(panel_of_one)
+
+    assert one["segments"].tolist() == [len(alarm_segments(alone, None, None, 0))]
+    pd.testing.assert_frame_equal(one, other.drop(columns="host"))
+
+
 def test_steps_that_are_not_judged_do_not_count_in_means():
     found = fleet(scored([np.nan, 4.0, 2.0, np.nan], "....", "aabb"))
 

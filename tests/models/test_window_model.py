@@ -29,6 +29,9 @@ def test_the_score_is_half_the_network_plus_the_largest_and_the_mean_of_the_othe
 
     for segment in stored_segments(kind):
         errors, scores = model.components(segment), model.score(segment)[0]
+        missing = errors.isnan() & ~errors.isnan().all(2, keepdim=True)
+        if missing.any():  # a missing channel counts as it usually does
+            errors = torch.where(missing, model.calibration.channels[:, None], errors)
 
         for step, score in enumerate(scores.tolist()):
             totals = [errors[i, step].sum().item() for i in range(len(errors))]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,9 +42,16 @@ def naive_errors(values, observed, bank, starts=None, events=naive_windows):
                 continue
             residual = np.where(seen, row - x, 0.0) ** 2
             if residual.sum() < best:
-                best, error = residual.sum(), residual.sum(1) / seen.mean() / len(x)
-        found.append(error if seen.mean() >= LEAST_SHARE else np.full(len(x), np.nan))
+                best, error = residual.sum(), residual.sum(1) / len(x)
+        found.append(scaled_up(error, seen))
     return torch.tensor(np.array(found))
+
+
+def scaled_up(error, seen):
+    """Errors of channels as if all of them were observed; NaN where nothing or too little is."""
+    shares = seen.mean(1)
+    known = (shares > 0) & (seen.mean() >= LEAST_SHARE)
+    return np.where(known, error / np.maximum(shares, LEAST_SHARE), np.nan)
 
 
 def bank_of(values, observed, at=slice(None)):
@@ -156,8 +165,7 @@ def test_the_network_that_predicts_nothing_moves_windows_by_their_posterior_mean
     naive = []
     for x, mask in naive_windows(values, observed):
         moved = (x / (1 + sigma**2) - x) ** 2 * (1 + sigma**2) / sigma**2
-        known = mask.mean() >= LEAST_SHARE
-        naive.append(moved.sum(1) / mask.mean() / 3 if known else np.full(3, np.nan))
+        naive.append(scaled_up(moved.sum(1) / 3, mask))
     torch.testing.assert_close(errors, torch.tensor(np.array(naive)), equal_nan=True)
 
 
@@ -231,6 +239,74 @@ def test_a_missing_component_has_no_weight():
     found = calibration.score(folded)
 
     torch.testing.assert_close(found, without.score(folded[rest]))
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_missing_channel_counts_as_it_usually_does_and_contributes_nothing(lost):
+    calibration, folded = WindowCalibration.fit(folded_errors(), [0.1] * 4), folded_errors()
+    usual, gone = folded.clone(), folded.clone()
+    usual[:, :, lost] = calibration.channels[:, None, lost]
+    gone[:, :, lost] = torch.nan
+
+    scores, contributions = calibration.score(gone)
+    wanted, shared = calibration.score(usual)
+
+    rest = [channel for channel in range(3) if channel != lost]
+    torch.testing.assert_close(scores, wanted)
+    torch.testing.assert_close(contributions[:, rest], shared[:, rest])
+    assert (contributions[:, lost] == 0).all()
+
+
+def test_a_channel_missing_in_part_of_training_has_the_usual_errors_of_the_rest():
+    training = folded_errors()
+    gone = training.clone()
+    gone[:, 100:, 1] = torch.nan
+
+    calibration = WindowCalibration.fit(gone, [0.1] * 4)
+
+    usual = training[:, :100, 1].mean(1)
+    torch.testing.assert_close(calibration.channels[:, 1], usual)
+    totals = training[:, :, [0, 2]].sum(2).mean(1) + usual
+    torch.testing.assert_close(calibration.mean, totals)
+
+
+@pytest.mark.parametrize("kind", ["bank", "level", "network"])
+def test_the_errors_of_channels_do_not_depend_on_how_much_of_another_is_observed(kind):
+    values, whole = steps(60, 3)
+    windows = torch.zeros(5, 3 * LENGTH, dtype=torch.float64)  # all the same: none is nearer
+    component = {
+        "bank": WindowBank(LENGTH, windows, torch.arange(5)),
+        "level": LevelBank(LENGTH, windows[:, :3], torch.arange(5)),
+        "network": WindowNetwork(Denoiser(Zero()).eval(), LENGTH, 0.5),
+    }[kind]
+    expected = component.squared_errors(values, whole)
+
+    for share in (0.0, 0.3, 0.9):
+        observed = whole.clone()
+        observed[:, 1] = torch.rand(60) < share
+        found = component.squared_errors(torch.where(observed, values, 0.0), observed)
+        torch.testing.assert_close(found[:, [0, 2]], expected[:, [0, 2]])
+        assert share or found[:, 1].isnan().all()
+
+
+@pytest.mark.parametrize("kind", ["bank", "network"])
+def test_models_of_older_formats_scale_all_channels_up_together(kind):
+    values, observed = steps(60, 3, 0.7)
+    bank = bank_of(*steps(40, 3))
+    component = {
+        "bank": WindowBank(LENGTH, bank.windows, bank.starts, together=True),
+        "network": WindowNetwork(Denoiser(Zero()).eval(), LENGTH, 0.5, together=True),
+    }[kind]
+
+    errors = component.squared_errors(values, observed)
+
+    shares = observed.unfold(0, LENGTH, 1).double().mean(2)
+    each = replace(component, together=False).squared_errors(values, observed)
+    plain = each.nan_to_num(0.0) * shares.clamp(min=LEAST_SHARE)
+    share = observed.unfold(0, LENGTH, 1).double().mean((1, 2))[:, None]
+    torch.testing.assert_close(
+        errors, torch.where(share < LEAST_SHARE, torch.nan, plain / share), equal_nan=True
+    )
 
 
 def test_steps_of_which_nothing_is_known_score_zero_and_no_channel_contributes():

@@ -69,6 +69,7 @@ class PyfuncModel:
         self.renamed = {str(n): n for n in self.columns if not isinstance(n, str)}
         self.series = None if detector.unit == "row" else detector.model_.layout.series
         self.labels = _labels_by_text(detector, columns)
+        self.zoned = _time_with_zone(detector)
 
     def predict(
         self, model_input: pd.DataFrame | np.ndarray, params: Mapping[str, Any] | None = None
@@ -92,14 +93,15 @@ class PyfuncModel:
             rows = rows.copy()
             rows[self.series] = rows[self.series].astype(object).map(self._label)
         absent = [name for name in self.optional if name not in rows.columns]
-        return rows.reindex(columns=[*rows, *absent]) if absent else rows
+        rows = rows.reindex(columns=[*rows, *absent]) if absent else rows
+        return _with_zone(rows, self.zoned, zoned=True)
 
     def _label(self, text: Any) -> Any:
         """Label of a series that a text stands for; one that training did not show stays."""
         return self.labels.get(text, text)
 
     def _predict(self, rows: pd.DataFrame, params: PredictParams) -> pd.DataFrame:
-        scored = self.detector.score_frame(rows)
+        scored = _with_zone(self.detector.score_frame(rows), self.zoned, zoned=False)
         if self.labels:
             scored[self.series] = scored[self.series].map(label_text)
         if self.renamed:
@@ -143,9 +145,31 @@ def _labels_by_text(detector: DiffusionDetector, columns: list[InputColumn]) -> 
     return {label_text(label): label for label in labels if not isinstance(label, str)}
 
 
+def _time_with_zone(detector: DiffusionDetector) -> Any:
+    """Column of times whose zone a calendar needs, or None; in requests these are in UTC."""
+    expected = None if detector.unit == "row" else detector.model_.scaler.expected
+    return detector.model_.layout.time if expected and expected.calendar.zone else None
+
+
+def _with_zone(rows: pd.DataFrame, time: Any, *, zoned: bool) -> pd.DataFrame:
+    """Rows whose times, if they are timestamps, are in UTC, with that zone or without one."""
+    if (
+        time is None
+        or time not in rows.columns
+        or not pd.api.types.is_datetime64_any_dtype(rows[time])
+    ):
+        return rows
+    moved = rows.copy()
+    in_utc = pd.to_datetime(rows[time], utc=True)
+    moved[time] = in_utc if zoned else in_utc.dt.tz_convert(None)
+    return moved
+
+
 def _json_value(cell: Any) -> Any:
-    """Value that JSON has: no NaN, no timestamps."""
+    """Value that JSON has: no NaN, no timestamps; these are in UTC."""
     cell = cell.item() if isinstance(cell, np.generic) else cell
+    if isinstance(cell, pd.Timestamp) and cell.tz is not None:
+        cell = cell.tz_convert(None)
     if pd.api.types.is_scalar(cell) and pd.isna(cell):
         return None
     if isinstance(cell, float) and not math.isfinite(cell):

@@ -118,6 +118,8 @@ def as_input(
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
         raise ValueError(f"need the columns {missing}; the frame has {list(frame.columns)}.")
+    if detector.unit == "step":
+        detector.model_.scaler.require_clock(frame)
     cells = {str(column.name): _typed(frame[column.name], column) for column in columns}
     typed = pd.DataFrame(cells, index=frame.index)
     return typed if style == "columns" else typed.to_numpy(dtype=np.float64)

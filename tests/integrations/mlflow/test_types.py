@@ -130,3 +130,23 @@ def test_spelled_numbers_and_dates_are_scored_as_by_the_detector(tmp_path):
 
     wanted = detector.score_frame(rows)["anomaly_score"]
     np.testing.assert_allclose(answer["anomaly_score"], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", None])
+def test_a_served_calendar_goes_by_the_zone_of_training(tmp_path, zone):
+    hours = pd.date_range("2025-03-03", periods=24 * 28, freq="h", tz=zone)
+    noise = np.random.default_rng(0).normal(0, 0.5, len(hours))
+    rows = pd.DataFrame({"t": hours, "load": 10.0 * (hours.hour > 7) + noise})
+    rows.loc[500:510, "load"] += 20
+    detector = TimeSeriesDetector(time="t", calendar=["hour"], **TINY_SERIES).fit(rows[:400])
+    model = served(detector, tmp_path, rows.head(30))
+    request = flavor.as_input(detector, rows)
+
+    answer = model.predict(request, params={"explain": True})
+
+    wanted = detector.score_frame(rows)
+    assert wanted["is_anomaly"].any()
+    pd.testing.assert_series_equal(answer["anomaly_score"], wanted["anomaly_score"])
+    assert answer["t"].equals(request["t"])
+    first = next(reasons[0] for reasons in answer["reasons"] if reasons)
+    assert "+" not in str(first["start"])
