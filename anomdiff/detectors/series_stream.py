@@ -79,7 +79,8 @@ class SeriesStream:
     def provisional(self, n: int) -> list[Final]:
         """Score those of the last ``n`` steps that wait, as if nothing more were to come.
 
-        Whether the very last are off themselves is seen later: they count as if they were.
+        Of the very last, those count as off themselves too that are far from all normal steps, or
+        have high errors of short windows: the long ones that tell are still to come.
         """
         n = min(n, len(self.waiting))
         if not n:
@@ -91,7 +92,11 @@ class SeriesStream:
         start = self.model.first_needed(first) - self.first
         judged = self.model.combine(errors[:, start:], residuals[:, start:])
         cells = step_cells(*judged, self.model.names)
-        cells.evident[-UNDECIDED:] = ~np.isnan(cells.scores[-UNDECIDED:])
+        undecided = slice(max(start, errors.shape[1] - UNDECIDED), None)
+        recent = self.model.are_off_now(
+            errors[:, undecided], residuals[:, undecided], UNDECIDED
+        ).numpy()
+        cells.evident[-len(recent) :] |= recent & ~np.isnan(cells.scores[-len(recent) :])
         rows = [self.waiting[place] for place in range(len(self.waiting) - n, len(self.waiting))]
         return self._finals(rows, cells, first - self.first - start)
 

@@ -26,7 +26,7 @@ from anomdiff.reference.segments import as_tensors, spread_out
 from anomdiff.reference.sliding_windows import WindowComponent, cut_windows
 from anomdiff.reference.window_bank import LevelBank, MissingComponent, UncentredBank, WindowBank
 from anomdiff.scoring.channel_regression import ChannelRegression
-from anomdiff.scoring.step_evidence import STEPS_TOGETHER
+from anomdiff.scoring.step_evidence import CLEARLY_OFF, STEPS_TOGETHER
 from anomdiff.scoring.step_regression import StepRegression
 from anomdiff.scoring.step_scores import JudgedSteps, StepScores
 from anomdiff.scoring.window_scores import WindowCalibration, WindowNetwork
@@ -160,6 +160,16 @@ class WindowModel:
         else:
             found = self.steps.judge(scores, contributions, residuals)
         return found, covered
+
+    def are_off_now(self, errors: Tensor, residuals: Tensor, length: int) -> Tensor:
+        """Tell the steps that are far from normal ones, or in high errors of short windows."""
+        if self.steps is None:
+            return torch.ones(errors.shape[1], dtype=torch.bool)
+        long = torch.tensor([each.length > length for each in self.window_components()])
+        short = self.calibration.score(errors.where(~long[:, None, None], torch.nan))[0]
+        n_own = sum(len(each.shares) for each in self.step_components())
+        far = self.steps.evidence.tails.surprisals(residuals)[-n_own:] >= CLEARLY_OFF
+        return (short > self.steps.raised) | far.any(2).any(0)
 
     def score_frame(
         self,
