@@ -10,8 +10,10 @@ from torch import Tensor
 
 from anomdiff.encoding.segment import Segment
 from anomdiff.models.judged_steps import StepCells, step_cells
+from anomdiff.models.segment_errors import values_of
 from anomdiff.models.window_model import WindowModel
 from anomdiff.reference.sliding_windows import WindowComponent, fold_residuals
+from anomdiff.scoring.frozen_runs import run_lengths
 
 __all__ = ["Final", "SeriesStream"]
 
@@ -43,6 +45,9 @@ class SeriesStream:
         self.time: float | None = None
         # What components say of the steps from ``first`` on that others are judged with.
         self.first, self.errors, self.residuals = 0, list[Tensor](), list[Tensor]()
+        # How many values are equal up to each step from ``first`` on, and the last values.
+        self.runs: Tensor | None = None
+        self.last: Tensor | None = None
 
     @property
     def n_steps(self) -> int:
@@ -67,6 +72,7 @@ class SeriesStream:
     def push(self, segment: Segment[Tensor], labels: pd.DataFrame) -> list[Final]:
         """Take the next steps; return the steps that have become final."""
         self.steps = _joined(self.steps, segment)
+        self._count_runs(values_of(segment))
         own = labels.iloc[segment.rows]
         self.waiting.extend((own, row) for row in range(len(own)))
         self.time = None if segment.times is None else segment.times[-1]
@@ -75,6 +81,15 @@ class SeriesStream:
                 component.score(self.steps, self.n_known)
         self.steps = self.steps.slice(max(0, len(self.steps) - self.keep), len(self.steps))
         return self._final(self.n_steps - self.keep + 1, ended=False)
+
+    def _count_runs(self, values: Tensor) -> None:
+        """Go on counting the equal values."""
+        if self.runs is None:
+            self.runs = run_lengths(values)
+        else:
+            new = run_lengths(values, self.last, self.runs[-1])
+            self.runs = torch.cat([self.runs, new])
+        self.last = values[-1:]
 
     def provisional(self, n: int) -> list[Final]:
         """Score those of the last ``n`` steps that wait, as if nothing more were to come.
@@ -90,7 +105,7 @@ class SeriesStream:
         errors, residuals = (torch.cat(each, 1) for each in self._known_up_to(self.n_steps))
         first = self.n_steps - n
         start = self.model.first_needed(first) - self.first
-        judged = self.model.combine(errors[:, start:], residuals[:, start:])
+        judged = self.model.combine(errors[:, start:], residuals[:, start:], self.runs[start:])
         cells = step_cells(*judged, self.model.names)
         undecided = slice(max(start, errors.shape[1] - UNDECIDED), None)
         recent = self.model.are_off_now(
@@ -114,7 +129,9 @@ class SeriesStream:
             return []
         self.errors, self.residuals = self._known_up_to(stop)
         errors, residuals = torch.cat(self.errors, 1), torch.cat(self.residuals, 1)
-        cells = step_cells(*self.model.combine(errors, residuals), self.model.names)
+        cells = step_cells(
+            *self.model.combine(errors, residuals, self.runs[: errors.shape[1]]), self.model.names
+        )
         waited = [self.waiting.popleft() for _ in range(last - first)]
         final = self._finals(waited, cells, first - self.first)
         self._forget(self.model.first_needed(last))
@@ -143,6 +160,7 @@ class SeriesStream:
         gone = first - self.first
         self.errors = [torch.cat(self.errors, 1)[:, gone:]]
         self.residuals = [torch.cat(self.residuals, 1)[:, gone:]]
+        self.runs = self.runs[gone:]
         self.first = first
 
 

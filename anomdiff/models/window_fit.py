@@ -21,7 +21,12 @@ from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.encoding.wall_clock import zone_of
 from anomdiff.models.parallel import map_blocks
-from anomdiff.models.segment_errors import residual_names, residual_roles, segment_residuals
+from anomdiff.models.segment_errors import (
+    residual_names,
+    residual_roles,
+    segment_residuals,
+    values_of,
+)
 from anomdiff.models.training_run import StepHook, train_denoiser
 from anomdiff.reference.segments import (
     are_held_out,
@@ -36,6 +41,7 @@ from anomdiff.reference.segments import (
 )
 from anomdiff.reference.sliding_windows import WindowComponent
 from anomdiff.scoring.channel_regression import ChannelRegression
+from anomdiff.scoring.frozen_runs import longest_usual, run_lengths
 from anomdiff.scoring.local_variation import LocalVariation
 from anomdiff.scoring.step_evidence import StepEvidence
 from anomdiff.scoring.step_regression import StepRegression
@@ -101,6 +107,7 @@ def fit_windows(
     step_banks = uncentred_banks(segments, parameters["max_reference"], rng)
     further = [*step_banks, *VARIATIONS]
     calibrated = fit_calibration(components, further, drawn, held_out)
+    runs = longest_usual([run_lengths(values_of(each)) for each in segments])
     return dict(
         scaler=scaler,
         denoiser=denoiser,
@@ -114,7 +121,7 @@ def fit_windows(
         window_lengths=lengths,
         history=history,
         seed=seed,
-        steps=calibrated.steps,
+        steps=replace(calibrated.steps, usual_runs=runs),
         step_banks=step_banks,
     )
 

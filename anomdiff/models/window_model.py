@@ -18,7 +18,7 @@ from anomdiff.encoding.segment import Segment
 from anomdiff.models import stored_checks as checks
 from anomdiff.models.judged_steps import EVIDENT, channel_cells, step_cells, warn_of_unjudged
 from anomdiff.models.parallel import map_blocks
-from anomdiff.models.segment_errors import segment_errors, segment_residuals
+from anomdiff.models.segment_errors import segment_errors, segment_residuals, values_of
 from anomdiff.models.training_run import StepHook
 from anomdiff.models.window_fields import restored_fields, stored_fields
 from anomdiff.models.window_fit import VARIATIONS, fit_windows
@@ -26,6 +26,7 @@ from anomdiff.reference.segments import as_tensors, spread_out
 from anomdiff.reference.sliding_windows import WindowComponent, cut_windows
 from anomdiff.reference.window_bank import LevelBank, MissingComponent, UncentredBank, WindowBank
 from anomdiff.scoring.channel_regression import ChannelRegression
+from anomdiff.scoring.frozen_runs import run_lengths
 from anomdiff.scoring.step_evidence import CLEARLY_OFF, STEPS_TOGETHER
 from anomdiff.scoring.step_regression import StepRegression
 from anomdiff.scoring.step_scores import JudgedSteps, StepScores
@@ -145,9 +146,11 @@ class WindowModel:
         components = [*self.window_components(segment.known), *self.step_components(segment.known)]
         found = segment_residuals(components, segment, exclude_self)
         errors = found[0][: len(components) - len(self.step_components())]
-        return self.combine(errors, found[1])
+        return self.combine(errors, found[1], run_lengths(values_of(segment)))
 
-    def combine(self, errors: Tensor, residuals: Tensor) -> tuple[JudgedSteps, Tensor]:
+    def combine(
+        self, errors: Tensor, residuals: Tensor, runs: Tensor
+    ) -> tuple[JudgedSteps, Tensor]:
         """Put errors of windows and residuals of steps together; say which steps are judged.
 
         These are the steps that a window covers; others score about 0.
@@ -158,7 +161,7 @@ class WindowModel:
             evident = torch.ones(len(scores), dtype=torch.bool)
             found = JudgedSteps(scores, evident, contributions.argmax(1), contributions)
         else:
-            found = self.steps.judge(scores, contributions, residuals)
+            found = self.steps.judge(scores, contributions, residuals, runs)
         return found, covered
 
     def are_off_now(self, errors: Tensor, residuals: Tensor, length: int) -> Tensor:

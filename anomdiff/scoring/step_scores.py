@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from anomdiff.scoring.frozen_runs import POWER, over_long
 from anomdiff.scoring.step_evidence import STEPS_TOGETHER, StepEvidence
 
 __all__ = ["JudgedSteps", "StepScores"]
@@ -56,6 +57,9 @@ class StepScores:
         Largest evidence of normal steps.
     raised : float
         Score of steps that are anomalous by their evidence alone, at least.
+    usual_runs : Tensor of shape (channel + 1,), or None
+        Length up to which runs of equal values are usual, as of ``longest_usual``; None in models
+        of older formats.
     """
 
     evidence: StepEvidence
@@ -64,6 +68,7 @@ class StepScores:
     high: float
     largest: float
     raised: float
+    usual_runs: Tensor | None = None
 
     @classmethod
     def fit(
@@ -89,13 +94,22 @@ class StepScores:
         scores: Float[Tensor, "step"],
         contributions: Float[Tensor, "step channel"],
         residuals: Float[Tensor, "component step channel"],
+        runs: Int[Tensor, "step run"] | None = None,
     ) -> JudgedSteps:
         """Put window scores and evidence together.
 
         Steps are evident that have strong evidence, or the strongest within ``reach``; where there
-        is none, those of the highest window scores. Window scores fall off away from them.
+        is none, those of the highest window scores. Window scores fall off away from them. Of
+        ``run_lengths``, those that are longer than usual are strong evidence of a frozen sensor.
         """
         evidence, quiet, channels = self.evidence.steps(residuals)
+        frozen = torch.zeros_like(evidence, dtype=torch.bool)
+        if runs is not None and self.usual_runs is not None:
+            longer, own = over_long(runs, self.usual_runs, STEPS_TOGETHER).max(1)
+            frozen = longer > 0
+            own_evidence = torch.where(frozen, self.largest + QUIET + POWER * longer, 0.0)
+            channels = torch.where(own_evidence > evidence, own, channels)
+            evidence, quiet = evidence.maximum(own_evidence), quiet.maximum(own_evidence)
         near = _largest_near(evidence, self.reach)
         strong = evidence > self.strong
         strong &= (evidence > self.largest) | (evidence >= WEAK_EVIDENCE * near)
@@ -107,6 +121,8 @@ class StepScores:
         lifted = falling + PER_NAT * (evidence - self.strong).clamp(min=0)
         alone = (evidence > self.largest + ANY) | (quiet > self.largest + QUIET)
         lifted = torch.where(alone, lifted.clamp(min=self.raised), lifted)
+        raised = self.raised + lifted - falling
+        lifted = torch.where(frozen, lifted.maximum(raised), lifted)
         channels = torch.where(evident & (channels >= 0), channels, contributions.argmax(1))
         shared = _shared(contributions, scores, falling, lifted - falling, channels)
         return JudgedSteps(lifted, evident, channels, shared)
