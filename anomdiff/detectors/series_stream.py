@@ -46,7 +46,7 @@ class SeriesStream:
         # What components say of the steps from ``first`` on that others are judged with.
         self.first, self.errors, self.residuals = 0, list[Tensor](), list[Tensor]()
         # How many values are equal up to each step from ``first`` on, and the last values.
-        self.runs: Tensor | None = None
+        self.runs = run_lengths(self.steps.values)
         self.last: Tensor | None = None
 
     @property
@@ -84,11 +84,8 @@ class SeriesStream:
 
     def _count_runs(self, values: Tensor) -> None:
         """Go on counting the equal values."""
-        if self.runs is None:
-            self.runs = run_lengths(values)
-        else:
-            new = run_lengths(values, self.last, self.runs[-1])
-            self.runs = torch.cat([self.runs, new])
+        so_far = self.runs[-1] if len(self.runs) else None
+        self.runs = torch.cat([self.runs, run_lengths(values, self.last, so_far)])
         self.last = values[-1:]
 
     def provisional(self, n: int) -> list[Final]:

@@ -45,7 +45,7 @@ from anomdiff.scoring.frozen_runs import longest_usual, run_lengths
 from anomdiff.scoring.local_variation import LocalVariation
 from anomdiff.scoring.step_evidence import StepEvidence
 from anomdiff.scoring.step_regression import StepRegression
-from anomdiff.scoring.step_scores import StepScores
+from anomdiff.scoring.step_scores import StepScores, odd_steps
 from anomdiff.scoring.window_scores import (
     WindowCalibration,
     WindowNetwork,
@@ -77,8 +77,12 @@ def fit_windows(
     parameters: Mapping[str, Any],
     *,
     on_step: StepHook | None,
+    screening: bool = False,
 ) -> dict[str, Any]:
-    """Learn normal series and return the fields of a ``WindowModel``; see its ``fit``."""
+    """Learn normal series and return the fields of a ``WindowModel``; see its ``fit``.
+
+    For ``screening``, what single steps tell does not count anomalies among them as normal.
+    """
     rng = check_random_state(parameters["random_state"])
     seed = int(rng.randint(2**31 - 1))
     left_out = excluded_rows(layout, frame, parameters["exclude"], warn=True)
@@ -106,8 +110,9 @@ def fit_windows(
     drawn = draw_segments(segments, parameters["max_calibration"], rng)
     step_banks = uncentred_banks(segments, parameters["max_reference"], rng)
     further = [*step_banks, *VARIATIONS]
-    calibrated = fit_calibration(components, further, drawn, held_out)
-    runs = longest_usual([run_lengths(values_of(each)) for each in segments])
+    calibrated = fit_calibration(components, further, drawn, held_out, screening=screening)
+    counted = [run_lengths(values_of(each)) for each in segments]
+    runs = longest_usual(counted, with_anomalies=screening)
     return dict(
         scaler=scaler,
         denoiser=denoiser,
@@ -190,6 +195,8 @@ def fit_calibration(
     step_components: Sequence[WindowComponent],
     segments: list[Segment[Tensor]],
     held_out: list[Segment[Tensor]],
+    *,
+    screening: bool = False,
 ) -> Calibrated:
     """Learn what errors and residuals of normal steps are like, and their scores.
 
@@ -212,12 +219,15 @@ def fit_calibration(
         for (own, residuals), new in zip(found, unseen, strict=True)
     ]
     residuals = [each for _, each in corrected]
-    evidence = StepEvidence.fit(residuals, *residual_roles(together))
+    evidence = StepEvidence.fit(residuals, *residual_roles(together), with_anomalies=screening)
     scored = [windows.score(own) for own, _ in corrected]
     reach = max(component.length for component in components)
-    steps = StepScores.fit(evidence, reach, residuals, [each for each, _ in scored])
+    windowed = [each for each, _ in scored]
+    steps = StepScores.fit(evidence, reach, residuals, windowed, with_anomalies=screening)
     judged = [steps.judge(*own, each) for own, each in zip(scored, residuals, strict=True)]
     known = [~own.isnan().all(2).all(0) for own, _ in corrected]
+    if screening:
+        known = [k & ~odd for k, odd in zip(known, odd_steps(evidence, residuals), strict=True)]
     scores = torch.cat([each.scores[k] for each, k in zip(judged, known, strict=True)])
     evident = [each.evident & k for each, k in zip(judged, known, strict=True)]
     levels = segment_levels([each.scores for each in judged], evident)

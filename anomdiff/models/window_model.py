@@ -96,9 +96,14 @@ class WindowModel:
         parameters: Mapping[str, Any],
         *,
         on_step: StepHook | None = None,
+        screening: bool = False,
     ) -> "WindowModel":
-        """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``."""
-        return cls(**fit_windows(frame, layout, parameters, on_step=on_step))
+        """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``.
+
+        For ``screening``, they may hold anomalies.
+        """
+        fields = fit_windows(frame, layout, parameters, on_step=on_step, screening=screening)
+        return cls(**fields)
 
     @classmethod
     def screen(
@@ -111,7 +116,7 @@ class WindowModel:
     ) -> tuple["WindowModel", np.ndarray, dict]:
         """Fit to series that hold anomalies; return what ``score_frame`` does for these too."""
         left_out = excluded_rows(layout, frame, parameters["exclude"])
-        model = cls.fit(frame, layout, parameters, on_step=on_step)
+        model = cls.fit(frame, layout, parameters, on_step=on_step, screening=True)
         return model, *model.score_frame(frame, exclude_self=True, left_out=left_out)
 
     # -- scoring -------------------------------------------------------------------------

@@ -26,7 +26,7 @@ MOST_FROZEN = 0.2
 def run_lengths(
     values: Float[Tensor, "step channel"],
     before: Float[Tensor, "1 channel"] | None = None,
-    so_far: Int[Tensor, "*run"] | None = None,
+    so_far: Int[Tensor, "run"] | None = None,
 ) -> Int[Tensor, "step run"]:
     """Number of equal values up to each step, of each channel and last of all at once.
 
@@ -48,9 +48,7 @@ def run_lengths(
     return torch.where(start < 0, steps + 1 + earlier, steps - start + 1)
 
 
-def longest_usual(
-    runs: Sequence[Int[Tensor, "step run"]], *, with_anomalies: bool = False
-) -> Float[Tensor, "*run"]:
+def longest_usual(runs: Sequence[Tensor], *, with_anomalies: bool = False) -> Float[Tensor, "run"]:
     """Length up to which a run is usual, from the `run_lengths` of segments of training.
 
     ``with_anomalies`` leaves out the longest runs that those of the other steps make too long.
@@ -64,7 +62,7 @@ def longest_usual(
 
 
 def over_long(
-    runs: Int[Tensor, "step run"], usual: Float[Tensor, "*run"], together: int
+    runs: Int[Tensor, "step run"], usual: Float[Tensor, "run"], together: int
 ) -> Float[Tensor, "step channel"]:
     """How much longer than usual, as a log, the run is that a step is in; 0 where it is not.
 
@@ -85,7 +83,7 @@ def _whole(runs: Int[Tensor, "step run"]) -> Int[Tensor, "step run"]:
     return runs.gather(0, stop)
 
 
-def _usual(lengths: Int[Tensor, "*run"], with_anomalies: bool) -> float:
+def _usual(lengths: Int[Tensor, "run"], with_anomalies: bool) -> float:
     """Length up to which a run is usual where there are runs of such lengths."""
     ordered = lengths.sort(descending=True).values
     n_odd = 0
@@ -98,7 +96,7 @@ def _usual(lengths: Int[Tensor, "*run"], with_anomalies: bool) -> float:
     return _limit(ordered[n_odd:])
 
 
-def _limit(ordered: Int[Tensor, "*run"]) -> float:
+def _limit(ordered: Int[Tensor, "run"]) -> float:
     longest = float(ordered[0])
     n_long = int((ordered > longest / 2).sum())
     factor = math.exp(max(0.0, RARE - math.log(n_long)) / POWER)
