@@ -18,7 +18,7 @@ __all__ = ["longest_usual", "over_long", "run_lengths"]
 EQUAL = 1e-9
 # How rare a longer run has to be, in nats, where the chance of one falls with this power of its
 # length; and how many steps it has more than the longest of training, at least.
-RARE, POWER, LEAST_MORE = 9.0, 3.0, 4
+RARE_RUN, POWER, LEAST_MORE = 9.0, 3.0, 4
 # Share of the steps that frozen sensors may have in series which hold anomalies.
 MOST_FROZEN = 0.2
 
@@ -99,5 +99,5 @@ def _usual(lengths: Int[Tensor, "run"], with_anomalies: bool) -> float:
 def _limit(ordered: Int[Tensor, "run"]) -> float:
     longest = float(ordered[0])
     n_long = int((ordered > longest / 2).sum())
-    factor = math.exp(max(0.0, RARE - math.log(n_long)) / POWER)
+    factor = math.exp(max(0.0, RARE_RUN - math.log(n_long)) / POWER)
     return max(longest * factor, longest + LEAST_MORE)

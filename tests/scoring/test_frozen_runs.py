@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 
@@ -9,9 +8,8 @@ TOGETHER = 64
 
 def held(n, size):
     """A channel that holds each value for some steps, at random up to a size."""
-    rng = np.random.default_rng()
-    values = np.repeat(rng.normal(size=n), rng.integers(1, size + 1, n))[:n]
-    return torch.from_numpy(values)
+    values, steps = torch.randn(n, dtype=torch.float64), torch.randint(1, size + 1, (n,))
+    return values.repeat_interleave(steps)[:n]
 
 
 def test_run_lengths_are_those_of_a_loop_and_do_not_depend_on_where_a_series_is_cut():
