@@ -96,8 +96,8 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
     ) -> pd.DataFrame:
         """Fit to rows that hold anomalies, and find these: there is no clean training data.
 
-        No row is compared with itself, and a p-value is a row's rank among all rows. The
-        detector is then ready for new rows.
+        No row is compared with itself. A p-value is a row's rank among all rows, or of series a
+        step's among those that are no clear anomalies. The detector is then ready for new rows.
 
         Parameters
         ----------
@@ -111,7 +111,8 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         Returns
         -------
         scored : DataFrame
-            As from ``score_frame``. At most ``alpha`` of the rows are flagged.
+            As from ``score_frame``. At most ``alpha`` of the rows are flagged; of series, of the
+            steps that are no clear anomalies.
 
         Raises
         ------
@@ -128,9 +129,11 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         smaller = np.searchsorted(largest_ties(np.sort(scores[judged])), scores, side="left")
         n = max(1, judged.sum())
         p_values = np.where(judged, (n - smaller) / n, np.nan)
-        own = judged & extra.get(EVIDENT, True)  # what only windows hold takes no one's place
-        as_high = own.sum() - np.searchsorted(largest_ties(np.sort(scores[own])), scores)
-        return self._scored(frame, scores, p_values, own & (as_high <= self.alpha * n), extra)
+        flags = judged & (n - smaller <= self.alpha * n)
+        if EVIDENT in extra:  # the steps that calibrate are those that are no clear anomalies
+            p_values = conformal_p_values(self.calibration_scores_, scores)
+            flags = scores > self.threshold_
+        return self._scored(frame, scores, p_values, flags, extra)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Score rows the way scikit-learn does: larger is more normal.

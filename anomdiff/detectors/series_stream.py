@@ -10,8 +10,10 @@ from torch import Tensor
 
 from anomdiff.encoding.segment import Segment
 from anomdiff.models.judged_steps import StepCells, step_cells
+from anomdiff.models.segment_errors import values_of
 from anomdiff.models.window_model import WindowModel
 from anomdiff.reference.sliding_windows import WindowComponent, fold_residuals
+from anomdiff.scoring.frozen_runs import run_lengths
 
 __all__ = ["Final", "SeriesStream"]
 
@@ -43,6 +45,9 @@ class SeriesStream:
         self.time: float | None = None
         # What components say of the steps from ``first`` on that others are judged with.
         self.first, self.errors, self.residuals = 0, list[Tensor](), list[Tensor]()
+        # How many values are equal up to each step from ``first`` on, and the last values.
+        self.runs = run_lengths(self.steps.values)
+        self.last: Tensor | None = None
 
     @property
     def n_steps(self) -> int:
@@ -67,6 +72,7 @@ class SeriesStream:
     def push(self, segment: Segment[Tensor], labels: pd.DataFrame) -> list[Final]:
         """Take the next steps; return the steps that have become final."""
         self.steps = _joined(self.steps, segment)
+        self._count_runs(values_of(segment))
         own = labels.iloc[segment.rows]
         self.waiting.extend((own, row) for row in range(len(own)))
         self.time = None if segment.times is None else segment.times[-1]
@@ -76,10 +82,17 @@ class SeriesStream:
         self.steps = self.steps.slice(max(0, len(self.steps) - self.keep), len(self.steps))
         return self._final(self.n_steps - self.keep + 1, ended=False)
 
+    def _count_runs(self, values: Tensor) -> None:
+        """Go on counting the equal values."""
+        so_far = self.runs[-1] if len(self.runs) else None
+        self.runs = torch.cat([self.runs, run_lengths(values, self.last, so_far)])
+        self.last = values[-1:]
+
     def provisional(self, n: int) -> list[Final]:
         """Score those of the last ``n`` steps that wait, as if nothing more were to come.
 
-        Whether the very last are off themselves is seen later: they count as if they were.
+        Of the very last, those count as off themselves too that are far from all normal steps, or
+        have high errors of short windows: the long ones that tell are still to come.
         """
         n = min(n, len(self.waiting))
         if not n:
@@ -89,9 +102,13 @@ class SeriesStream:
         errors, residuals = (torch.cat(each, 1) for each in self._known_up_to(self.n_steps))
         first = self.n_steps - n
         start = self.model.first_needed(first) - self.first
-        judged = self.model.combine(errors[:, start:], residuals[:, start:])
+        judged = self.model.combine(errors[:, start:], residuals[:, start:], self.runs[start:])
         cells = step_cells(*judged, self.model.names)
-        cells.evident[-UNDECIDED:] = ~np.isnan(cells.scores[-UNDECIDED:])
+        undecided = slice(max(start, errors.shape[1] - UNDECIDED), None)
+        recent = self.model.are_off_now(
+            errors[:, undecided], residuals[:, undecided], UNDECIDED
+        ).numpy()
+        cells.evident[-len(recent) :] |= recent & ~np.isnan(cells.scores[-len(recent) :])
         rows = [self.waiting[place] for place in range(len(self.waiting) - n, len(self.waiting))]
         return self._finals(rows, cells, first - self.first - start)
 
@@ -109,7 +126,9 @@ class SeriesStream:
             return []
         self.errors, self.residuals = self._known_up_to(stop)
         errors, residuals = torch.cat(self.errors, 1), torch.cat(self.residuals, 1)
-        cells = step_cells(*self.model.combine(errors, residuals), self.model.names)
+        cells = step_cells(
+            *self.model.combine(errors, residuals, self.runs[: errors.shape[1]]), self.model.names
+        )
         waited = [self.waiting.popleft() for _ in range(last - first)]
         final = self._finals(waited, cells, first - self.first)
         self._forget(self.model.first_needed(last))
@@ -138,6 +157,7 @@ class SeriesStream:
         gone = first - self.first
         self.errors = [torch.cat(self.errors, 1)[:, gone:]]
         self.residuals = [torch.cat(self.residuals, 1)[:, gone:]]
+        self.runs = self.runs[gone:]
         self.first = first
 
 

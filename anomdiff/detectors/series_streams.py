@@ -68,10 +68,11 @@ class SeriesStreams:
 
         The same stream as that of ``score_next``, which answers with final scores only. A score
         that is not final is that of a batch of the rows so far: what is around the step on its
-        other side is still to come. Of the last 16 rows those are flagged whose windows are
-        unusual, also some after a fault: whether they are off themselves is seen later. A call
-        takes longer than one of ``score_next``, with three channels some 10 ms instead of 1, and no
-        longer in a long stream: rows are judged again with at most ``delay_`` steps before them.
+        other side is still to come. Rows are flagged as in a batch; of the last 16 of a series also
+        those with high scores that are far from normal steps, or held by short windows of high
+        error, so that alarms end soon after a fault. A call takes longer than one of
+        ``score_next``, with three channels some 10 ms instead of 1, and no longer in a long stream:
+        rows are judged again with at most ``delay_`` steps before them.
 
         Parameters
         ----------

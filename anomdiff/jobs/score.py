@@ -18,10 +18,10 @@ from typing import Any
 import click
 
 from anomdiff.jobs import alarm_causes, command_line
+from anomdiff.jobs.batch_record import batch_record, earlier_summary
 from anomdiff.jobs.exit_codes import ExitCode, ModelError, SettingsError, meanings
 from anomdiff.jobs.model_columns import model_columns
 from anomdiff.jobs.readers import Table
-from anomdiff.jobs.batch_record import batch_record, earlier_summary
 from anomdiff.jobs.runs.locks import locked
 from anomdiff.jobs.runs.logs import heartbeat
 from anomdiff.jobs.runs.retries import retried

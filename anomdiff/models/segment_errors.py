@@ -12,7 +12,7 @@ from anomdiff.reference.window_bank import UncentredBank
 from anomdiff.scoring.channel_regression import ChannelRegression
 from anomdiff.scoring.local_variation import LocalVariation
 
-__all__ = ["residual_names", "residual_roles", "segment_errors", "segment_residuals"]
+__all__ = ["residual_names", "residual_roles", "segment_errors", "segment_residuals", "values_of"]
 
 # Windows whose errors are computed together, by one thread.
 WINDOWS_PER_THREAD = 1024
@@ -46,6 +46,14 @@ def segment_residuals(
         residuals.extend(_folded(component, kept, len(segment), share) for share in shares)
     nothing = missing.new_zeros(0, *missing.shape)
     return torch.stack(errors), torch.stack(residuals) if residuals else nothing
+
+
+def values_of(segment: Segment[Tensor]) -> Tensor:
+    """Values of an encoded segment before what is expected was taken off; NaN where missing."""
+    values = segment.values
+    if segment.mean is not None and segment.std is not None:
+        values = values * torch.as_tensor(segment.std) + torch.as_tensor(segment.mean)
+    return values.where(segment.observed, torch.nan)
 
 
 def residual_names(components: Sequence[WindowComponent]) -> list[tuple[str, float]]:

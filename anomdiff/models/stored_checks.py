@@ -12,6 +12,7 @@ from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.reference.window_bank import LevelBank, UncentredBank, WindowBank
 from anomdiff.scoring.channel_regression import ChannelRegression, n_features
 from anomdiff.scoring.step_regression import StepRegression
+from anomdiff.scoring.step_scores import StepScores
 from anomdiff.scoring.window_scores import WindowCalibration
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "stored_calibration",
     "stored_levels",
     "stored_step_bank",
+    "stored_steps",
 ]
 
 # Names under which banks are stored.
@@ -170,6 +172,19 @@ def stored_step_bank(state: Mapping[str, Any], n_channels: int) -> UncentredBank
             f"model; got an array of shape {tuple(windows.shape)}."
         )
     return UncentredBank(length, windows, starts)
+
+
+def stored_steps(state: Mapping[str, Any] | None, n_channels: int) -> StepScores | None:
+    """How scores of steps are put together, with the usual runs of as many channels."""
+    if state is None:
+        return None
+    steps = StepScores.from_dict(state)
+    if steps.usual_runs is not None and steps.usual_runs.shape != (n_channels + 1,):
+        raise ValueError(
+            f"need usual runs of {n_channels} channels and of all at once in a stored model; got "
+            f"an array of shape {tuple(steps.usual_runs.shape)}."
+        )
+    return steps
 
 
 def stored_channel_regression(

@@ -16,7 +16,7 @@ from anomdiff.models.segment_errors import residual_names, residual_roles, segme
 from anomdiff.reference.segments import are_held_out
 from anomdiff.reference.sliding_windows import WindowComponent
 from anomdiff.scoring.step_evidence import StepEvidence
-from anomdiff.scoring.step_scores import StepScores
+from anomdiff.scoring.step_scores import StepScores, odd_steps
 from anomdiff.scoring.window_scores import WindowCalibration, optimism, scaled_network
 from anomdiff.thresholds.budget import segment_levels
 
@@ -50,6 +50,8 @@ def fit_calibration(
     segments: Sequence[Segment[Tensor]],
     held_out: list[Segment[Tensor]],
     ends: Ends,
+    *,
+    screening: bool = False,
 ) -> Calibrated:
     """Learn what errors and residuals of normal steps are like, and their scores.
 
@@ -63,8 +65,10 @@ def fit_calibration(
         Parts of training, and those that the network has not seen.
     ends : Ends
         Ends of training. Components to which they are unlike what came before are calibrated on
-        how far they are from it, and their residuals are no evidence. None are given where the
-        training itself is to be scored.
+        how far they are from it, and their residuals are no evidence.
+    screening : bool, default=False
+        Whether the segments, which may hold anomalies, are themselves to be scored: then nothing
+        comes after their ends.
     """
     together, n = [*components, *step_components], len(components)
     found = _judged(together, n, segments)
@@ -102,7 +106,7 @@ def fit_calibration(
         several += later
     reach = max(component.length for component in components)
     lengths = {each.length for each, own in zip(components, changed, strict=True) if own}
-    scored = _scored(windows, together, several, reach, silent)
+    scored = _scored(windows, together, several, reach, silent, screening)
     return Calibrated(*scored, tuple(sorted(lengths)))
 
 
@@ -138,14 +142,19 @@ def _scored(
     several: Sequence[Judged],
     reach: int,
     silent: Sequence[int],
+    screening: bool,
 ) -> tuple[WindowCalibration, StepScores, np.ndarray, np.ndarray]:
     """Put windows and evidence together, and score what was judged."""
     residuals = [each.residuals for each in several]
-    evidence = StepEvidence.fit(residuals, *residual_roles(together), silent)
+    roles = residual_roles(together)
+    evidence = StepEvidence.fit(residuals, *roles, silent, with_anomalies=screening)
     scored = [windows.score(each.errors) for each in several]
-    steps = StepScores.fit(evidence, reach, residuals, [each for each, _ in scored])
+    windowed = [each for each, _ in scored]
+    steps = StepScores.fit(evidence, reach, residuals, windowed, with_anomalies=screening)
     judged = [steps.judge(*own, each) for own, each in zip(scored, residuals, strict=True)]
     known = [~each.errors.isnan().all(2).all(0) for each in several]
+    if screening:
+        known = [k & ~odd for k, odd in zip(known, odd_steps(evidence, residuals), strict=True)]
     scores = torch.cat([each.scores[k] for each, k in zip(judged, known, strict=True)])
     evident = [each.evident & k for each, k in zip(judged, known, strict=True)]
     levels = segment_levels([each.scores for each in judged], evident)

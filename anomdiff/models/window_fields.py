@@ -11,7 +11,6 @@ from anomdiff.encoding.channel_scaler import ChannelScaler
 from anomdiff.models import stored_checks as checks
 from anomdiff.models.training_run import HISTORY
 from anomdiff.scoring.step_regression import StepRegression
-from anomdiff.scoring.step_scores import StepScores
 
 __all__ = ["restored_fields", "stored_fields"]
 
@@ -69,7 +68,7 @@ def restored_fields(state: Mapping[str, Any]) -> dict[str, Any]:
         window_lengths=tuple(state["window_lengths"]),
         history=pd.DataFrame(state["history"])[HISTORY],
         seed=state["seed"],
-        steps=None if state.get("steps") is None else StepScores.from_dict(state["steps"]),
+        steps=checks.stored_steps(state.get("steps"), len(scaler.names)),
         step_banks=tuple(
             checks.stored_step_bank(bank, len(scaler.names)) for bank in state.get("step_banks", ())
         ),

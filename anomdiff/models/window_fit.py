@@ -20,6 +20,7 @@ from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.encoding.wall_clock import zone_of
 from anomdiff.models.forward_errors import Ends, ends_of_training
+from anomdiff.models.segment_errors import values_of
 from anomdiff.models.training_run import StepHook, train_denoiser
 from anomdiff.models.window_calibration import fit_calibration
 from anomdiff.reference.segments import (
@@ -34,6 +35,7 @@ from anomdiff.reference.segments import (
 )
 from anomdiff.reference.sliding_windows import WindowComponent
 from anomdiff.scoring.channel_regression import ChannelRegression
+from anomdiff.scoring.frozen_runs import longest_usual, run_lengths
 from anomdiff.scoring.local_variation import LocalVariation
 from anomdiff.scoring.step_regression import StepRegression
 from anomdiff.scoring.window_scores import (
@@ -61,9 +63,12 @@ def fit_windows(
     parameters: Mapping[str, Any],
     *,
     on_step: StepHook | None,
-    ahead: bool = True,
+    screening: bool = False,
 ) -> dict[str, Any]:
-    """Learn normal series and return the fields of a ``WindowModel``; see its ``fit``."""
+    """Learn normal series and return the fields of a ``WindowModel``; see its ``fit``.
+
+    For ``screening``, what single steps tell does not count anomalies among them as normal.
+    """
     rng = check_random_state(parameters["random_state"])
     seed = int(rng.randint(2**31 - 1))
     left_out = excluded_rows(layout, frame, parameters["exclude"], warn=True)
@@ -92,10 +97,12 @@ def fit_windows(
     step_banks = uncentred_banks(segments, parameters["max_reference"], rng)
     further = [*step_banks, *VARIATIONS]
     most = parameters["max_calibration"] // 4
-    ends = ends_of_training(segments, max(lengths) - 1, most) if ahead else Ends([], [])
-    calibrated = fit_calibration(components, further, drawn, held_out, ends)
+    ends = Ends([], []) if screening else ends_of_training(segments, max(lengths) - 1, most)
+    calibrated = fit_calibration(components, further, drawn, held_out, ends, screening=screening)
     if calibrated.changed:
         _warn_of_change(calibrated.changed)
+    counted = [run_lengths(values_of(each)) for each in segments]
+    runs = longest_usual(counted, with_anomalies=screening)
     return dict(
         scaler=scaler,
         denoiser=denoiser,
@@ -109,7 +116,7 @@ def fit_windows(
         window_lengths=lengths,
         history=history,
         seed=seed,
-        steps=calibrated.steps,
+        steps=replace(calibrated.steps, usual_runs=runs),
         step_banks=step_banks,
     )
 

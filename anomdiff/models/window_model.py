@@ -24,7 +24,7 @@ from anomdiff.models.judged_steps import (
     warn_of_unknown,
 )
 from anomdiff.models.parallel import map_blocks
-from anomdiff.models.segment_errors import segment_errors, segment_residuals
+from anomdiff.models.segment_errors import segment_errors, segment_residuals, values_of
 from anomdiff.models.training_run import StepHook
 from anomdiff.models.window_fields import restored_fields, stored_fields
 from anomdiff.models.window_fit import VARIATIONS, fit_windows
@@ -32,7 +32,8 @@ from anomdiff.reference.segments import as_tensors, spread_out
 from anomdiff.reference.sliding_windows import WindowComponent, cut_windows
 from anomdiff.reference.window_bank import LevelBank, MissingComponent, UncentredBank, WindowBank
 from anomdiff.scoring.channel_regression import ChannelRegression
-from anomdiff.scoring.step_evidence import STEPS_TOGETHER
+from anomdiff.scoring.frozen_runs import run_lengths
+from anomdiff.scoring.step_evidence import CLEARLY_OFF, STEPS_TOGETHER
 from anomdiff.scoring.step_regression import StepRegression
 from anomdiff.scoring.step_scores import JudgedSteps, StepScores
 from anomdiff.scoring.window_scores import WindowCalibration, WindowNetwork
@@ -101,13 +102,14 @@ class WindowModel:
         parameters: Mapping[str, Any],
         *,
         on_step: StepHook | None = None,
-        ahead: bool = True,
+        screening: bool = False,
     ) -> "WindowModel":
         """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``.
 
-        It is to score what comes ``ahead``, or the training itself.
+        For ``screening``, they may hold anomalies.
         """
-        return cls(**fit_windows(frame, layout, parameters, on_step=on_step, ahead=ahead))
+        fields = fit_windows(frame, layout, parameters, on_step=on_step, screening=screening)
+        return cls(**fields)
 
     @classmethod
     def screen(
@@ -120,7 +122,7 @@ class WindowModel:
     ) -> tuple["WindowModel", np.ndarray, dict]:
         """Fit to series that hold anomalies; return what ``score_frame`` does for these too."""
         left_out = excluded_rows(layout, frame, parameters["exclude"])
-        model = cls.fit(frame, layout, parameters, on_step=on_step, ahead=False)
+        model = cls.fit(frame, layout, parameters, on_step=on_step, screening=True)
         return model, *model.score_frame(frame, exclude_self=True, left_out=left_out)
 
     # -- scoring -------------------------------------------------------------------------
@@ -156,9 +158,11 @@ class WindowModel:
         components = [*self.window_components(segment.known), *self.step_components(segment.known)]
         found = segment_residuals(components, segment, exclude_self)
         errors = found[0][: len(components) - len(self.step_components())]
-        return self.combine(errors, found[1])
+        return self.combine(errors, found[1], run_lengths(values_of(segment)))
 
-    def combine(self, errors: Tensor, residuals: Tensor) -> tuple[JudgedSteps, Tensor]:
+    def combine(
+        self, errors: Tensor, residuals: Tensor, runs: Tensor
+    ) -> tuple[JudgedSteps, Tensor]:
         """Put errors of windows and residuals of steps together; say which steps are judged.
 
         These are the steps that a window covers; others score about 0.
@@ -169,8 +173,18 @@ class WindowModel:
             evident = torch.ones(len(scores), dtype=torch.bool)
             found = JudgedSteps(scores, evident, contributions.argmax(1), contributions)
         else:
-            found = self.steps.judge(scores, contributions, residuals)
+            found = self.steps.judge(scores, contributions, residuals, runs)
         return found, covered
+
+    def are_off_now(self, errors: Tensor, residuals: Tensor, length: int) -> Tensor:
+        """Tell the steps that are far from normal ones, or in high errors of short windows."""
+        if self.steps is None:
+            return torch.ones(errors.shape[1], dtype=torch.bool)
+        long = torch.tensor([each.length > length for each in self.window_components()])
+        short = self.calibration.score(errors.where(~long[:, None, None], torch.nan))[0]
+        n_own = sum(len(each.shares) for each in self.step_components())
+        far = self.steps.evidence.tails.surprisals(residuals)[-n_own:] >= CLEARLY_OFF
+        return (short > self.steps.raised) | far.any(2).any(0)
 
     def score_frame(
         self,

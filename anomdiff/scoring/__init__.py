@@ -6,7 +6,7 @@ calibration.py      from components of rows to one score: surprisal.py, separati
 missing_cells.py    what the missing cells of a row add to its score
 step_regression.py  single steps from the steps around; channel_regression.py: from the channels
 window_scores.py    the network on windows, and from components of steps to one window score
-local_variation.py  how little a channel moves: too quiet is an anomaly
+local_variation.py  too quiet is an anomaly; frozen_runs.py: so are long runs of equal values
 step_evidence.py    steps that are off themselves: residuals added up over segments (excursions.py)
 step_scores.py      window scores and evidence put together
 

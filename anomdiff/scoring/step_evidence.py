@@ -20,7 +20,7 @@ from torch import Tensor
 
 from anomdiff.scoring.excursions import excursions
 
-__all__ = ["EvidentSegment", "ResidualTails", "StepEvidence"]
+__all__ = ["EvidentSegment", "ResidualTails", "StepEvidence", "most_evidence"]
 
 # Residuals, in standard deviations, below which differences are rounding.
 LEAST_RESIDUAL = 1e-2
@@ -50,6 +50,9 @@ STEPS_TOGETHER = 512
 NEVER = 1e12
 # Share of the steps of training that segments may cover at most.
 MOST_COVERED = 0.05
+# Where training holds anomalies: the quantiles of residuals that a tail is drawn through, and how
+# much more evidence than one segment of all normal steps would have is that of an anomaly, in nats.
+THROUGH, MORE = (0.8, 0.9), 3.0
 
 
 class EvidentSegment(NamedTuple):
@@ -78,11 +81,18 @@ class ResidualTails:
     excess: Tensor
 
     @classmethod
-    def fit(cls, residuals: Float[Tensor, "component step channel"]) -> "ResidualTails":
-        """Fit to residuals of normal steps, NaN where missing."""
+    def fit(
+        cls, residuals: Float[Tensor, "component step channel"], *, with_anomalies: bool = False
+    ) -> "ResidualTails":
+        """Fit to residuals of normal steps, NaN where missing.
+
+        ``with_anomalies`` draws the tail through the quantiles below it.
+        """
         logs = _logs(residuals)
         levels = torch.linspace(0, 1 - TAIL_SHARE, TAIL_QUANTILES, dtype=logs.dtype)
         quantiles = torch.stack([_quantiles(each, levels) for each in logs])
+        if with_anomalies:
+            return cls(*_extrapolated(logs, quantiles, levels))
         over = logs - quantiles[:, None, :, -1]
         excess = torch.where(over > 0, over, torch.nan).nanmean(1).nan_to_num(0.0)
         return cls(quantiles, excess.clamp(min=LEAST_EXCESS))
@@ -144,12 +154,16 @@ class StepEvidence:
         trimmed: tuple[int, ...],
         quiet: tuple[int, ...] = (),
         silent: Sequence[int] = (),
+        *,
+        with_anomalies: bool = False,
     ) -> "StepEvidence":
         """Fit to the residuals of segments of normal steps, (component, step, channel) each.
 
         NaN where missing. Components that are ``silent`` never carry evidence.
+        ``with_anomalies`` does not let some steps that are none tell what is normal.
         """
-        tails = ResidualTails.fit(torch.cat(list(residuals), dim=1))
+        joined = torch.cat(list(residuals), dim=1)
+        tails = ResidualTails.fit(joined, with_anomalies=with_anomalies)
         n_components = len(residuals[0])
         n_steps = sum(each.shape[1] for each in residuals)
         totals = [list[float]() for _ in range(n_components)]
@@ -157,12 +171,15 @@ class StepEvidence:
             for component, ratios in enumerate(_ratios(tails.surprisals(each))):
                 for channel in ratios.T:
                     totals[component] += [x.total for x in excursions(channel.numpy())]
-        fitted = torch.tensor([_tail(each) for each in totals], dtype=torch.float64)
+        fitted = torch.tensor([_tail(each, with_anomalies) for each in totals], dtype=torch.float64)
         start, excess, count = fitted.T.clone()
         start[list(silent)] = NEVER
         sharp = None if sharp in silent else sharp
         found = cls(tails, start, excess, count / n_steps, count, sharp, trimmed, quiet)
         segments = [segment for each in residuals for segment in found.segments(each)]
+        if with_anomalies:
+            most = most_evidence(n_steps)
+            segments = [segment for segment in segments if segment.evidence <= most]
         return found._with_least(segments, n_steps)
 
     def _with_least(self, segments: list[EvidentSegment], n_steps: int) -> "StepEvidence":
@@ -272,6 +289,22 @@ class StepEvidence:
         return cls(**{**state, "tails": tails, **numbers})
 
 
+def most_evidence(n_steps: int) -> float:
+    """Evidence that hardly any segment of so many normal steps has."""
+    return math.log(n_steps) + MORE
+
+
+def _extrapolated(logs: Tensor, quantiles: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+    """Quantiles and mean excess of an exponential tail through two quantiles that are normal."""
+    low, high = THROUGH
+    through = torch.stack([_quantiles(each, torch.tensor(THROUGH)) for each in logs])
+    excess = (through[:, :, 1] - through[:, :, 0]) / math.log((1 - low) / (1 - high))
+    excess = excess.clamp(min=LEAST_EXCESS)
+    beyond = ((1 - high) / (1 - levels)).log().clamp(min=0)
+    tail = through[:, :, 1:] + excess[:, :, None] * beyond
+    return torch.where(levels > high, quantiles.minimum(tail), quantiles), excess
+
+
 def _logs(residuals: Tensor) -> Tensor:
     return residuals.double().clamp(min=LEAST_RESIDUAL).log()
 
@@ -289,13 +322,14 @@ def _ratios(surprisals: Tensor) -> Tensor:
     return (surprisals * (1 - 1 / RATIO) - math.log(RATIO)).nan_to_num(0.0)
 
 
-def _tail(totals: list[float]) -> tuple[float, float, float]:
-    """Start, mean excess and number of the largest totals."""
+def _tail(totals: list[float], with_anomalies: bool) -> tuple[float, float, float]:
+    """Start, mean excess and number of the largest totals, from their median if some are odd."""
     if not totals:
         return 0.0, 1.0, 1.0
     start = float(np.quantile(totals, 1 - STRONGEST))
     over = np.array([total - start for total in totals if total > start] or [1.0])
-    return start, max(float(over.mean()), 1e-3), float(len(over))
+    mean = np.median(over) / math.log(2) if with_anomalies else over.mean()
+    return start, max(float(mean), 1e-3), float(len(over))
 
 
 def _named(segment: EvidentSegment, surprisals: Tensor) -> EvidentSegment:

@@ -9,9 +9,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from anomdiff.scoring.step_evidence import STEPS_TOGETHER, StepEvidence
+from anomdiff.scoring.frozen_runs import POWER, over_long
+from anomdiff.scoring.step_evidence import STEPS_TOGETHER, StepEvidence, most_evidence
 
-__all__ = ["JudgedSteps", "StepScores"]
+__all__ = ["JudgedSteps", "StepScores", "odd_steps"]
 
 # Score per nat of evidence beyond strong evidence: more of it found fewer of the anomalies of
 # TSB-AD-U, where much of what is scored is unlike training.
@@ -27,6 +28,9 @@ NEAR_EVIDENCE, NEAR_SCORE = 0.8, 0.9
 # Strong evidence that some normal steps have too counts only if it is this share of the largest
 # near it: what windows find is somewhere else.
 WEAK_EVIDENCE = 0.25
+# Steps that are no anomalies, and window scores away from these, tell what is normal by themselves
+# where they are this share of all.
+LEAST_NORMAL = 0.5
 # How much of its excess over normal steps a score loses ``reach`` steps away from what is evident.
 FALL = 0.5
 
@@ -56,6 +60,9 @@ class StepScores:
         Largest evidence of normal steps.
     raised : float
         Score of steps that are anomalous by their evidence alone, at least.
+    usual_runs : Tensor of shape (channel + 1,), or None
+        Length up to which runs of equal values are usual, as of ``longest_usual``; None in models
+        of older formats.
     """
 
     evidence: StepEvidence
@@ -64,6 +71,7 @@ class StepScores:
     high: float
     largest: float
     raised: float
+    usual_runs: Tensor | None = None
 
     @classmethod
     def fit(
@@ -72,30 +80,47 @@ class StepScores:
         reach: int,
         residuals: Sequence[Tensor],
         scores: Sequence[Tensor],
+        *,
+        with_anomalies: bool = False,
     ) -> "StepScores":
         """Fit to segments of normal steps.
 
         Their residuals are of shape (component, step, channel), their window scores of (step,).
+        ``with_anomalies`` leaves out steps of evidence that normal ones do not have, and the
+        scores of windows that may hold them.
         """
-        found = torch.cat([evidence.steps(each)[0] for each in residuals])
-        windows = torch.cat(list(scores))
+        parts = [evidence.steps(each)[0] for each in residuals]
+        found, windows = torch.cat(parts), torch.cat(list(scores))
+        if with_anomalies:
+            odd = odd_steps(evidence, residuals)
+            away = torch.cat([_largest_near(each.double(), reach) == 0 for each in odd])
+            found = found[~torch.cat(odd)]
+            windows = windows[away] if away.double().mean() > LEAST_NORMAL else windows
         strong, largest = found.quantile(1 - STRONG_SHARE), found.max()
         high, raised = windows.quantile(1 - HIGH_SHARE), windows.quantile(1 - HIGH_SHARE / 2)
-        numbers = (each.item() for each in (strong, high, largest, raised))
-        return cls(evidence, reach, *numbers)
+        return cls(evidence, reach, strong.item(), high.item(), largest.item(), raised.item())
 
     def judge(
         self,
         scores: Float[Tensor, "step"],
         contributions: Float[Tensor, "step channel"],
         residuals: Float[Tensor, "component step channel"],
+        runs: Int[Tensor, "step run"] | None = None,
     ) -> JudgedSteps:
         """Put window scores and evidence together.
 
         Steps are evident that have strong evidence, or the strongest within ``reach``; where there
-        is none, those of the highest window scores. Window scores fall off away from them.
+        is none, those of the highest window scores. Window scores fall off away from them. Of
+        ``run_lengths``, those that are longer than usual are strong evidence of a frozen sensor.
         """
         evidence, quiet, channels = self.evidence.steps(residuals)
+        frozen = torch.zeros_like(evidence, dtype=torch.bool)
+        if runs is not None and self.usual_runs is not None:
+            longer, own = over_long(runs, self.usual_runs, STEPS_TOGETHER).max(1)
+            frozen = longer > 0
+            own_evidence = torch.where(frozen, self.largest + QUIET + POWER * longer, 0.0)
+            channels = torch.where(own_evidence > evidence, own, channels)
+            evidence, quiet = evidence.maximum(own_evidence), quiet.maximum(own_evidence)
         near = _largest_near(evidence, self.reach)
         strong = evidence > self.strong
         strong &= (evidence > self.largest) | (evidence >= WEAK_EVIDENCE * near)
@@ -107,6 +132,8 @@ class StepScores:
         lifted = falling + PER_NAT * (evidence - self.strong).clamp(min=0)
         alone = (evidence > self.largest + ANY) | (quiet > self.largest + QUIET)
         lifted = torch.where(alone, lifted.clamp(min=self.raised), lifted)
+        raised = self.raised + lifted - falling
+        lifted = torch.where(frozen, lifted.maximum(raised), lifted)
         channels = torch.where(evident & (channels >= 0), channels, contributions.argmax(1))
         shared = _shared(contributions, scores, falling, lifted - falling, channels)
         return JudgedSteps(lifted, evident, channels, shared)
@@ -130,6 +157,15 @@ class StepScores:
     def from_dict(cls, state: Mapping[str, Any]) -> "StepScores":
         """Rebuild it from `to_dict`."""
         return cls(**{**state, "evidence": StepEvidence.from_dict(state["evidence"])})
+
+
+def odd_steps(evidence: StepEvidence, residuals: Sequence[Tensor]) -> list[Bool[Tensor, "step"]]:
+    """Tell the steps of each segment that are clear anomalies; none if most of them were."""
+    parts = [evidence.steps(each)[0] for each in residuals]
+    most = most_evidence(sum(map(len, parts))) - evidence.least
+    odd = [each > max(most, 0.0) for each in parts]
+    few = torch.cat(odd).double().mean() < 1 - LEAST_NORMAL
+    return [each & few for each in odd]
 
 
 def _shared(

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from anomdiff import TimeSeriesDetector
+from anomdiff.detectors.series_stream import UNDECIDED
 from tests.series import panel, waves
 from tests.settings import TINY_SERIES
 
@@ -179,3 +180,17 @@ def test_a_fault_is_flagged_while_it_goes_on_row_by_row(wide):
     assert flagged[frame.index[120:150]].mean() > 0.8
     assert flagged[frame.index[:118]].mean() < 0.1
     wide.finish()
+
+
+def test_alarms_stop_soon_after_a_fault_while_windows_still_hold_it(wide):
+    frame = waves(200, seed=1)
+    frame.iloc[120:126, 0] += 3
+    wide.score_next(frame[:115])
+
+    parts = [wide.stream(frame[i : i + 5]) for i in range(115, 150, 5)]
+
+    found = pd.concat(part[~part["final"]] for part in parts)
+    after = found.loc[frame.index[126 + UNDECIDED : 150]]
+    assert found["is_anomaly"][frame.index[120:126]].mean() > 0.5
+    assert (after["anomaly_score"] > wide.threshold_).mean() > 0.3
+    assert after["is_anomaly"].mean() < 0.1

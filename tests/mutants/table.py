@@ -179,7 +179,7 @@ CONFORMAL = {
 }
 BASE = {
     "low scores flagged": ("p_values, scores > self.thr", "p_values, scores < self.thr"),
-    "likely rows flagged in screening": ("as_high <= self.alpha * n", "as_high > self.alpha * n"),
+    "likely rows flagged in screening": ("n - smaller <= self.alpha", "n - smaller > self.alpha"),
     "ranks of screening reversed": ("(n - smaller) / n", "smaller / n"),
     "offset of the wrong sign": ("threshold, -threshold, alpha", "threshold, threshold, alpha"),
     "score_samples of the wrong sign": ("return -self.", "return self."),
