@@ -286,8 +286,10 @@ class MonitorSettings(Settings):
     """Training rows to compare with; by default the profile that training has logged."""
     output: Location
     """JSON file to write."""
+    batch_date: date | None = None
+    """Date of the batch, as 2026-01-31: its step in the history of the model; today if not given."""
     experiment: str = f"{NAME}-monitor"
-    """MLflow experiment of the runs, one per batch."""
+    """MLflow experiment of the runs: one per batch, and one with the history of each model."""
     limits: Limits = Limits()
     """Fields of `anomdiff.monitoring.drift.DriftLimits`."""
 

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import chi2
+from scipy.stats import chi2, gamma
 
 __all__ = ["population_stability", "psi_by_chance"]
 
@@ -12,6 +12,8 @@ MIN_SHARE = 1e-4  # of a bin: the index of an empty one would be infinite
 # Where a bin is expected to hold fewer rows than this, the index is far from chi-square.
 MANY_IN_A_BIN = 50
 SIMULATIONS = 4000
+# A quantile is drawn where so many simulated indices are beyond it.
+LARGEST_SIMULATED = 4
 
 
 def population_stability(expected: ArrayLike, actual: ArrayLike) -> float:
@@ -63,7 +65,15 @@ def _simulated(shares: tuple[float, ...], n_before: int, n_now: int, level: floa
     rng = np.random.default_rng(0)
     chances = np.array(shares) / sum(shares)
     before, now = (rng.multinomial(n, chances, SIMULATIONS) / n for n in (n_before, n_now))
-    return float(np.quantile(_indices(before, now), 1 - level))
+    indices = _indices(before, now)
+    if level * SIMULATIONS >= LARGEST_SIMULATED:
+        return float(np.quantile(indices, 1 - level))
+    # Beyond what was drawn: the gamma distribution, of which chi-square is one, of its moments.
+    mean, variance = indices.mean(), indices.var()
+    if not variance > 0:
+        return float(indices.max())
+    tail = gamma.isf(level, mean**2 / variance, scale=variance / mean)
+    return float(max(tail, indices.max()))
 
 
 def _indices(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:

@@ -4,14 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anomdiff.monitoring.drift import (
-    DriftLimits,
-    alarm_drift,
-    column_drift,
-    drift_alarms,
-    profile,
-    score_drift,
-)
+from anomdiff.monitoring.drift import DriftLimits, column_drift, drift_alarms, profile
+from anomdiff.monitoring.scores import alarm_drift, score_drift
 from anomdiff.monitoring.stability import population_stability, psi_by_chance
 
 QUIET = {"ks": 0.0, "p_value": 1.0, "higher": 0.0}

@@ -1,0 +1,99 @@
+"""Drift of a batch's scores and of its share of alarms against those of held-out normal rows.
+
+A few odd rows are anomalies, not drift: the highest alarms, up to the share that may be odd, are
+left out before scores (and columns) are compared, of the scores that calibrate those above the
+threshold too. What is left of a batch without drift is distributed as what is left of the held-out
+rows, whatever the anomalies are that raised alarms.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import betabinom, binomtest, ks_2samp
+
+__all__ = ["alarm_drift", "alarms_by_chance", "score_drift", "without_alarms"]
+
+
+def without_alarms(scores: ArrayLike, threshold: float, most: float) -> np.ndarray:
+    """Tell the rows to compare, bool of shape (row,): all but the highest alarms.
+
+    Rows whose score is above the threshold are left out, ``floor(most * row)`` at most: what is
+    beyond that is no few anomalies, and stays. Rows without a score stay.
+    """
+    scores = np.nan_to_num(np.asarray(scores, float), nan=-np.inf)
+    kept, highest = np.ones(len(scores), dtype=bool), np.argsort(-scores, kind="stable")
+    odd = highest[: int(most * len(scores))]
+    kept[odd[scores[odd] > threshold]] = False
+    return kept
+
+
+def score_drift(
+    calibration: ArrayLike,
+    scores: ArrayLike,
+    threshold: float = np.inf,
+    most: float = 0.0,
+) -> dict[str, float]:
+    """Kolmogorov-Smirnov distance of a batch's scores from those of held-out normal rows.
+
+    Parameters
+    ----------
+    calibration, scores : array-like of shape (n,) and (row,)
+        Scores of held-out rows, and of the batch.
+    threshold : float
+        Above it are alarms, which are left out of both unless nothing else is held out.
+    most : float
+        Share of the batch that is left out at most.
+
+    Returns
+    -------
+    drift : dict
+        ``ks``, from 0 to 1, and its ``p_value``; ``higher``, the chance that a score of the
+        batch is above a held-out one, less one half: positive where scores have risen.
+    """
+    calibration, scores = np.sort(np.asarray(calibration)), np.asarray(scores)
+    kept = without_alarms(scores, threshold, most)
+    if (calibration <= threshold).any() and kept.any():
+        calibration, scores = calibration[calibration <= threshold], scores[kept]
+    found = ks_2samp(calibration, scores, method="asymp")
+    places = [np.searchsorted(calibration, scores, side=side) for side in ("left", "right")]
+    higher = float(np.mean(places) / len(calibration)) - 0.5
+    return {"ks": float(found.statistic), "p_value": float(found.pvalue), "higher": higher}
+
+
+def alarm_drift(
+    alarms: int, rows: int, alpha: float, calibration: tuple[int, int] | None = None
+) -> dict[str, float]:
+    """Share of alarms in a batch, and the p-value of its distance from ``alpha``.
+
+    Parameters
+    ----------
+    alarms, rows : int
+        Of the batch.
+    alpha : float
+        Share of alarms among normal rows that is meant.
+    calibration : pair of int, optional
+        Rows that calibrate, and how many of them score above the threshold. The share of alarms
+        that a threshold has is then known as well as so many rows tell, by the beta-binomial
+        distribution; without them it counts as ``alpha`` exactly.
+    """
+    if calibration is None:
+        p_value = binomtest(alarms, rows, alpha).pvalue
+    else:
+        by_chance = alarms_by_chance(rows, *calibration)
+        tails = by_chance.cdf(alarms), by_chance.sf(alarms - 1)
+        p_value = min(1.0, 2 * min(tails))
+    return {"alarm_rate": alarms / rows, "alpha": alpha, "p_value": float(p_value)}
+
+
+def alarms_by_chance(rows: int, n_calibration: int, above: int) -> Any:
+    """Alarms among new normal rows, as a distribution of scipy.
+
+    The share of scores above one of ``n_calibration`` exchangeable ones, which ``above`` of them
+    exceed, is a beta variable (the order statistics of uniform numbers).
+
+    References
+    ----------
+    David and Nagaraja (2003), "Order Statistics", section 2.1.
+    """
+    return betabinom(rows, above + 1, max(n_calibration - above, 1))
