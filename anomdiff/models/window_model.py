@@ -95,9 +95,21 @@ class WindowModel:
         parameters: Mapping[str, Any],
         *,
         on_step: StepHook | None = None,
+        start: "WindowModel | None" = None,
     ) -> "WindowModel":
-        """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``."""
-        return cls(**fit_windows(frame, layout, parameters, on_step=on_step))
+        """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``.
+
+        Training goes on from the network of ``start``, if it is given.
+        """
+        fitted = None if start is None else (start.denoiser, start.scaler.names)
+        return cls(**fit_windows(frame, layout, parameters, on_step=on_step, fitted=fitted))
+
+    def updated(self, frame: pd.DataFrame, parameters: Mapping[str, Any]) -> "WindowModel":
+        """Refuse an update: which steps are apart from which decides every part of the model."""
+        raise ValueError(
+            f"an update needs rows of a table; got {len(frame)} steps of series: fit to the recent "
+            "period with warm_start=True, or set the threshold by it with recalibrate."
+        )
 
     @classmethod
     def screen(
