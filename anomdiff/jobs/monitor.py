@@ -40,7 +40,7 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     """Compare a batch with training, write what was found as JSON, and log it to MLflow."""
     import mlflow
 
-    from anomdiff.integrations.mlflow import flavor, runs, tracking_store
+    from anomdiff.integrations.mlflow import flavor, tracking_store
 
     tracking_store.ensure_store()
     model = mlflow.models.get_model_info(settings.model)  # an alias may move meanwhile

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,16 +19,11 @@ from anomdiff.scoring.cooccurrence import Cooccurrence
 from anomdiff.scoring.ensemble import Ensemble
 from anomdiff.thresholds.conformal import least_alpha, needed_rows
 
-if TYPE_CHECKING:
-    from anomdiff.models.tabular_model import TabularModel
-
 __all__ = ["update_table"]
 
 
-def update_table(
-    model: "TabularModel", frame: pd.DataFrame, parameters: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Take in normal rows and return the fields of the ``TabularModel`` that change.
+def update_table(model: Any, frame: pd.DataFrame, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Take in normal rows and return the fields of a fitted ``TabularModel`` that change.
 
     The rows are split as in a fit. Most become reference rows beside those there are, of which
     some are drawn where all are more than ``max_reference``. What components of normal rows are
@@ -82,7 +77,7 @@ def _require_enough(n: int, parameters: Mapping[str, Any]) -> None:
 
 
 def _joined(
-    model: "TabularModel",
+    model: Any,
     rows: TrainingRows,
     new: np.ndarray,
     most: int,
@@ -113,7 +108,7 @@ def _among(ensemble: Ensemble, reference: ReferenceSet) -> Ensemble:
 
 
 def _cooccurrence(
-    model: "TabularModel",
+    model: Any,
     rows: TrainingRows,
     new: np.ndarray,
     values: Tensor,
