@@ -11,13 +11,13 @@ The exit code is 0 if nothing has drifted, and 3 if something has; see `exit_cod
 import math
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import pandas as pd
 
 from anomdiff.jobs import command_line
@@ -27,10 +27,11 @@ from anomdiff.jobs.readers import Table
 from anomdiff.jobs.settings import MonitorSettings
 from anomdiff.jobs.writers import atomic_paths, json_values, write_json
 from anomdiff.monitoring import drift
+from anomdiff.monitoring.drift import DriftLimits
 from anomdiff.monitoring.precision import estimated_precision
 from anomdiff.monitoring.scores import alarm_drift, score_drift, without_alarms
 
-__all__ = ["main", "monitor"]
+__all__ = ["findings", "main", "monitor"]
 
 MAX_METRICS = 1000  # that MLflow takes together
 LOGGED = ("psi", "ks", "missing", "unseen")
@@ -40,7 +41,7 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     """Compare a batch with training, write what was found as JSON, and log it to MLflow."""
     import mlflow
 
-    from anomdiff.integrations.mlflow import flavor, tracking_store
+    from anomdiff.integrations.mlflow import flavor, runs, tracking_store
 
     tracking_store.ensure_store()
     model = mlflow.models.get_model_info(settings.model)  # an alias may move meanwhile
@@ -54,13 +55,14 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
             "give series of more steps in a row."
         )
     reference = _reference(settings, detector, model.run_id)
+    plain = runs.plain_rows(detector, rows)
     report = {
         "monitored_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "batch_date": (settings.batch_date or date.today()).isoformat(),
         "model": {"uri": settings.model, "id": model.model_id, "run_id": model.run_id},
         "data": str(settings.source),
         "rows": len(scored),
-        **_found(settings, detector, reference, rows, scored),
+        **findings(detector, reference, plain, scored, settings.limits),
         "limits": asdict(settings.limits),
     }
     report = json_values(report)
@@ -70,24 +72,37 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     return report
 
 
-def _found(
-    settings: MonitorSettings,
+def findings(
     detector: Any,
-    reference: dict[str, Any],
+    reference: Mapping[str, Any],
     rows: pd.DataFrame,
     scored: pd.DataFrame,
+    limits: DriftLimits,
 ) -> dict[str, Any]:
-    """What the report says of the batch: columns and scores without the alarms that may be odd."""
-    from anomdiff.integrations.mlflow import runs
+    """Say what has drifted, columns and scores compared without the alarms that may be odd.
 
-    limits, threshold = settings.limits, float(detector.threshold_)
+    Parameters
+    ----------
+    detector : TabularDetector or TimeSeriesDetector
+        That has scored the batch.
+    reference : mapping
+        Profile of the training rows.
+    rows, scored : DataFrame
+        The batch as `plain_rows` gives it, and as `score_frame` does.
+    limits : DriftLimits
+        What is too far away.
+
+    Returns
+    -------
+    found : dict
+        JSON values: ``drifted``, ``reasons``, ``alarms``, ``precision``, ``scores``, ``columns``.
+    """
+    threshold, most = float(detector.threshold_), limits.most_alarms(detector.alpha)
     judged = scored[scored["anomaly_score"].notna()]
-    most = limits.most_alarms(detector.alpha)
-    kept = np.ones(len(rows), dtype=bool)
     if detector.unit == "row":  # steps that are left out would make gaps in their series
-        kept = without_alarms(scored["anomaly_score"], threshold, most)
+        rows = rows[without_alarms(scored["anomaly_score"], threshold, most)]
     level = limits.per_test(len(reference["columns"]))
-    columns = drift.column_drift(reference, runs.plain_rows(detector, rows[kept]), level)
+    columns = drift.column_drift(reference, rows, level)
     known = detector.calibration_scores_
     calibration = len(known), int((known > threshold).sum())
     n_alarms = int(judged["is_anomaly"].sum())

@@ -137,7 +137,7 @@ def _known(version: Any, uri: str, n_rows: int) -> TrainReport:
 
     return TrainReport(
         store=tracking_store.without_password(uri),
-        run_id=MlflowClient().get_model_version(version.name, version.version).run_id,
+        run_id=str(MlflowClient().get_model_version(version.name, version.version).run_id),
         name=version.name,
         version=version.version,
         alias=version.alias,

@@ -106,8 +106,8 @@ def column_drift(
     drift : DataFrame
         One row per column: ``psi``, the population stability index; ``psi_by_chance``, which
         batches without drift stay below but for that chance; ``moved``, the share of rows in other
-        bins; ``ks``, the Kolmogorov-Smirnov distance (NaN for categories); the shares ``missing`` and
-        ``missing_before``, of ``rows`` rows; ``unseen``, the share of cells beyond the range or
+        bins; ``ks``, the Kolmogorov-Smirnov distance (NaN for categories); the shares ``missing``
+        and ``missing_before``, of ``rows`` rows; ``unseen``, the share of cells beyond the range or
         not among the values of training, found from ``judged`` cells (NaN from none), and
         ``unseen_before``, that to be expected of more rows of training; ``beyond``, the share of
         texts whose digits are a number beyond the range of training.

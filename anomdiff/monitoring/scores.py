@@ -21,10 +21,10 @@ def without_alarms(scores: ArrayLike, threshold: float, most: float) -> np.ndarr
     Rows whose score is above the threshold are left out, ``floor(most * row)`` at most: what is
     beyond that is no few anomalies, and stays. Rows without a score stay.
     """
-    scores = np.nan_to_num(np.asarray(scores, float), nan=-np.inf)
-    kept, highest = np.ones(len(scores), dtype=bool), np.argsort(-scores, kind="stable")
-    odd = highest[: int(most * len(scores))]
-    kept[odd[scores[odd] > threshold]] = False
+    found = np.nan_to_num(np.asarray(scores, float), nan=-np.inf)
+    kept, highest = np.ones(len(found), dtype=bool), np.argsort(-found, kind="stable")
+    odd = highest[: int(most * len(found))]
+    kept[odd[found[odd] > threshold]] = False
     return kept
 
 
@@ -51,13 +51,13 @@ def score_drift(
         ``ks``, from 0 to 1, and its ``p_value``; ``higher``, the chance that a score of the
         batch is above a held-out one, less one half: positive where scores have risen.
     """
-    calibration, scores = np.sort(np.asarray(calibration)), np.asarray(scores)
-    kept = without_alarms(scores, threshold, most)
-    if (calibration <= threshold).any() and kept.any():
-        calibration, scores = calibration[calibration <= threshold], scores[kept]
-    found = ks_2samp(calibration, scores, method="asymp")
-    places = [np.searchsorted(calibration, scores, side=side) for side in ("left", "right")]
-    higher = float(np.mean(places) / len(calibration)) - 0.5
+    known, batch = np.sort(np.asarray(calibration, float)), np.asarray(scores, float)
+    kept = without_alarms(batch, threshold, most)
+    if (known <= threshold).any() and kept.any():
+        known, batch = known[known <= threshold], batch[kept]
+    found = ks_2samp(known, batch, method="asymp")
+    places = [np.searchsorted(known, batch, side=side) for side in ("left", "right")]
+    higher = float(np.mean(places) / len(known)) - 0.5
     return {"ks": float(found.statistic), "p_value": float(found.pvalue), "higher": higher}
 
 
