@@ -101,12 +101,11 @@ def findings(
     judged = scored[scored["anomaly_score"].notna()]
     if detector.unit == "row":  # steps that are left out would make gaps in their series
         rows = rows[without_alarms(scored["anomaly_score"], threshold, most)]
-    level = limits.per_test(len(reference["columns"]))
-    columns = drift.column_drift(reference, rows, level)
+    columns = drift.column_drift(reference, rows, limits)
     known = detector.calibration_scores_
     calibration = len(known), int((known > threshold).sum())
     n_alarms = int(judged["is_anomaly"].sum())
-    scores = score_drift(known, judged["anomaly_score"], threshold, most)
+    scores = score_drift(known, judged["anomaly_score"], threshold, most, limits.anomalies)
     alarms = alarm_drift(n_alarms, len(judged), detector.alpha, calibration)
     reasons = drift.drift_alarms(columns, scores, alarms, limits)
     return {

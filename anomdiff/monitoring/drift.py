@@ -1,7 +1,8 @@
 """Drift of a batch of rows against training: how far each column is away, and what is too far.
 
 Columns are compared with a small profile of the training rows: JSON, without any of the rows, but
-with the most frequent categories. A few odd rows are anomalies, not drift.
+with the most frequent categories. A few odd rows are anomalies, not drift: a column has drifted
+where no share of odd rows up to a limit, whatever they are, makes the batch of training rows.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom, ks_2samp
 
-from anomdiff.monitoring.stability import population_stability, psi_by_chance
+from anomdiff.monitoring.stability import lost_by_chance, lost_share, population_stability
 from anomdiff.monitoring.values import describe_values, digits, novelty
 
 __all__ = ["DriftLimits", "column_drift", "drift_alarms", "profile"]
@@ -31,16 +32,12 @@ class DriftLimits:
 
     Attributes
     ----------
-    psi : float
-        Population stability index of a column; 0.25 is the usual sign of a major shift.
+    anomalies : float
+        Share of rows that may be odd, whatever they are: what so many explain of columns, of
+        scores, and of alarms beside ``alpha``, is no drift.
     missing, unseen : float
         Rise of the share of missing cells of a column, and of the share of cells whose value is
         not in training.
-    anomalies : float
-        Share of rows that may be odd: no more than that in other bins, and no more alarms than
-        that beside ``alpha``, is no drift.
-    ks : float
-        Kolmogorov-Smirnov distance of the scores from the held-out ones.
     alarm_factor : float
         How many times more, or fewer, alarms than ``alpha`` are allowed.
     level : float
@@ -48,11 +45,9 @@ class DriftLimits:
         (Bonferroni).
     """
 
-    psi: float = 0.25
+    anomalies: float = 0.05
     missing: float = 0.1
     unseen: float = 0.05
-    anomalies: float = 0.1
-    ks: float = 0.1
     alarm_factor: float = 2.0
     level: float = 0.01
 
@@ -86,7 +81,7 @@ def profile(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def column_drift(
-    reference: Mapping[str, Any], frame: pd.DataFrame, level: float | None = None
+    reference: Mapping[str, Any], frame: pd.DataFrame, limits: DriftLimits | None = None
 ) -> pd.DataFrame:
     """Compare each column of a batch with the profile of training.
 
@@ -97,24 +92,25 @@ def column_drift(
     frame : DataFrame
         The batch. A column that it lacks counts as missing in every row; one that training
         lacked is left out.
-    level : float, optional
-        Chance that the index of a column is above ``psi_by_chance`` without drift; by default
-        that of `DriftLimits`.
+    limits : DriftLimits, optional
+        Share of odd rows, and level, of ``lost`` and ``lost_by_chance``.
 
     Returns
     -------
     drift : DataFrame
-        One row per column: ``psi``, the population stability index; ``psi_by_chance``, which
-        batches without drift stay below but for that chance; ``moved``, the share of rows in other
-        bins; ``ks``, the Kolmogorov-Smirnov distance (NaN for categories); the shares ``missing``
-        and ``missing_before``, of ``rows`` rows; ``unseen``, the share of cells beyond the range or
+        One row per column: ``psi``, the population stability index; ``moved``, the share of rows
+        in other bins, and ``lost``, that beyond what odd rows explain; ``lost_by_chance``, which
+        batches without drift stay below but for the level of the test; ``ks``, the
+        Kolmogorov-Smirnov distance (NaN for categories); the shares ``missing`` and
+        ``missing_before``, of ``rows`` rows; ``unseen``, the share of cells beyond the range or
         not among the values of training, found from ``judged`` cells (NaN from none), and
         ``unseen_before``, that to be expected of more rows of training; ``beyond``, the share of
         texts whose digits are a number beyond the range of training.
     """
-    level = level or DriftLimits().per_test(len(reference["columns"]))
+    limits = limits or DriftLimits()
+    by_chance = limits.anomalies, limits.per_test(len(reference["columns"]))
     rows = {
-        name: _compare(described, _column(frame, name), reference["rows"], level)
+        name: _compare(described, _column(frame, name), reference["rows"], *by_chance)
         for name, described in reference["columns"].items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("column")
@@ -133,7 +129,7 @@ def drift_alarms(
     level = limits.per_test(len(columns))
     if not least <= rate <= most and alarms["p_value"] < level:
         sentences.append(f"alarm rate {rate:.2%} is far from alpha = {alpha:g}")
-    if scores["ks"] > limits.ks and scores["p_value"] < level:
+    if scores["ks"] > limits.anomalies and scores["p_value"] < level:
         way = "risen" if scores["higher"] > 0 else "fallen"
         sentences.append(f"scores have {way}: KS distance {scores['ks']:.2f}")
     for name, row in columns.iterrows():
@@ -143,19 +139,21 @@ def drift_alarms(
 
 def _column_alarms(row: pd.Series, limits: DriftLimits, level: float) -> list[str]:
     found = []
-    if row["psi"] > max(limits.psi, row["psi_by_chance"]) and row["moved"] > limits.anomalies:
-        found.append(f"its distribution has moved, PSI {row['psi']:.2f}")
     if _exceeds(row["missing"], row["missing_before"] + limits.missing, row["rows"], level):
         found.append(
             f"{row['missing']:.1%} of its cells are missing, not {row['missing_before']:.1%}"
         )
-    if _exceeds(row["unseen"], row["unseen_before"] + limits.unseen, row["judged"], level):
+    new = _exceeds(row["unseen"], row["unseen_before"] + limits.unseen, row["judged"], level)
+    if new:
         usual = f", not {row['unseen_before']:.1%}" if row["unseen_before"] >= 0.001 else ""
         found.append(f"{row['unseen']:.1%} of its cells are beyond what training showed{usual}")
     elif _exceeds(row["beyond"], limits.unseen, row["rows"], level):
         found.append(
             f"the numbers in {row['beyond']:.1%} of its texts are beyond those of training"
         )
+    moved = row["moved"] > limits.anomalies and row["lost"] > row["lost_by_chance"]
+    if moved and not (new and np.isnan(row["ks"])):  # new categories take the place of others
+        found.append(f"its distribution has moved, PSI {row['psi']:.2f}")
     return found
 
 
@@ -179,11 +177,11 @@ def _describe(cells: pd.Series) -> dict[str, Any]:
 
 
 def _compare(
-    described: Mapping[str, Any], cells: pd.Series, n_before: int, level: float
+    described: Mapping[str, Any], cells: pd.Series, n_before: int, odd: float, level: float
 ) -> dict[str, float]:
     """Drift of a column."""
     present = cells.dropna()
-    drift = {"psi": 0.0, "psi_by_chance": np.inf, "moved": 0.0, "ks": np.nan}
+    drift = {"psi": 0.0, "moved": 0.0, "lost": 0.0, "lost_by_chance": np.inf, "ks": np.nan}
     drift |= {"missing": float(cells.isna().mean()), "missing_before": described["missing"]}
     drift |= {"rows": len(cells), "judged": len(present), "beyond": 0.0}
     drift["unseen_before"] = described.get("seen_once", 0.0)
@@ -193,8 +191,8 @@ def _compare(
     compare = _compare_numbers if described["kind"] == "number" else _compare_values
     expected, actual, further = compare(described, present)
     drift["psi"] = population_stability(expected, actual)
-    drift["psi_by_chance"] = psi_by_chance(expected, before, len(present), level)
-    drift["moved"] = float(np.abs(expected / expected.sum() - actual / actual.sum()).sum() / 2)
+    drift["moved"], drift["lost"] = (lost_share(expected, actual, each) for each in (0.0, odd))
+    drift["lost_by_chance"] = lost_by_chance(expected, before, len(present), odd, level)
     return {**drift, **further}
 
 
