@@ -33,11 +33,10 @@ from benchmarks.tables.reading import find_sets
 __all__ = ["Quarters", "line", "main", "measure"]
 
 QUARTERS = tuple(f"hmeqpr_{number}_{number}q" for number in range(1, 5))
-# Shares of the normal loans: the champion learns from the first, recent loans of each later quarter
-# are the next ones, and the last are those that show alarm rates.
-LEARNED, RECENT = 0.4, 0.15
+# Share of the normal loans that belongs to each quarter; the others show alarm rates.
+OF_A_QUARTER = 0.21
 WEEK_ROWS, PLANTED = 500, 0.02
-NAME, LABEL = "loans", "default"
+NAME = "loans"
 COLUMNS = ["seed", "quarter", "method", "measure", "value"]
 
 
@@ -55,16 +54,15 @@ class Quarters(NamedTuple):
         tables = [sets[name].read() for name in QUARTERS]
         defaulted = tables[0].anomalous
         normal = np.random.default_rng(seed).permutation(np.flatnonzero(~defaulted))
-        shares = np.cumsum([LEARNED, *[RECENT] * (len(QUARTERS) - 1)])
+        shares = OF_A_QUARTER * np.arange(1, len(QUARTERS) + 1)
         parts = np.split(normal, (shares * len(normal)).astype(int))
         return cls([table.rows for table in tables], defaulted, parts)
 
     def recent(self, quarter: int, seed: int) -> pd.DataFrame:
-        """Recent loans of a quarter with their label, 2 % of them defaults."""
+        """Recent loans of a quarter, 2 % of them defaults; nothing says which."""
         normal = self.parts[quarter]
         odd = _planted(np.flatnonzero(self.defaulted), len(normal), np.random.default_rng(seed))
-        rows = np.concatenate([normal, odd])
-        return self.frames[quarter].iloc[rows].assign(**{LABEL: self.defaulted[rows]})
+        return self.frames[quarter].iloc[np.concatenate([normal, odd])]
 
     def later(self, quarter: int) -> tuple[pd.DataFrame, np.ndarray]:
         """Loans of a quarter that no model has seen, and all defaults; which these are."""
@@ -223,9 +221,7 @@ def _quarter(
     report = monitor(MonitorSettings(data=path, model=champion, output=output))
     yield quarter, "monitor", "drifted", float(report["drifted"])
     yield quarter, "champion", "alarm rate", alarm_rate()
-    labelled = {"label": LABEL, "normal": False}
-    settings = RetrainSettings(data=path, report=output, promote=True, **labelled, **own)
-    done = retrain(settings)
+    done = retrain(RetrainSettings(data=path, report=output, promote=True, **own))
     outcome = done.outcome
     promoted = outcome is not None and outcome.verdict is not None and outcome.verdict.promote
     yield quarter, "retrained", "promoted", float(promoted)
