@@ -72,6 +72,7 @@ def test_normal_rows_to_come_alarm_as_alpha_says(before, rows):
     assert after.calibration_scores_[-1] > after.threshold_ > after.calibration_scores_[0]
 
 
+@pytest.mark.slow
 def test_p_values_of_normal_rows_are_uniform_on_average_over_updates(before):
     further, shares = _drifted(1000, seed=2), []
     for seed in range(10, 20):
@@ -105,6 +106,7 @@ def test_rows_of_the_same_distribution_leave_the_ranking_as_it_was(before):
     assert now == pytest.approx(was, abs=0.04)
 
 
+@pytest.mark.slow
 def test_an_update_in_two_halves_is_like_one_at_once(before):
     new, (test, odd) = _drifted(800, seed=1), _anomalies(_drifted(2000, seed=3), seed=3)
 
