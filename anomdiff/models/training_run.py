@@ -26,9 +26,8 @@ StepHook = Callable[[TrainingState], None]
 DEFAULTS = TrainingConfig()
 # Columns of the course of training.
 HISTORY = ["step", "loss", "validation_loss", "learning_rate"]
-# Share of ``max_iter`` after which a warm start ends. On a year of generated payments whose amounts
-# have doubled, a quarter reaches the validation loss of a full fit; measured by
-# `python -m benchmarks.systems.drift`.
+# Share of ``max_iter`` after which a warm start ends; `python -m benchmarks.systems.drift` measures
+# it against a full fit.
 WARM_SHARE = 0.25
 # Parameters that do not change what training computes.
 WITHOUT_EFFECT = {"progress", "checkpoint"}
