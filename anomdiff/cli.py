@@ -21,6 +21,7 @@ JOBS = {
     "score": "Score a table with a registered model.",
     "threshold": "Show how many alarms thresholds raise on a scored file.",
     "monitor": "Look for drift in a scored batch.",
+    "retrain": "Train again where monitoring has found drift.",
     "promote": "Promote the challenger if it is no worse than the champion.",
     "demo": "Train, register and score on built-in tables, or on your own.",
 }

@@ -65,9 +65,11 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         ValueError
             If the data or a parameter cannot be used; the message names the column.
         """
-        check_parameters(self.get_params(deep=False))
-        frame, columns, known = self._infer(X)
         parameters = self.get_params(deep=False)
+        check_parameters(parameters)
+        frame, columns, known = self._infer(X)
+        if parameters.get("warm_start"):
+            known["start"] = getattr(self, "model_", None)
         self._adopt(self.model_class.fit(frame, columns, parameters, on_step=on_step, **known))
         self._set_threshold()
         self._warn_of_alpha()

@@ -176,6 +176,40 @@ class Recalibration:
         self._set_threshold()
         return self
 
+    def update(self, X: ArrayLike) -> Self:
+        """Take in further normal rows of a table: as reference rows and for calibration.
+
+        The network and the encoding stay as they are, which takes a fraction of the time of a
+        fit. A part of the rows, as ``validation_fraction`` says, becomes no reference row: these
+        alone calibrate, so that p-values of rows like the new ones hold, drift or not.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, column)
+            Normal rows that the detector has not seen, at least ``2.5 / alpha``.
+
+        Returns
+        -------
+        self : TabularDetector
+            The detector, with another ``model_`` and ``threshold_``.
+
+        Raises
+        ------
+        ValueError
+            If the rows are too few, lack a column, or have categories or missing cells where
+            training showed none; or are steps of series, which have to be fitted to.
+        """
+        check_is_fitted(self)
+        frame = self._check(X, by_name=True)
+        if self.unit == "step":  # which steps are apart from which decides every part of the model
+            raise ValueError(
+                f"an update needs rows of a table; got {len(frame)} steps of series: fit to the "
+                "recent period with warm_start=True, or set the threshold by it with recalibrate."
+            )
+        self.model_ = self.model_.updated(frame, self.get_params(deep=False))  # type: ignore[attr-defined]
+        self._set_threshold()
+        return self
+
     def diagnose(self, X: ArrayLike | None = None) -> pd.DataFrame:
         """Check the fitted detector; say in a sentence what to do about each finding.
 

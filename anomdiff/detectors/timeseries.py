@@ -95,6 +95,9 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
         Where to train: ``"cpu"``, ``"cuda"``, or a GPU if there is one.
     checkpoint : str, optional
         File to write the training state to, and to resume from if it exists.
+    warm_start : bool, default=False
+        Let a further ``fit`` go on from the fitted network, with a quarter of ``max_iter``; all
+        else is learned anew. Best on rows that the network has not seen, as those held out are.
     progress : bool, default=True
         Show a progress bar where there is a terminal or a notebook.
     random_state : int, RandomState or None, default=None
@@ -179,6 +182,7 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
         sigma: float = 0.15,
         device: str = "auto",
         checkpoint: str | Path | None = None,
+        warm_start: bool = False,
         progress: bool = True,
         random_state: int | np.random.RandomState | None = None,
     ):
@@ -206,6 +210,7 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
         self.sigma = sigma
         self.device = device
         self.checkpoint = checkpoint
+        self.warm_start = warm_start
         self.progress = progress
         self.random_state = random_state
 

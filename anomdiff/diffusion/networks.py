@@ -1,6 +1,7 @@
 """Raw networks inside the denoiser: a residual multilayer perceptron, for rows and for windows."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -92,6 +93,27 @@ class ResidualMLP(nn.Module):
         """Parameters that build a network of the same shape."""
         width, n_coords = self.inward.out_features, self.outward.out_features
         return {"n_coords": n_coords, "width": width, "n_blocks": len(self.blocks)}
+
+    @torch.no_grad()
+    def take_over(self, other: "ResidualMLP", places: Sequence[int]) -> None:
+        """Take over the weights of a network of the same width and depth.
+
+        Entry ``i`` of a row is entry ``places[i]`` there; one that is not there, -1, is left as
+        it is, so that an untrained network predicts zero for it.
+        """
+        n_there, n_here = other.outward.out_features, self.outward.out_features
+        here = torch.tensor([i for i, place in enumerate(places) if place >= 0], dtype=torch.long)
+        there = torch.tensor([place for place in places if place >= 0], dtype=torch.long)
+        own = {name: tensor.clone() for name, tensor in self.state_dict().items()}
+        for name, tensor in other.state_dict().items():
+            if not name.startswith(("inward.weight", "outward.")):
+                own[name] = tensor
+        inward = other.inward.weight
+        own["inward.weight"][:, here] = inward[:, there]
+        own["inward.weight"][:, n_here + here] = inward[:, n_there + there]
+        own["outward.weight"][here] = other.outward.weight[there]
+        own["outward.bias"][here] = other.outward.bias[there]
+        self.load_state_dict(own)
 
     def forward(
         self,

@@ -200,6 +200,11 @@ class CategoryCodec(Codec):
         cost = np.sqrt(-np.log(counts / (self.n_cells + len(counts) + 1)))
         return cost * np.append(np.full(len(self.shares), self.scale), 1 / UNSEEN)
 
+    @property
+    def takes_new_values(self) -> bool:
+        """Whether new values keep coming, so that one more is a rare value as others are."""
+        return bool(self.rare) and self.novelty > MAX_NOVELTY
+
     def codes(self, block: np.ndarray) -> np.ndarray:
         """Slot of each encoded row, the nearest where it is none of them."""
         lit = block * np.append(np.full(len(self.shares), self.scale), 1.0)
@@ -225,6 +230,6 @@ class CategoryCodec(Codec):
         codes, distinct = pd.factorize(cells)
         at = self.known.get_indexer(pd.Index(distinct, dtype=object))
         rare, unseen = len(self.values), len(self.shares)
-        new = rare if self.rare and self.novelty > MAX_NOVELTY else unseen
+        new = rare if self.takes_new_values else unseen
         slots = np.where(at < 0, new, np.minimum(at, rare))
         return np.append(slots, 0)[codes]  # code -1, a missing cell, picks the last

@@ -216,6 +216,36 @@ class TableEncoder:
             found[column.name] = out
         return plain_frame(found)
 
+    def observed(self, values: np.ndarray) -> np.ndarray:
+        """Observed mask of encoded rows, as far as coords say what is missing; (row, coord)."""
+        mask = np.ones(values.shape, dtype=bool)
+        for part, middle in zip(self._flagged, self._flags[1], strict=True):
+            mask[values[:, part.own.stop] >= middle, part.own] = False
+        return mask
+
+    def require_shown(self, frame: pd.DataFrame) -> None:
+        """Refuse checked rows with values, or missing cells, that no coord stands for.
+
+        Raises
+        ------
+        ValueError
+            Naming the column.
+        """
+        for column, codec, indicator, _ in self._parts:
+            cells = frame[column.name]
+            if column.kind == "category" and not codec.takes_new_values:
+                new = cells[~cells.isin(codec.known)].dropna().unique().tolist()
+                if new:
+                    raise ValueError(
+                        f"need values of column {column.name!r} that training showed; got "
+                        f"{new[:5]}: leave these rows out, or fit anew."
+                    )
+            if indicator is None and cells.isna().any():
+                raise ValueError(
+                    f"need a value in every row of column {column.name!r}, as in training; "
+                    f"{int(cells.isna().sum())} are missing: leave these rows out, or fit anew."
+                )
+
     def to_dict(self) -> dict:
         """Return the fitted encoder as JSON values."""
         return {

@@ -1,7 +1,8 @@
 """Scheduled jobs: settings and files in; files, MLflow runs and registered models out.
 
 The jobs: `init` (settings files), `train` (a registered model), `score` (scored rows and alarms),
-`threshold` (alarms by threshold), `promote` (challenger and champion), `monitor` (drift), `demo`.
+`threshold` (alarms by threshold), `promote` (challenger and champion), `monitor` (drift),
+`retrain` (after drift; `retrain_settings`), `demo`.
 What they share: `settings` (TOML, checked), `settings_files` (as text), `assignments` (--set),
 `command_line` (options), `exit_codes`, `errors` (of stores), `stores` (addresses, databases),
 `runs` (what survives a crash), `readers` (tables; `tables` is behind that door), `writers` (complete

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from anomdiff.jobs.settings import ScoreSettings
-from anomdiff.monitoring.drift import alarm_drift
+from anomdiff.monitoring.scores import alarm_drift
 
 __all__ = ["AlarmCauses", "alarm_limit", "is_senseless", "sentence"]
 

@@ -60,6 +60,7 @@ def settings_texts(
         "train": train,
         "score": {"data": data, "model": alias, "output": f"scored/{name}.parquet", **labelled},
         "monitor": {"data": data, "model": alias, "output": f"scored/{name}.drift.json"},
+        "retrain": {**train, "report": [f"scored/{name}.drift.json"]},
         "promote": {"data": data, "registered_name": name, **labelled},
     }
     return {

@@ -1,13 +1,19 @@
 """Monitor drift: compare alarms, scores and columns of a batch with those of training.
 
+MLflow keeps two runs: one per batch, which has the figures of every column and the whole report,
+and one per model, to which each batch adds the few figures that make a chart of years, its day as
+the step. Hundreds of columns a day would make the latter slow to open, and a report belongs to one
+day; so neither takes the other's place.
+
 The exit code is 0 if nothing has drifted, and 3 if something has; see `exit_codes`.
 """
 
 import math
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +27,11 @@ from anomdiff.jobs.readers import Table
 from anomdiff.jobs.settings import MonitorSettings
 from anomdiff.jobs.writers import atomic_paths, json_values, write_json
 from anomdiff.monitoring import drift
+from anomdiff.monitoring.drift import DriftLimits
+from anomdiff.monitoring.precision import estimated_precision
+from anomdiff.monitoring.scores import alarm_drift, score_drift, without_alarms
 
-__all__ = ["main", "monitor"]
+__all__ = ["findings", "main", "monitor"]
 
 MAX_METRICS = 1000  # that MLflow takes together
 LOGGED = ("psi", "ks", "missing", "unseen")
@@ -46,26 +55,67 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
             "give series of more steps in a row."
         )
     reference = _reference(settings, detector, model.run_id)
-    columns = drift.column_drift(reference, runs.plain_rows(detector, rows))
-    scores = drift.score_drift(detector.calibration_scores_, judged["anomaly_score"])
-    alarms = drift.alarm_drift(int(judged["is_anomaly"].sum()), len(judged), detector.alpha)
-    reasons = drift.drift_alarms(columns, scores, alarms, settings.limits)
+    plain = runs.plain_rows(detector, rows)
     report = {
         "monitored_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "batch_date": (settings.batch_date or date.today()).isoformat(),
         "model": {"uri": settings.model, "id": model.model_id, "run_id": model.run_id},
         "data": str(settings.source),
         "rows": len(scored),
-        "drifted": bool(reasons),
-        "reasons": reasons,
-        "alarms": alarms,
-        "scores": scores,
-        "columns": columns.to_dict("index"),
+        **findings(detector, reference, plain, scored, settings.limits),
         "limits": asdict(settings.limits),
     }
-    report = {**json_values(report), "run_id": _log(settings, report, columns)}
+    report = json_values(report)
+    report |= _log(settings, report)
     with atomic_paths(settings.output) as (path,):
         write_json(path, report)
     return report
+
+
+def findings(
+    detector: Any,
+    reference: Mapping[str, Any],
+    rows: pd.DataFrame,
+    scored: pd.DataFrame,
+    limits: DriftLimits,
+) -> dict[str, Any]:
+    """Say what has drifted, columns and scores compared without the alarms that may be odd.
+
+    Parameters
+    ----------
+    detector : TabularDetector or TimeSeriesDetector
+        That has scored the batch.
+    reference : mapping
+        Profile of the training rows.
+    rows, scored : DataFrame
+        The batch as `plain_rows` gives it, and as `score_frame` does.
+    limits : DriftLimits
+        What is too far away.
+
+    Returns
+    -------
+    found : dict
+        JSON values: ``drifted``, ``reasons``, ``alarms``, ``precision``, ``scores``, ``columns``.
+    """
+    threshold, most = float(detector.threshold_), limits.most_alarms(detector.alpha)
+    judged = scored[scored["anomaly_score"].notna()]
+    if detector.unit == "row":  # steps that are left out would make gaps in their series
+        rows = rows[without_alarms(scored["anomaly_score"], threshold, most)]
+    columns = drift.column_drift(reference, rows, limits)
+    known = detector.calibration_scores_
+    calibration = len(known), int((known > threshold).sum())
+    n_alarms = int(judged["is_anomaly"].sum())
+    scores = score_drift(known, judged["anomaly_score"], threshold, most, limits.anomalies)
+    alarms = alarm_drift(n_alarms, len(judged), detector.alpha, calibration)
+    reasons = drift.drift_alarms(columns, scores, alarms, limits)
+    return {
+        "drifted": bool(reasons),
+        "reasons": reasons,
+        "alarms": alarms,
+        "precision": estimated_precision(n_alarms, len(judged), calibration, bool(reasons)),
+        "scores": scores,
+        "columns": columns.to_dict("index"),
+    }
 
 
 def _scored(settings: MonitorSettings, detector: Any, rows: pd.DataFrame) -> pd.DataFrame:
@@ -101,31 +151,41 @@ def _reference(settings: MonitorSettings, detector: Any, run_id: str | None) -> 
         ) from None
 
 
-def _log(settings: MonitorSettings, report: dict[str, Any], columns: pd.DataFrame) -> str:
-    """Log the figures of a batch as a run, so that batches can be compared over time."""
+def _log(settings: MonitorSettings, report: dict[str, Any]) -> dict[str, str]:
+    """Log the figures of a batch as a run, and some to the history; return the ids of both."""
     import mlflow
 
-    from anomdiff.integrations.mlflow import tracking_store
+    from anomdiff.integrations.mlflow import history, tracking_store
 
-    metrics = {
+    columns = report["columns"]
+    figures = {
         "rows": report["rows"],
         "alarm_rate": report["alarms"]["alarm_rate"],
         "score_ks": report["scores"]["ks"],
         "score_higher": report["scores"]["higher"],
-        "psi_max": columns["psi"].max(),
+        "psi_max": max((each["psi"] for each in columns.values()), default=0.0),
+        "drifted": report["drifted"],
+        "estimated_precision": report["precision"]["estimate"],
     }
-    for key in LOGGED:
-        metrics |= {f"{key}.{_metric_name(name)}": columns.at[name, key] for name in columns.index}
-    numbers = [(key, float(value)) for key, value in metrics.items() if math.isfinite(value)]
-    with mlflow.start_run(
-        experiment_id=tracking_store.ensure_experiment(settings.experiment),
-        run_name=settings.data.name,
-    ) as run:
+    details = {
+        f"{key}.{_metric_name(name)}": each[key] for name, each in columns.items() for key in LOGGED
+    }
+    experiment = tracking_store.ensure_experiment(settings.experiment)
+    numbers = list(_finite(figures | details).items())
+    with mlflow.start_run(experiment_id=experiment, run_name=settings.data.name) as run:
         mlflow.set_tags({"anomdiff.drifted": report["drifted"], "anomdiff.model": settings.model})
         for start in range(0, len(numbers), MAX_METRICS):
             mlflow.log_metrics(dict(numbers[start : start + MAX_METRICS]))
-        mlflow.log_dict(json_values(report), "drift.json")
-        return run.info.run_id
+        mlflow.log_dict(report, "drift.json")
+    day = date.fromisoformat(report["batch_date"])
+    of_model = history.append_day(experiment, settings.model, day, _finite(figures))
+    return {"run_id": run.info.run_id, "history_run_id": of_model}
+
+
+def _finite(figures: dict[str, Any]) -> dict[str, float]:
+    """Those that MLflow takes: finite numbers."""
+    known = {key: float(value) for key, value in figures.items() if value is not None}
+    return {key: value for key, value in known.items() if math.isfinite(value)}
 
 
 def _metric_name(column: str) -> str:
@@ -142,6 +202,7 @@ def main(config: Path | None, **options: Any) -> None:
         report = monitor(settings)
     rate, alpha = report["alarms"]["alarm_rate"], report["alarms"]["alpha"]
     click.echo(f"{report['rows']:,} rows, alarm rate {rate:.2%} at alpha {alpha:.2%}")
+    click.echo(f"  alarms   {report['precision']['says']}")
     for reason in report["reasons"]:
         click.echo(f"  drift    {reason}")
     click.echo(f"  written  {settings.output}")

@@ -25,11 +25,11 @@ class Outcome(NamedTuple):
     run_id: str | None = None
 
 
-def promote(settings: PromoteSettings) -> Outcome:
+def promote(settings: PromoteSettings, *, move: bool = True) -> Outcome:
     """Compare challenger and champion on recent rows; promote the challenger if the rule agrees.
 
     Evidence and verdict are logged as an MLflow run, whatever the verdict; a promotion also keeps
-    them as tags of the version.
+    them as tags of the version. With ``move=False`` the champion stays in any case.
     """
     from anomdiff.integrations.mlflow import flavor, registry, tracking_store
 
@@ -48,7 +48,7 @@ def promote(settings: PromoteSettings) -> Outcome:
         found[version] = gather(detector, *read_model_rows(settings.source, settings, detector))
     verdict = promotion_verdict(found.get(champion), found[challenger], settings.rule)
     run_id = _log(settings, champion, challenger, found, verdict)
-    if verdict.promote:
+    if verdict.promote and move:
         registry.promote(name, challenger, verdict.reasons, metrics=found[challenger].metrics())
     return Outcome(verdict, champion, challenger, run_id)
 

@@ -187,6 +187,8 @@ class TrainSettings(Settings):
     """Name of the logged model."""
     registered_name: str = NAME
     """Registered model to make a version of."""
+    force: bool = False
+    """Train even if there is a version of the same rows and settings."""
     detector: dict[str, Any] = {}
     """Parameters of `TabularDetector` or `TimeSeriesDetector`, such as `random_state`."""
 
@@ -296,8 +298,10 @@ class MonitorSettings(Settings):
     """Training rows to compare with; by default the profile that training has logged."""
     output: Location
     """JSON file to write."""
+    batch_date: date | None = None
+    """Date of the batch, as 2026-01-31: its step in the history; today if not given."""
     experiment: str = f"{NAME}-monitor"
-    """MLflow experiment of the runs, one per batch."""
+    """MLflow experiment of the runs: one per batch, and one with the history of each model."""
     limits: Limits = Limits()
     """Fields of `anomdiff.monitoring.drift.DriftLimits`."""
 

@@ -9,6 +9,7 @@ from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
 
+from anomdiff.jobs.retrain_settings import RetrainSettings
 from anomdiff.jobs.settings import (
     Limits,
     MonitorSettings,
@@ -25,6 +26,7 @@ JOBS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "score": ScoreSettings,
     "monitor": MonitorSettings,
+    "retrain": RetrainSettings,
     "promote": PromoteSettings,
 }
 HEAD = """# Settings of the jobs

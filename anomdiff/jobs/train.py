@@ -4,6 +4,8 @@
 the first of them logs, registers and prints.
 """
 
+import hashlib
+import json
 import sys
 import warnings
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ import click
 import pandas as pd
 from sklearn.exceptions import NotFittedError
 
+import anomdiff
 from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.diffusion import distributed
@@ -25,9 +28,22 @@ from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.storage import save
 
-__all__ = ["TrainReport", "describe", "how_to_look", "main", "make_detector", "train"]
+__all__ = [
+    "TrainReport",
+    "describe",
+    "fit_and_register",
+    "how_to_look",
+    "learned_rows",
+    "main",
+    "make_detector",
+    "read_rows",
+    "train",
+    "training_rows",
+]
 
 Detector = TabularDetector | TimeSeriesDetector
+# Parameters that leave a model as it is.
+WITHOUT_EFFECT_ON_MODEL = {"progress", "checkpoint"}
 ESTIMATORS = {"tabular": TabularDetector, "timeseries": TimeSeriesDetector}
 
 
@@ -42,22 +58,50 @@ class TrainReport(NamedTuple):
     model_uri: str
     n_rows: int
     threshold: float
+    trained: bool = True  # not if there was such a version already
 
 
 def train(settings: TrainSettings) -> TrainReport | None:
     """Fit a detector as the settings say, log the run and register the model.
 
+    The same rows are not trained on with the same settings twice, unless `force` is set.
+    """
+    frame = training_rows(settings)
+    return fit_and_register(settings, frame, make_detector(settings, frame))
+
+
+def fit_and_register(
+    settings: TrainSettings,
+    frame: pd.DataFrame,
+    detector: Detector,
+    *,
+    learn: Any = None,
+    how: str = "full",
+) -> TrainReport | None:
+    """Fit a detector, log the run and register the model, unless there is such a version.
+
     Of several processes, only the first logs, registers and gets the report; the others take part
-    in the fit and get None. A detector that was fitted before the store failed is saved.
+    in the fit and get None. A detector that was fitted before the store failed is saved. ``learn``
+    is that of `log_training`, and ``how`` tells in a few words what it does.
     """
     from anomdiff.integrations.mlflow import registry, runs, tracking_store
 
-    frame = training_rows(settings)
-    detector = make_detector(settings, frame)
-    if distributed.rank():
-        _take_part(detector, frame)
+    first, known, uri = not distributed.rank(), None, ""
+    if first:
+        uri = tracking_store.ensure_store()
+    digests = {
+        "data_digest": runs.data_digest(frame),
+        "settings_digest": _settings_digest(settings, detector, how),
+    }
+    if first and not settings.force:
+        known = registry.version_with(settings.registered_name, digests)
+    known = distributed.from_first(known)
+    if not first:
+        if known is None:
+            _take_part(detector, frame)
         return None
-    uri = tracking_store.ensure_store()
+    if known is not None:
+        return _known(known, uri, len(frame))
     try:
         model = runs.log_training(
             detector,
@@ -66,9 +110,9 @@ def train(settings: TrainSettings) -> TrainReport | None:
             model_name=settings.model_name,
             source=str(settings.source),
             parameters=_job_parameters(settings),
+            learn=learn,
         )
-        digest = (model.metadata or {}).get("data_digest")
-        tags = {"data_digest": digest, "alpha": detector.alpha}
+        tags = {**digests, "alpha": detector.alpha}
         version = registry.register(model, settings.registered_name, tags)
     except Exception as error:
         _rescue(detector, settings.registered_name, error)
@@ -85,16 +129,55 @@ def train(settings: TrainSettings) -> TrainReport | None:
     )
 
 
+def _known(version: Any, uri: str, n_rows: int) -> TrainReport:
+    """Report of a version that was trained on the same rows with the same settings."""
+    from mlflow import MlflowClient
+
+    from anomdiff.integrations.mlflow import flavor, tracking_store
+
+    return TrainReport(
+        store=tracking_store.without_password(uri),
+        run_id=str(MlflowClient().get_model_version(version.name, version.version).run_id),
+        name=version.name,
+        version=version.version,
+        alias=version.alias,
+        model_uri=version.uri,
+        n_rows=n_rows,
+        threshold=float(flavor.load_model(version.uri).threshold_),
+        trained=False,
+    )
+
+
+def _settings_digest(settings: TrainSettings, detector: Detector, how: str) -> str:
+    """SHA-256 of what decides on a model beside its rows."""
+    parameters = {
+        name: value
+        for name, value in detector.get_params(deep=False).items()
+        if name not in WITHOUT_EFFECT_ON_MODEL
+    }
+    decides = [settings.estimator, how, anomdiff.__version__, parameters]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+
+
 def training_rows(settings: TrainSettings) -> pd.DataFrame:
     """Rows of the table without its anomalies, its label and the columns to drop."""
+    return learned_rows(settings, read_rows(settings))
+
+
+def read_rows(settings: TrainSettings) -> pd.DataFrame:
+    """All rows and columns of the table, in the types that training needs."""
     table = Table(settings.source, settings.file_options)
-    names = table.names
-    series = _panel(settings, names)["series"]
-    frame = table.read(text=_texts(settings, names, series))
+    series = _panel(settings, table.names)["series"]
+    frame = table.read(text=_texts(settings, table.names, series))
     if series is not None:
         frame[series] = whole_labels(frame[series])
+    return frame
+
+
+def learned_rows(settings: TrainSettings, frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows to learn from: without anomalies, the label and the columns to drop."""
     if settings.label is not None:
-        label = match_columns([settings.label], names)[settings.label]
+        label = match_columns([settings.label], list(frame))[settings.label]
         frame = _normal_rows(frame, label, settings)
     if settings.max_rows is not None and len(frame) > settings.max_rows:
         seed = settings.detector.get("random_state")
@@ -162,7 +245,7 @@ def _take_part(detector: Detector, frame: pd.DataFrame) -> None:
 
 def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
     """Settings of the job itself; the detector's own are logged by name."""
-    found = settings.model_dump(mode="json", exclude={"detector", "kinds"})
+    found = settings.model_dump(mode="json", exclude={"detector", "kinds", "force"})
     return {f"job.{key}": value for key, value in found.items()}
 
 
@@ -181,9 +264,16 @@ def _rescue(detector: Detector, name: str, error: Exception) -> None:
 
 def describe(report: TrainReport) -> str:
     """Lines that say where the run and the model are."""
+    version = f"{report.name} version {report.version}"
+    version += f" ({report.alias})" if report.alias else ""
+    if not report.trained:
+        return (
+            f"model     {version} is fitted on these {report.n_rows:,} rows with these settings "
+            f"already: {report.model_uri}; set --force to fit it again\n"
+            f"run       {report.run_id} in {report.store}"
+        )
     return (
-        f"model     {report.name} version {report.version} ({report.alias}), "
-        f"fitted on {report.n_rows:,} rows: {report.model_uri}\n"
+        f"model     {version}, fitted on {report.n_rows:,} rows: {report.model_uri}\n"
         f"threshold {report.threshold:.4g}\n"
         f"run       {report.run_id} in {report.store}"
     )

@@ -1,12 +1,12 @@
 """The fitted models: frozen objects from a frame to scores, with all that ``fit`` learned.
 
-tabular_model.py   TabularModel: fit, encode, components, score, to_dict, from_dict;
-  tabular_fit.py: how it is fitted; corruption.py: copies of rows that weigh its components
+tabular_model.py   TabularModel; tabular_fit.py: how it is fitted; tabular_update.py: further rows
+  taken in without training; corruption.py: copies of rows that weigh its components
 row_components.py  components of encoded rows, block by block; encoded_rows.py: rows as tensors
 training_rows.py   what is learned besides the network: split, reference, subsets, categories
 window_model.py    WindowModel: the same for series; window_fit.py, window_fields.py: fit, store;
   window_calibration.py: normal steps; forward_errors.py: the end of training by what came before
-segment_errors.py  errors of the components of its score; judged_steps.py: what is told of steps
+segment_errors.py  errors of its components; judged_steps.py: what is told of steps
 training_run.py    training one denoiser: weights, checkpoint, progress bar, hooks
 parameters.py      ranges of the parameters; stored_checks.py: a stored model, checked before use
 parallel.py        blocks of rows or segments side by side

@@ -68,7 +68,8 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         "missing_values": _check_missing_values,
         "date_format": _check_date_format,
         "device": _check_device,
-        "progress": _check_progress,
+        "progress": lambda given: _check_flag("progress", given),
+        "warm_start": lambda given: _check_flag("warm_start", given),
         "checkpoint": _check_checkpoint,
         "duplicate_times": _check_duplicate_times,
         "drop": _check_drop,
@@ -184,9 +185,9 @@ def _check_device(parameters: Mapping[str, Any]) -> None:
         raise ValueError(f"device={device!r} needs a GPU; there is none, set device='auto'.")
 
 
-def _check_progress(parameters: Mapping[str, Any]) -> None:
-    if not isinstance(parameters["progress"], bool | np.bool_):
-        raise TypeError(f"progress must be True or False; got {parameters['progress']!r}.")
+def _check_flag(name: str, parameters: Mapping[str, Any]) -> None:
+    if not isinstance(parameters[name], bool | np.bool_):
+        raise TypeError(f"{name} must be True or False; got {parameters[name]!r}.")
 
 
 def _check_checkpoint(parameters: Mapping[str, Any]) -> None:

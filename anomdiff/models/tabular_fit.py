@@ -20,7 +20,7 @@ from anomdiff.models.corruption import CORRUPTIONS, corrupted_copies
 from anomdiff.models.encoded_rows import encode
 from anomdiff.models.row_components import row_components
 from anomdiff.models.training_rows import TrainingRows, split_rows
-from anomdiff.models.training_run import StepHook, train_denoiser
+from anomdiff.models.training_run import StepHook, train_denoiser, warm_started
 from anomdiff.reference.reference_set import ReferenceSet
 from anomdiff.scoring.calibration import LEAST_TAIL, ScoreCalibration
 from anomdiff.scoring.cooccurrence import Cooccurrence
@@ -30,7 +30,7 @@ from anomdiff.scoring.reconstruction_component import ReconstructionComponent, b
 from anomdiff.scoring.separation import separation_weights
 from anomdiff.thresholds.conformal import needed_rows
 
-__all__ = ["fit_table"]
+__all__ = ["calibrated", "fit_table", "searching"]
 
 # Share of the rows left out where there is no clean training data.
 SUSPECTED = 0.3
@@ -53,8 +53,12 @@ def fit_table(
     *,
     on_step: StepHook | None,
     screening: bool,
+    fitted: tuple[Denoiser, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """Learn normal rows and return the fields of a ``TabularModel``; see its ``fit``."""
+    """Learn normal rows and return the fields of a ``TabularModel``; see its ``fit``.
+
+    ``fitted`` is the network to start from and the names of its entries.
+    """
     rng = check_random_state(parameters["random_state"])
     seed = int(rng.randint(2**31 - 1))
     training, held_out = split_rows(
@@ -68,45 +72,83 @@ def fit_table(
     rows = TrainingRows(encoder.fit(frame.iloc[training], schema), frame, seed)
     central = rows.central(parameters["trim_fraction"] or (SUSPECTED if screening else 0.0))
     calibrating = central[held_out] if central[held_out].any() else np.full(len(held_out), True)
-    fitted, typical = training[central[training]], held_out[calibrating]
-    denoiser, history = _denoiser(rows, fitted, typical, parameters, on_step)
+    learned, typical = training[central[training]], held_out[calibrating]
+    denoiser, history = _denoiser(rows, learned, typical, parameters, on_step, fitted)
 
     exclude_self = np.arange(len(frame)) if screening else held_out
     most = parameters["max_reference"]
     reference = rows.reference(np.flatnonzero(central), exclude_self, most, rng)
-    cooccurrence = rows.cooccurrence(fitted, typical)
-    ensemble = _ensemble(rows, denoiser, reference, cooccurrence, typical, parameters)
+    cooccurrence = rows.cooccurrence(learned, typical)
+    reconstructions = _reconstructions(rows, parameters)
+    ensemble = searching(rows, denoiser, reconstructions, reference, cooccurrence, typical)
     # Held-out rows are reference rows too but exclude themselves: a new row has one row more
     # to be near to, so that p-values err on the safe side. So they do where anomalies are
     # among the held-out rows, which count here even if they are not central. Calibration and
     # weights are learned from the same rows, which works against that where these are few;
     # calibrating each on the others instead would break ties, and quieten what is far out.
-    components = row_components(encoder, ensemble, rows.values[held_out], rows.observed[held_out])
-    calibration = _calibration(
-        rows,
-        ensemble,
-        [each[calibrating] for each in components],
-        frame.iloc[typical],
-        frame.iloc[fitted],
-    )
-    scores = calibration.score(components)
-    missing = rows.missing_columns(held_out)
-    missing_cells = MissingCells.fit(
-        rows.missing_columns(fitted), missing, scores, torch.as_tensor(calibrating)
-    )
-    scores = missing_cells.adjusted(scores, missing)
+    shown = rows.missing_columns(learned)
     return {
         "schema": schema,
         "encoder": encoder,
         "reference": reference,
         "ensemble": ensemble,
-        "calibration": calibration,
-        "missing_cells": missing_cells,
-        "calibration_scores": np.sort(scores.numpy()),
+        **calibrated(rows, ensemble, frame, learned, held_out, calibrating, shown),
         "history": history,
         "seed": seed,
         "n_training_rows": len(training),
         "n_validation_rows": len(held_out),
+    }
+
+
+def calibrated(
+    rows: TrainingRows,
+    ensemble: Ensemble,
+    frame: pd.DataFrame,
+    learned: np.ndarray,
+    held_out: np.ndarray,
+    calibrating: np.ndarray,
+    shown: Tensor,
+) -> dict[str, Any]:
+    """Learn from held-out rows what components, missing cells and scores of normal rows are like.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+        All rows of ``frame``, encoded.
+    ensemble : Ensemble
+        The components.
+    frame : DataFrame
+        Checked rows.
+    learned, held_out : int ndarray
+        Numbers of the rows that were learned from, and of those that calibrate.
+    calibrating : bool ndarray
+        Which of the latter components are calibrated on.
+    shown : bool Tensor of shape (row, column)
+        Cells that are missing in the rows that were learned from.
+
+    Returns
+    -------
+    fields : dict
+        ``calibration``, ``missing_cells`` and ``calibration_scores`` of a ``TabularModel``.
+    """
+    components = row_components(
+        rows.encoder, ensemble, rows.values[held_out], rows.observed[held_out]
+    )
+    calibration = _calibration(
+        rows,
+        ensemble,
+        [each[calibrating] for each in components],
+        frame.iloc[held_out[calibrating]],
+        frame.iloc[learned],
+    )
+    scores = calibration.score(components)
+    missing = rows.missing_columns(held_out)
+    missing_cells = MissingCells.fit(shown, missing, scores, torch.as_tensor(calibrating))
+    scores = missing_cells.adjusted(scores, missing)
+    return {
+        "calibration": calibration,
+        "missing_cells": missing_cells,
+        "calibration_scores": np.sort(scores.numpy()),
     }
 
 
@@ -116,11 +158,18 @@ def _denoiser(
     validation: np.ndarray,
     parameters: Mapping[str, Any],
     on_step: StepHook | None,
+    fitted: tuple[Denoiser, Sequence[str]] | None,
 ) -> tuple[Denoiser, pd.DataFrame]:
     """Train the network on all coords; those of a column are given together."""
     shape = {name: int(parameters[name]) for name in ("width", "n_blocks")}
-    return train_denoiser(
+    make_network, parameters = warm_started(
         lambda: ResidualMLP(rows.values.shape[1], **shape),
+        rows.encoder.features,
+        parameters,
+        fitted,
+    )
+    return train_denoiser(
+        make_network,
         (rows.values[training], rows.observed[training]),
         (rows.values[validation], rows.observed[validation]),
         parameters,
@@ -131,19 +180,19 @@ def _denoiser(
     )
 
 
-def _ensemble(
+def searching(
     rows: TrainingRows,
     denoiser: Denoiser,
+    reconstructions: Sequence[ReconstructionComponent],
     reference: ReferenceSet,
     cooccurrence: Cooccurrence | None,
     typical: np.ndarray,
-    parameters: Mapping[str, Any],
 ) -> Ensemble:
-    """Put the components together; held-out rows measure the distances to subsets."""
+    """Put the components together; the held-out rows ``typical`` measure distances to subsets."""
     ensemble = Ensemble.build(
         denoiser,
         torch.ones_like(rows.views[0]),
-        _reconstructions(rows, parameters),
+        reconstructions,
         rows.views,
         rows.distance_weights,
         reference,

@@ -25,6 +25,7 @@ from anomdiff.models.stored_checks import (
     restored_denoiser,
 )
 from anomdiff.models.tabular_fit import fit_table
+from anomdiff.models.tabular_update import update_table
 from anomdiff.models.training_run import HISTORY, StepHook
 from anomdiff.reference.reference_set import ReferenceSet
 from anomdiff.reference.subset_search import Subsets
@@ -93,6 +94,7 @@ class TabularModel:
         on_step: StepHook | None = None,
         screening: bool = False,
         drifting: np.ndarray | None = None,
+        start: "TabularModel | None" = None,
     ) -> "TabularModel":
         """Learn normal rows; ``parameters`` are those of ``TabularDetector``.
 
@@ -100,20 +102,24 @@ class TabularModel:
         before: how far later rows are from earlier ones is then part of what is normal. A model of
         the first four fifths scores the last fifth, and these scores calibrate. For ``screening``,
         these very rows are to be scored: all of them exclude themselves, and the least central
-        ones are not learned from.
+        ones are not learned from. Training goes on from the network of ``start``, if it is given.
 
         References
         ----------
         Calibration on later rows than those of training, "rolling origin": Tashman (2000),
         "Out-of-sample tests of forecasting accuracy".
         """
-        fitted = fit_table(frame, schema, parameters, on_step=on_step, screening=screening)
-        model = cls(**fitted)
+        fitted = None if start is None else (start.denoiser, start.encoder.features)
+        model = cls(
+            **fit_table(
+                frame, schema, parameters, on_step=on_step, screening=screening, fitted=fitted
+            )
+        )
         if drifting is None:
             return model
         first, last = np.split(drifting, [int(EARLIER * len(drifting))])
         quiet = {**parameters, "checkpoint": None}
-        earlier = cls.fit(frame.iloc[np.sort(first)], schema, quiet)
+        earlier = cls.fit(frame.iloc[np.sort(first)], schema, quiet, start=start)
         scores = earlier.score_rows(frame.iloc[last])
         return replace(model, calibration_scores=np.sort(scores), n_validation_rows=len(last))
 
@@ -129,6 +135,10 @@ class TabularModel:
         """Fit to rows that hold anomalies; return what ``score_frame`` does for these too."""
         model = cls.fit(frame, schema, parameters, on_step=on_step, screening=True)
         return model, *model.score_frame(frame)
+
+    def updated(self, frame: pd.DataFrame, parameters: Mapping[str, Any]) -> "TabularModel":
+        """Take in further normal rows of a checked frame; see ``update_table``."""
+        return replace(self, **update_table(self, frame, parameters))
 
     # -- scoring -------------------------------------------------------------------------
 

@@ -12,7 +12,10 @@ from anomdiff.reference.subset_search import Subsets, parts, subspaces
 from anomdiff.reference.trimming import central_rows
 from anomdiff.scoring.cooccurrence import Cooccurrence
 
-__all__ = ["TrainingRows", "split_rows"]
+__all__ = ["MOST_HELD_OUT", "TrainingRows", "split_rows"]
+
+# Share of the rows that is held out at most where a small ``alpha`` needs many.
+MOST_HELD_OUT = 0.4
 
 
 def split_rows(
@@ -30,7 +33,7 @@ def split_rows(
     """
     if n < 4:
         raise ValueError(f"need at least 4 rows to train and calibrate; got {n} (n_samples={n}).")
-    wanted = max(round(fraction * n), min(least, int(0.4 * n)))
+    wanted = max(round(fraction * n), min(least, int(MOST_HELD_OUT * n)))
     n_held_out = min(max(wanted, 1), most)
     order = rng.permutation(n)
     return order[n_held_out:], order[:n_held_out]

@@ -1,6 +1,7 @@
 """Training one denoiser for a model: initial weights, resume, progress bar, hooks."""
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +15,20 @@ from tqdm.auto import tqdm
 from anomdiff.diffusion.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.diffusion.distributed import from_first, rank, require_same
+from anomdiff.diffusion.networks import ResidualMLP, WindowMLP
 from anomdiff.diffusion.training import TrainingConfig, TrainingState, train
 from anomdiff.models.parallel import torch_threads
 
-__all__ = ["HISTORY", "StepHook", "chain", "train_denoiser"]
+__all__ = ["HISTORY", "StepHook", "chain", "train_denoiser", "warm_started"]
 
 StepHook = Callable[[TrainingState], None]
 
 DEFAULTS = TrainingConfig()
 # Columns of the course of training.
 HISTORY = ["step", "loss", "validation_loss", "learning_rate"]
+# Share of ``max_iter`` after which a warm start ends; `python -m benchmarks.systems.drift` measures
+# it against a full fit.
+WARM_SHARE = 0.25
 # Parameters that do not change what training computes.
 WITHOUT_EFFECT = {"progress", "checkpoint"}
 
@@ -92,6 +97,61 @@ def train_denoiser(
             on_step=chain(advance, _checkpointing(path, run), on_step) if first else None,
         )
     return result.denoiser.requires_grad_(False), pd.DataFrame(result.history, columns=HISTORY)
+
+
+def warm_started(
+    make_network: Callable[[], nn.Module],
+    entries: Sequence[Any],
+    parameters: Mapping[str, Any],
+    fitted: tuple[Denoiser, Sequence[Any]] | None,
+) -> tuple[Callable[[], nn.Module], Mapping[str, Any]]:
+    """Let training start from the weights of a fitted network, with fewer steps.
+
+    Parameters
+    ----------
+    make_network : callable
+        Returns the untrained network, with ``width`` and ``n_blocks`` as ``parameters`` say.
+    entries : sequence
+        Names of the entries of an event.
+    parameters : mapping
+        Parameters of the estimator.
+    fitted : pair or None
+        The fitted denoiser and the names of its entries; entries find their weights by name.
+
+    Returns
+    -------
+    make_network, parameters : callable and mapping
+        As given where nothing is fitted, else those of the warm start.
+
+    Raises
+    ------
+    ValueError
+        If the fitted network has another width or depth.
+    """
+    if fitted is None:
+        return make_network, parameters
+    denoiser, names = fitted
+    had = {name: denoiser.shape[name] for name in ("width", "n_blocks")}
+    wanted = {name: int(parameters[name]) for name in had}
+    if had != wanted:
+        raise ValueError(
+            f"warm_start needs the width and n_blocks of the fitted network, {had}; got {wanted}: "
+            "set these, or warm_start=False."
+        )
+    at = {name: place for place, name in enumerate(names)}
+    places = [at.get(name, -1) for name in entries]
+
+    def make() -> nn.Module:
+        network = make_network()
+        _rows_network(network).take_over(_rows_network(denoiser.network), places)
+        return network
+
+    return make, {**parameters, "max_iter": math.ceil(WARM_SHARE * parameters["max_iter"])}
+
+
+def _rows_network(network: Any) -> ResidualMLP:
+    """Network of flat events; that of windows has one."""
+    return network.flat if isinstance(network, WindowMLP) else network
 
 
 def chain(*hooks: StepHook | None) -> StepHook:

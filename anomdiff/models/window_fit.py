@@ -21,7 +21,7 @@ from anomdiff.encoding.segment import Segment
 from anomdiff.encoding.wall_clock import zone_of
 from anomdiff.models.forward_errors import Ends, ends_of_training
 from anomdiff.models.segment_errors import values_of
-from anomdiff.models.training_run import StepHook, train_denoiser
+from anomdiff.models.training_run import StepHook, train_denoiser, warm_started
 from anomdiff.models.window_calibration import fit_calibration
 from anomdiff.reference.segments import (
     as_tensors,
@@ -64,10 +64,12 @@ def fit_windows(
     *,
     on_step: StepHook | None,
     screening: bool = False,
+    fitted: tuple[Denoiser, Sequence[Any]] | None = None,
 ) -> dict[str, Any]:
     """Learn normal series and return the fields of a ``WindowModel``; see its ``fit``.
 
     For ``screening``, what single steps tell does not count anomalies among them as normal.
+    ``fitted`` is the network to start from and the names of its channels.
     """
     rng = check_random_state(parameters["random_state"])
     seed = int(rng.randint(2**31 - 1))
@@ -87,7 +89,9 @@ def fit_windows(
     banks = reference_banks(segments, lengths, parameters["max_reference"], rng)
     around, _, _ = draw_windows(segments, StepRegression.length, MAX_REGRESSION, rng)
     regression = StepRegression.fit(around)
-    denoiser, history, held_out = fit_denoiser(segments, lengths, parameters, seed, rng, on_step)
+    denoiser, history, held_out = fit_denoiser(
+        segments, lengths, parameters, seed, rng, on_step, scaler.names, fitted
+    )
 
     network = WindowNetwork(denoiser, denoiser.shape["length"], parameters["sigma"])
     together = ChannelRegression.fit(segments) if len(scaler.names) > 1 else None
@@ -162,6 +166,8 @@ def fit_denoiser(
     seed: int,
     rng: np.random.RandomState,
     on_step: StepHook | None,
+    names: Sequence[Any],
+    fitted: tuple[Denoiser, Sequence[Any]] | None,
 ) -> tuple[Denoiser, pd.DataFrame, list[Segment[Tensor]]]:
     """Train the network; return it, the course of training, and the segments it did not see."""
     fitting = [w for w in lengths if w <= parameters["network_length"]]
@@ -170,8 +176,13 @@ def fit_denoiser(
     fraction = parameters["validation_fraction"]
     training, validation, held_out = training_windows(segments, fraction, length, most, rng)
     shape = {name: int(parameters[name]) for name in ("width", "n_blocks")}
+    if fitted is not None:
+        fitted = fitted[0], _entries(fitted[1], fitted[0].shape["length"])
+    make_network, parameters = warm_started(
+        lambda: WindowMLP(n_channels, length, **shape), _entries(names, length), parameters, fitted
+    )
     trained = train_denoiser(
-        lambda: WindowMLP(n_channels, length, **shape),
+        make_network,
         training,
         validation,
         parameters,
@@ -179,3 +190,8 @@ def fit_denoiser(
         on_step,
     )
     return *trained, held_out
+
+
+def _entries(names: Sequence[Any], length: int) -> list[tuple[Any, int]]:
+    """Channel and step of each entry of a window, flattened."""
+    return [(name, step) for name in names for step in range(length)]

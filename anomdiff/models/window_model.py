@@ -102,13 +102,18 @@ class WindowModel:
         parameters: Mapping[str, Any],
         *,
         on_step: StepHook | None = None,
+        start: "WindowModel | None" = None,
         screening: bool = False,
     ) -> "WindowModel":
         """Learn normal series; ``parameters`` are those of ``TimeSeriesDetector``.
 
-        For ``screening``, they may hold anomalies.
+        Training goes on from the network of ``start``, if it is given. For ``screening``, the
+        series may hold anomalies.
         """
-        fields = fit_windows(frame, layout, parameters, on_step=on_step, screening=screening)
+        fitted = None if start is None else (start.denoiser, start.scaler.names)
+        fields = fit_windows(
+            frame, layout, parameters, on_step=on_step, screening=screening, fitted=fitted
+        )
         return cls(**fields)
 
     @classmethod

@@ -1,7 +1,8 @@
-"""Drift of a batch of rows against training: of columns, of scores and of the share of alarms.
+"""Drift of a batch of rows against training: how far each column is away, and what is too far.
 
 Columns are compared with a small profile of the training rows: JSON, without any of the rows, but
-with the most frequent categories. A few odd rows are anomalies, not drift.
+with the most frequent categories. A few odd rows are anomalies, not drift: a column has drifted
+where no share of odd rows up to a limit, whatever they are, makes the batch of training rows.
 """
 
 from collections.abc import Mapping
@@ -10,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy.stats import binom, binomtest, ks_2samp
+from scipy.stats import binom, ks_2samp
 
-from anomdiff.monitoring.stability import population_stability, psi_by_chance
+from anomdiff.monitoring.stability import lost_by_chance, lost_share, population_stability
 from anomdiff.monitoring.values import describe_values, digits, novelty
 
-__all__ = ["DriftLimits", "alarm_drift", "column_drift", "drift_alarms", "profile", "score_drift"]
+__all__ = ["DriftLimits", "column_drift", "drift_alarms", "profile"]
 
+# Tests of each column, and of scores and alarms together.
+TESTS_OF_COLUMN, FURTHER_TESTS = 3, 2
 PROFILE_QUANTILES, N_BINS = 101, 10
 RARE = 0.05  # categories below this share are one bin
 
@@ -30,29 +32,32 @@ class DriftLimits:
 
     Attributes
     ----------
-    psi : float
-        Population stability index of a column; 0.25 is the usual sign of a major shift.
+    anomalies : float
+        Share of rows that may be odd, whatever they are: what so many explain of columns, of
+        scores, and of alarms beside ``alpha``, is no drift.
     missing, unseen : float
         Rise of the share of missing cells of a column, and of the share of cells whose value is
         not in training.
-    anomalies : float
-        Share of rows that may be odd: no more than that in other bins, and no more alarms than
-        that beside ``alpha``, is no drift.
-    ks : float
-        Kolmogorov-Smirnov distance of the scores from the held-out ones.
     alarm_factor : float
         How many times more, or fewer, alarms than ``alpha`` are allowed.
     level : float
-        Chance of an alarm without drift, by test.
+        Share of batches without drift that alarm, at most; it is divided among all tests
+        (Bonferroni).
     """
 
-    psi: float = 0.25
+    anomalies: float = 0.05
     missing: float = 0.1
     unseen: float = 0.05
-    anomalies: float = 0.1
-    ks: float = 0.1
     alarm_factor: float = 2.0
-    level: float = 0.001
+    level: float = 0.01
+
+    def per_test(self, n_columns: int) -> float:
+        """Level of each test of a batch of so many columns."""
+        return self.level / (TESTS_OF_COLUMN * n_columns + FURTHER_TESTS)
+
+    def most_alarms(self, alpha: float) -> float:
+        """Share of alarms up to which they are anomalies and false alarms, and no drift."""
+        return max(alpha * self.alarm_factor, alpha + self.anomalies)
 
 
 def profile(frame: pd.DataFrame) -> dict[str, Any]:
@@ -75,7 +80,9 @@ def profile(frame: pd.DataFrame) -> dict[str, Any]:
     return {"rows": len(frame), "columns": columns}
 
 
-def column_drift(reference: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
+def column_drift(
+    reference: Mapping[str, Any], frame: pd.DataFrame, limits: DriftLimits | None = None
+) -> pd.DataFrame:
     """Compare each column of a batch with the profile of training.
 
     Parameters
@@ -85,45 +92,28 @@ def column_drift(reference: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFr
     frame : DataFrame
         The batch. A column that it lacks counts as missing in every row; one that training
         lacked is left out.
+    limits : DriftLimits, optional
+        Share of odd rows, and level, of ``lost`` and ``lost_by_chance``.
 
     Returns
     -------
     drift : DataFrame
-        One row per column: ``psi``, the population stability index; ``psi_by_chance``, which
-        99.9 % of batches without drift stay below; ``moved``, the share of rows in other bins;
-        ``ks``, the Kolmogorov-Smirnov distance (NaN for categories); the shares ``missing`` and
+        One row per column: ``psi``, the population stability index; ``moved``, the share of rows
+        in other bins, and ``lost``, that beyond what odd rows explain; ``lost_by_chance``, which
+        batches without drift stay below but for the level of the test; ``ks``, the
+        Kolmogorov-Smirnov distance (NaN for categories); the shares ``missing`` and
         ``missing_before``, of ``rows`` rows; ``unseen``, the share of cells beyond the range or
         not among the values of training, found from ``judged`` cells (NaN from none), and
         ``unseen_before``, that to be expected of more rows of training; ``beyond``, the share of
         texts whose digits are a number beyond the range of training.
     """
+    limits = limits or DriftLimits()
+    by_chance = limits.anomalies, limits.per_test(len(reference["columns"]))
     rows = {
-        name: _compare(described, _column(frame, name), reference["rows"])
+        name: _compare(described, _column(frame, name), reference["rows"], *by_chance)
         for name, described in reference["columns"].items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("column")
-
-
-def score_drift(calibration: ArrayLike, scores: ArrayLike) -> dict[str, float]:
-    """Kolmogorov-Smirnov distance of a batch's scores from those of held-out normal rows.
-
-    Returns
-    -------
-    drift : dict
-        ``ks``, from 0 to 1, and its ``p_value``; ``higher``, the chance that a score of the
-        batch is above a held-out one, less one half: positive where scores have risen.
-    """
-    calibration, scores = np.sort(np.asarray(calibration)), np.asarray(scores)
-    found = ks_2samp(calibration, scores, method="asymp")
-    places = [np.searchsorted(calibration, scores, side=side) for side in ("left", "right")]
-    higher = float(np.mean(places) / len(calibration)) - 0.5
-    return {"ks": float(found.statistic), "p_value": float(found.pvalue), "higher": higher}
-
-
-def alarm_drift(alarms: int, rows: int, alpha: float) -> dict[str, float]:
-    """Share of alarms in a batch, and the binomial p-value of its distance from ``alpha``."""
-    p_value = binomtest(alarms, rows, alpha).pvalue
-    return {"alarm_rate": alarms / rows, "alpha": alpha, "p_value": float(p_value)}
 
 
 def drift_alarms(
@@ -135,38 +125,41 @@ def drift_alarms(
     """One sentence for each figure of `column_drift`, `score_drift`, `alarm_drift` too far away."""
     limits = limits or DriftLimits()
     sentences, rate, alpha = [], alarms["alarm_rate"], alarms["alpha"]
-    most = max(alpha * limits.alarm_factor, alpha + limits.anomalies)
-    if not alpha / limits.alarm_factor <= rate <= most and alarms["p_value"] < limits.level:
+    least, most = alpha / limits.alarm_factor, limits.most_alarms(alpha)
+    level = limits.per_test(len(columns))
+    if not least <= rate <= most and alarms["p_value"] < level:
         sentences.append(f"alarm rate {rate:.2%} is far from alpha = {alpha:g}")
-    if scores["ks"] > limits.ks and scores["p_value"] < limits.level:
+    if scores["ks"] > limits.anomalies and scores["p_value"] < level:
         way = "risen" if scores["higher"] > 0 else "fallen"
         sentences.append(f"scores have {way}: KS distance {scores['ks']:.2f}")
     for name, row in columns.iterrows():
-        sentences += [f"column {name!r}: {what}" for what in _column_alarms(row, limits)]
+        sentences += [f"column {name!r}: {what}" for what in _column_alarms(row, limits, level)]
     return sentences
 
 
-def _column_alarms(row: pd.Series, limits: DriftLimits) -> list[str]:
+def _column_alarms(row: pd.Series, limits: DriftLimits, level: float) -> list[str]:
     found = []
-    if row["psi"] > max(limits.psi, row["psi_by_chance"]) and row["moved"] > limits.anomalies:
-        found.append(f"its distribution has moved, PSI {row['psi']:.2f}")
-    if _exceeds(row["missing"], row["missing_before"] + limits.missing, row["rows"], limits):
+    if _exceeds(row["missing"], row["missing_before"] + limits.missing, row["rows"], level):
         found.append(
             f"{row['missing']:.1%} of its cells are missing, not {row['missing_before']:.1%}"
         )
-    if _exceeds(row["unseen"], row["unseen_before"] + limits.unseen, row["judged"], limits):
+    new = _exceeds(row["unseen"], row["unseen_before"] + limits.unseen, row["judged"], level)
+    if new:
         usual = f", not {row['unseen_before']:.1%}" if row["unseen_before"] >= 0.001 else ""
         found.append(f"{row['unseen']:.1%} of its cells are beyond what training showed{usual}")
-    elif _exceeds(row["beyond"], limits.unseen, row["rows"], limits):
+    elif _exceeds(row["beyond"], limits.unseen, row["rows"], level):
         found.append(
             f"the numbers in {row['beyond']:.1%} of its texts are beyond those of training"
         )
+    moved = row["moved"] > limits.anomalies and row["lost"] > row["lost_by_chance"]
+    if moved and not (new and np.isnan(row["ks"])):  # new categories take the place of others
+        found.append(f"its distribution has moved, PSI {row['psi']:.2f}")
     return found
 
 
-def _exceeds(share: float, limit: float, n: float, limits: DriftLimits) -> bool:
+def _exceeds(share: float, limit: float, n: float, level: float) -> bool:
     """Tell whether a share of ``n`` rows is above a limit, and by more than chance."""
-    return bool(share > limit and binom.sf(round(share * n) - 1, n, limit) < limits.level)
+    return bool(share > limit and binom.sf(round(share * n) - 1, n, limit) < level)
 
 
 def _describe(cells: pd.Series) -> dict[str, Any]:
@@ -183,10 +176,12 @@ def _describe(cells: pd.Series) -> dict[str, Any]:
     return {"kind": "category", **described, **describe_values(labels), "digits": ends}
 
 
-def _compare(described: Mapping[str, Any], cells: pd.Series, n_before: int) -> dict[str, float]:
+def _compare(
+    described: Mapping[str, Any], cells: pd.Series, n_before: int, odd: float, level: float
+) -> dict[str, float]:
     """Drift of a column."""
     present = cells.dropna()
-    drift = {"psi": 0.0, "psi_by_chance": np.inf, "moved": 0.0, "ks": np.nan}
+    drift = {"psi": 0.0, "moved": 0.0, "lost": 0.0, "lost_by_chance": np.inf, "ks": np.nan}
     drift |= {"missing": float(cells.isna().mean()), "missing_before": described["missing"]}
     drift |= {"rows": len(cells), "judged": len(present), "beyond": 0.0}
     drift["unseen_before"] = described.get("seen_once", 0.0)
@@ -196,8 +191,8 @@ def _compare(described: Mapping[str, Any], cells: pd.Series, n_before: int) -> d
     compare = _compare_numbers if described["kind"] == "number" else _compare_values
     expected, actual, further = compare(described, present)
     drift["psi"] = population_stability(expected, actual)
-    drift["psi_by_chance"] = psi_by_chance(expected, before, len(present))
-    drift["moved"] = float(np.abs(expected / expected.sum() - actual / actual.sum()).sum() / 2)
+    drift["moved"], drift["lost"] = (lost_share(expected, actual, each) for each in (0.0, odd))
+    drift["lost_by_chance"] = lost_by_chance(expected, before, len(present), odd, level)
     return {**drift, **further}
 
 

@@ -1,10 +1,12 @@
 import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from mlflow import MlflowClient
 
 from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.integrations.mlflow import flavor, runs
@@ -50,6 +52,34 @@ def test_a_batch_like_training_raises_no_alarm(model, batch):
     assert metrics["alarm_rate"] == report["alarms"]["alarm_rate"]
     assert metrics["psi.price"] == pytest.approx(report["columns"]["price"]["psi"])
     assert {"score_ks", "missing.weight", "unseen.kind"} <= metrics.keys()
+
+
+def test_a_batch_with_planted_anomalies_is_no_drift_and_its_alarms_are_counted(model, tmp_path):
+    frame = mixed_table(1000, seed=2)
+    frame.loc[frame.index[:20], ["price", "weight"]] = 1e6
+    frame.to_parquet(tmp_path / "batch.parquet", index=False)
+
+    report = monitor(_settings(model, tmp_path / "batch.parquet"))
+
+    assert not report["drifted"], report["reasons"]
+    precision = report["precision"]
+    assert precision["trusted"]
+    assert precision["low"] <= precision["estimate"] <= precision["high"]
+
+
+def test_the_history_of_a_model_is_one_run_with_the_days_as_steps(model, batch):
+    days = [date(2026, 1, 31), date(2026, 2, 2)]
+
+    first, second = (monitor(_settings(model, batch, batch_date=day)) for day in days)
+
+    assert first["history_run_id"] == second["history_run_id"] != first["run_id"]
+    client = MlflowClient()
+    history = client.get_metric_history(first["history_run_id"], "alarm_rate")
+    assert [point.step for point in history] == [20484, 20486]
+    assert {point.value for point in history} == {first["alarms"]["alarm_rate"]}
+    assert datetime.fromtimestamp(history[0].timestamp / 1000, UTC).date() == days[0]
+    known = client.get_run(first["history_run_id"]).data.metrics.keys()
+    assert {"rows", "psi_max", "score_ks", "drifted"} <= known
 
 
 def test_timestamps_of_later_rows_are_no_drift_but_missing_ones_are(model, batch):

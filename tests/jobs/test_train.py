@@ -55,6 +55,31 @@ def test_a_trained_model_is_registered_and_found_by_its_alias(mlflow_store, sett
     assert {"run_id", "data_digest", "alpha"} <= tags.keys()
 
 
+def test_the_same_rows_and_settings_are_not_trained_on_twice(mlflow_store, settings, data):
+    first = train(settings)
+    again = train(settings)
+    other = train(settings.model_copy(update={"detector": {**QUICK, "alpha": 0.1}}))
+    forced = train(settings.model_copy(update={"force": True}))
+    table = pd.read_csv(data)
+    table.loc[0, "price"] += 1
+    table.to_csv(data, index=False)
+    changed = train(settings)
+
+    assert again == first._replace(trained=False)
+    assert [each.version for each in (other, forced, changed)] == ["2", "3", "4"]
+
+
+def test_the_command_says_which_version_there_is_already(mlflow_store, config):
+    options = ["train", str(config), "--drop", "note", "--name", "shop"]
+    CliRunner().invoke(cli.main, options)
+
+    result = CliRunner().invoke(cli.main, options)
+
+    assert result.exit_code == 0, result.output
+    assert "shop version 1 (champion) is fitted on these 200 rows" in result.output
+    assert "--force" in result.output
+
+
 def test_label_and_dropped_columns_never_reach_the_model(settings):
     assert list(training_rows(settings)) == list(mixed_table(1, seed=0))
 

@@ -4,15 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anomdiff.monitoring.drift import (
-    DriftLimits,
-    alarm_drift,
-    column_drift,
-    drift_alarms,
-    profile,
-    score_drift,
-)
-from anomdiff.monitoring.stability import population_stability, psi_by_chance
+from anomdiff.monitoring.drift import DriftLimits, column_drift, drift_alarms, profile
+from anomdiff.monitoring.precision import estimated_precision
+from anomdiff.monitoring.scores import alarm_drift, alarms_by_chance, score_drift, without_alarms
+from anomdiff.monitoring.stability import lost_by_chance, lost_share, population_stability
 
 QUIET = {"ks": 0.0, "p_value": 1.0, "higher": 0.0}
 NO_ALARMS = {"alarm_rate": 0.01, "alpha": 0.01, "p_value": 1.0}
@@ -104,23 +99,46 @@ def test_stability_index_needs_the_same_bins(other):
         population_stability([1, 1, 1], other)
 
 
-@pytest.mark.parametrize(
-    ("shares", "n_before", "n_now"),
-    [
-        (np.full(10, 0.1), 400, 900),
-        (np.full(10, 0.1), 8000, 2000),
-        (np.full(10, 0.1), 5000, 30),
-        ([0.9, 0.06, 0.03, 0.01], 500, 40),
-    ],
-)
-def test_chance_alone_exceeds_the_limit_at_its_level(shares, n_before, n_now):
+SAMPLES = [
+    (np.full(10, 0.1), 400, 900),
+    (np.full(10, 0.1), 8000, 2000),
+    (np.full(10, 0.1), 5000, 30),
+    ([0.9, 0.06, 0.03, 0.01], 500, 40),
+]
+
+
+@pytest.mark.parametrize("odd", [0.0, 0.05])
+@pytest.mark.parametrize(("shares", "n_before", "n_now"), SAMPLES)
+def test_chance_alone_exceeds_the_limit_at_its_level(shares, n_before, n_now, odd):
     rng = np.random.default_rng(1)
-    counts = [rng.multinomial(n, shares, 4000) for n in (n_before, n_now)]
+    before = rng.multinomial(n_before, shares, 4000)
+    now = rng.multinomial(n_now, [*(1 - odd) * np.array(shares), odd], 4000)
+    # The odd rows are in a bin that is new.
+    pairs = zip(np.pad(before, ((0, 0), (0, 1))), now, strict=True)
 
-    indices = [population_stability(*pair) for pair in zip(*counts, strict=True)]
+    lost = np.array([lost_share(*pair, odd) for pair in pairs])
 
-    share = np.mean(np.array(indices) > psi_by_chance(shares, n_before, n_now, level=0.05))
+    share = np.mean(lost > lost_by_chance(shares, n_before, n_now, odd, level=0.05))
     assert share == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.parametrize(("shares", "n_before", "n_now"), SAMPLES)
+def test_far_out_chance_exceeds_the_limit_no_more_often_than_its_level(shares, n_before, n_now):
+    rng = np.random.default_rng(1)
+    counts = [rng.multinomial(n, shares, 100_000) / n for n in (n_before, n_now)]
+    lost = np.maximum(counts[0] - counts[1], 0).sum(1)
+
+    limit = lost_by_chance(shares, n_before, n_now, 0.0, level=3e-4)
+
+    assert (lost > limit).sum() <= 60
+
+
+def test_the_lost_share_is_what_odd_rows_cannot_explain():
+    before, now = [50, 30, 20], [40, 36, 24]
+
+    assert lost_share(before, now) == pytest.approx(0.1)
+    assert lost_share(before, now, odd=0.1) == pytest.approx(0.05)
+    assert lost_share(before, now, odd=0.2) == pytest.approx(0)
 
 
 @pytest.mark.parametrize("n", [5, 12, 30, 60])
@@ -145,6 +163,42 @@ def test_a_few_odd_rows_are_anomalies_and_not_drift(reference, share, n):
     sentences = drift_alarms(column_drift(reference, batch), QUIET, alarms)
 
     assert sentences == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02])
+@pytest.mark.parametrize("n", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_batches_without_drift_alarm_no_more_often_than_the_level(reference, n, share):
+    calibration = np.random.default_rng(0).normal(size=1000)
+    threshold, alarmed = np.quantile(calibration, 0.99), []
+    for seed in range(200):
+        rng = np.random.default_rng(1000 + seed)
+        batch, scores = _draw(n, seed=1000 + seed), rng.normal(size=n)
+        odd = rng.random(n) < share
+        batch.loc[odd, "amount"], scores[odd] = 6.0, rng.choice([2.0, 9.0], odd.sum())
+        found = score_drift(calibration, scores, threshold, 0.06, 0.05)
+        rate = alarm_drift(int((scores > threshold).sum()), n, 0.01, (1000, 10))
+        alarmed.append(bool(drift_alarms(column_drift(reference, batch), found, rate)))
+
+    assert sum(alarmed) <= 7  # 200 batches at the level of 0.01: one more is rarer than 0.1 %
+
+
+def test_the_highest_alarms_are_left_out_up_to_a_share():
+    scores = np.array([0.0, 9.0, 5.0, np.nan, 7.0])
+
+    np.testing.assert_array_equal(without_alarms(scores, 6.0, 1.0), [1, 0, 1, 1, 0])
+    np.testing.assert_array_equal(without_alarms(scores, 6.0, 0.2), [1, 0, 1, 1, 1])
+    assert without_alarms(scores, np.inf, 1.0).all()
+
+
+def test_alarms_left_out_of_both_leave_no_drift_of_scores():
+    rng = np.random.default_rng(0)
+    calibration, scores = rng.normal(size=2000), rng.normal(size=1000)
+    scores[:60] = 50.0
+
+    found = score_drift(calibration, scores, np.quantile(calibration, 0.99), 0.1)
+
+    assert found["ks"] < 0.05
+    assert found["p_value"] > 0.001
 
 
 @pytest.mark.parametrize(("shift", "way"), [(1.0, "risen"), (-1.0, "fallen")])
@@ -179,3 +233,41 @@ def test_an_alarm_rate_is_reported_if_it_is_far_off_and_no_chance(
     sentences = drift_alarms(drift, QUIET, alarm_drift(alarms, rows, 0.01), DriftLimits())
 
     assert bool(sentences) == reported
+
+
+@pytest.mark.parametrize(("n_calibration", "above"), [(99, 0), (200, 9)])
+def test_alarms_of_normal_rows_are_distributed_as_said(n_calibration, above):
+    rng = np.random.default_rng(0)
+    calibration = np.sort(rng.normal(size=(20_000, n_calibration)), axis=1)
+    batches = rng.normal(size=(20_000, 50))
+
+    alarms = (batches > calibration[:, [-1 - above]]).sum(1)
+
+    expected = alarms_by_chance(50, n_calibration, above).pmf(np.arange(51))
+    counted = np.bincount(alarms, minlength=51) / len(alarms)
+    np.testing.assert_allclose(counted, expected, atol=5 * np.sqrt(0.25 / len(alarms)))
+
+
+@pytest.mark.parametrize("anomalies", [0, 30, 100])
+def test_the_estimate_of_precision_covers_the_truth_as_often_as_it_says(anomalies):
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(300):
+        calibration, rows = np.sort(rng.normal(size=999)), rng.normal(size=2000)
+        false = int((rows > calibration[-10]).sum())
+        found = estimated_precision(false + anomalies, 2000 + anomalies, (999, 9), False)
+        if false + anomalies:
+            truth = anomalies / (false + anomalies)
+            covered.append(found["low"] <= truth <= found["high"])
+
+    assert np.mean(covered) > 0.85
+    assert found["trusted"]
+
+
+def test_an_estimate_after_a_drift_or_without_alarms_says_that_it_is_not_to_be_trusted():
+    drifted = estimated_precision(100, 1000, (999, 9), True)
+    silent = estimated_precision(0, 1000, (999, 9), False)
+
+    assert not drifted["trusted"]
+    assert "not to be trusted" in drifted["says"]
+    assert silent["estimate"] is None
+    assert "no alarm" in silent["says"]

@@ -4,7 +4,8 @@
   `pyfunc_model.py`: what a served model does with a request
 - `runs.py`: what a training run records; `callbacks.py`: its losses while it trains;
   `autologging.py`: `autolog`, a run for every fit; `sweep.py`: a search for parameters
-- `registry.py`: versions and the aliases `champion` and `challenger`; `evaluation.py`: metrics
+- `registry.py`: versions and the aliases `champion` and `challenger`; `evaluation.py`: metrics;
+  `history.py`: figures of a monitored model by day
 - `tracking_store.py`: where runs and models are kept
 
 In: detectors and training frames. Out: runs, logged models, registered versions.

@@ -23,6 +23,7 @@ __all__ = [
     "register",
     "rollback",
     "version_of",
+    "version_with",
 ]
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -171,6 +172,24 @@ def version_of(name: str, alias: str) -> str | None:
     """Version that an alias of a registered model stands for; None if it is not set."""
     aliases = MlflowClient().get_registered_model(name).aliases
     return str(aliases[alias]) if alias in aliases else None
+
+
+def version_with(name: str, tags: Mapping[str, str]) -> Registration | None:
+    """Newest version of a registered model that has these tags, with its alias; None without."""
+    client = MlflowClient()
+    quoted, token, found = name.replace("'", "\\'"), None, []
+    while True:
+        page = client.search_model_versions(f"name='{quoted}'", page_token=token)
+        found += [each for each in page if tags.items() <= each.tags.items()]
+        token = page.token
+        if not token:
+            break
+    if not found:
+        return None
+    version = str(max(int(each.version) for each in found))
+    held = client.get_registered_model(name).aliases
+    alias = next((alias for alias, of in held.items() if str(of) == version), "")
+    return Registration(name, version, alias, None)
 
 
 def _set_tags(client: MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:

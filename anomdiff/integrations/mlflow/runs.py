@@ -30,12 +30,23 @@ from anomdiff.integrations.mlflow.tracking_store import ensure_experiment
 from anomdiff.monitoring.drift import profile
 from anomdiff.selection.level_losses import level_losses
 
-__all__ = ["REFERENCE", "fit_and_log", "log_fitted", "log_inputs", "log_training", "plain_rows"]
+__all__ = [
+    "REFERENCE",
+    "Learn",
+    "data_digest",
+    "fit_and_log",
+    "log_fitted",
+    "log_inputs",
+    "log_training",
+    "plain_rows",
+]
 
 EXAMPLE_ROWS = 5
 SAMPLED_ROWS = 500
 DIGEST_TAG = "anomdiff.data_digest"
 REFERENCE = "reference.json"
+
+Learn = Callable[[DiffusionDetector, pd.DataFrame, LossCurve], object]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +61,7 @@ def log_training(
     source: str | None = None,
     parameters: Mapping[str, object] | None = None,
     system_metrics: bool | None = None,
+    learn: Learn | None = None,
 ) -> ModelInfo:
     """Fit a detector inside an MLflow run that records everything needed to understand it.
 
@@ -72,6 +84,8 @@ def log_training(
     system_metrics : bool, optional
         Whether MLflow is to log the load of the machine; by default as
         ``mlflow.enable_system_metrics_logging`` or its variable of the environment say.
+    learn : callable, optional
+        Called with the detector, the frame and the hook of training steps; by default it fits.
 
     Returns
     -------
@@ -84,7 +98,7 @@ def log_training(
         log_system_metrics=system_metrics,
     ) as run:
         dataset = log_inputs(detector, frame, source=source, parameters=parameters)
-        fit_and_log(detector, frame, run.info.run_id)
+        fit_and_log(detector, frame, run.info.run_id, learn)
         log_fitted(detector, frame)
         model = log_model(
             detector,
@@ -124,11 +138,16 @@ def log_inputs(
     return dataset
 
 
-def fit_and_log(detector: DiffusionDetector, frame: pd.DataFrame, run_id: str) -> None:
-    """Fit, log the losses while it trains and then the time it took."""
+def fit_and_log(
+    detector: DiffusionDetector, frame: pd.DataFrame, run_id: str, learn: Learn | None = None
+) -> None:
+    """Fit, or learn otherwise, log the losses while it trains and then the time it took."""
     curve = LossCurve(run_id)
     start = time.perf_counter()
-    detector.fit(frame, on_step=curve)
+    if learn is None:
+        detector.fit(frame, on_step=curve)
+    else:
+        learn(detector, frame, curve)
     curve.flush()
     mlflow.log_metric("fit_seconds", time.perf_counter() - start)
 
