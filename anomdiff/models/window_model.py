@@ -111,10 +111,8 @@ class WindowModel:
         series may hold anomalies.
         """
         fitted = None if start is None else (start.denoiser, start.scaler.names)
-        fields = fit_windows(
-            frame, layout, parameters, on_step=on_step, screening=screening, fitted=fitted
-        )
-        return cls(**fields)
+        further: dict[str, Any] = {"on_step": on_step, "screening": screening, "fitted": fitted}
+        return cls(**fit_windows(frame, layout, parameters, **further))
 
     @classmethod
     def screen(
@@ -329,8 +327,6 @@ class WindowModel:
         if key not in self._derived:
             self._derived[key] = make()
         return self._derived[key]
-
-    # -- storage -------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model as JSON values and tensors, nested."""
