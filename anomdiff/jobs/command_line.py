@@ -23,7 +23,7 @@ __all__ = ["PATH", "reported_errors", "with_file_options", "with_options"]
 logger = logging.getLogger(__name__)
 
 PATH = click.Path(path_type=Path)
-TABLES = ("kinds", "detector", "rule", "limits")  # for a settings file only
+TABLES = ("kinds", "detector", "rule", "rules", "limits")  # for a settings file only
 
 
 def with_options(settings: type[Settings]) -> Callable[[Callable], Callable]:

@@ -72,6 +72,7 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
                 **files.counts.to_dict(),
                 "rows_quarantined": files.n_quarantined,
                 "alarm_table_rows": files.n_alarms,
+                **files.muted,
                 **files.statuses,
                 **_senseless(settings, detector.alpha, files),
                 "columns_not_used": [str(name) for name in source.unused],

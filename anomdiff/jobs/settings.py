@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from anomdiff.jobs.alarm_rules import AlarmRule, LearnRule
 from anomdiff.jobs.assignments import with_assignments
 from anomdiff.jobs.exit_codes import SettingsError, SettingsMissing
 from anomdiff.jobs.labels import Value
@@ -34,10 +35,14 @@ from anomdiff.monitoring.drift import DriftLimits
 from anomdiff.selection.comparison import PromotionRule
 
 __all__ = [
+    "CHAMPION",
+    "Columns",
+    "Location",
     "MonitorSettings",
     "PromoteSettings",
     "ScoreSettings",
     "Settings",
+    "Source",
     "TrainSettings",
 ]
 
@@ -181,6 +186,8 @@ class TrainSettings(Settings):
     """Registered model to make a version of."""
     detector: dict[str, Any] = {}
     """Parameters of `TabularDetector` or `TimeSeriesDetector`, such as `random_state`."""
+    rules: tuple[LearnRule, ...] = ()
+    """Rows not to learn from, tables [[rules]] with `where = {column = value}`, `learn = false`."""
 
     @model_validator(mode="after")
     def _fits_the_estimator(self) -> Self:
@@ -234,6 +241,15 @@ class ScoreSettings(Settings):
     quarantine: Path | None = None
     """Table to write, .csv, .jsonl or .parquet, of rows that cannot be read, instead of failing."""
 
+    most_alarms: int | None = Field(default=None, ge=0)
+    """Most lines of the alarm table that are not muted: those of the highest priority."""
+    feedback: Location | None = None
+    """Store of `anomdiff feedback`: alarms like a judged false one are muted, by its verdict."""
+    feedback_radius: float | None = Field(default=None, ge=0)
+    """How like, in encoded standard deviations; as normal rows and their nearest if not given."""
+    rules: tuple[AlarmRule, ...] = ()
+    """What mutes alarms, tables [[rules]]: see "Rules and feedback" in docs/feedback.md."""
+
     @field_validator("alarms", "previous", "quarantine")
     @classmethod
     def _is_a_table(cls, path: Path | None) -> Path | None:
@@ -250,6 +266,16 @@ class ScoreSettings(Settings):
                 continue
             if (other := by_path.setdefault(path.resolve(), name)) != name:
                 raise ValueError(f"need another file for `{name}` than for `{other}`")
+        return self
+
+    @model_validator(mode="after")
+    def _mutes_lines_of_a_table(self) -> Self:
+        asked = {"rules": self.rules, "most_alarms": self.most_alarms, "feedback": self.feedback}
+        given = [name for name, value in asked.items() if value not in (None, ())]
+        if given and self.alarms is None:
+            raise ValueError(f"need `alarms`, the table whose lines {given} mute")
+        if self.feedback is None and self.feedback_radius is not None:
+            raise ValueError("need `feedback`, the store that `feedback_radius` is about")
         return self
 
     @property
@@ -309,7 +335,9 @@ def _sentence(error: ValidationError, settings: type[Settings]) -> str:
     place = [part for part in first["loc"] if part not in TABLE_KINDS]
     key = ".".join(map(str, place))
     if first["type"] == "extra_forbidden":
-        known = settings if len(place) == 1 else {"output": SqlTarget}.get(str(place[0]), SqlSource)
+        rule = LearnRule if settings is TrainSettings else AlarmRule
+        tables = {"output": SqlTarget, "rules": rule}
+        known = settings if len(place) == 1 else tables.get(str(place[0]), SqlSource)
         return f"unknown key {key!r}; known keys are {', '.join(sorted(known.model_fields))}"
     if first["type"] == "missing":
         return f"need a value for {key!r}; got none"

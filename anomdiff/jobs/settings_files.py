@@ -9,6 +9,7 @@ from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
 
+from anomdiff.jobs.feedback_settings import FeedbackSettings
 from anomdiff.jobs.settings import (
     Limits,
     MonitorSettings,
@@ -24,6 +25,7 @@ __all__ = ["JOBS", "commented", "reference_page", "toml_value"]
 JOBS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "score": ScoreSettings,
+    "feedback": FeedbackSettings,
     "monitor": MonitorSettings,
     "promote": PromoteSettings,
 }

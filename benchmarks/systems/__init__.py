@@ -2,6 +2,7 @@
 
 `serving` (the endpoint, with `endpoint`, its server and clients), `jobs` (train and score on raw
 files), `stream` (a file larger than memory), `spark` (against the batch job), `speed` (a panel, a
-long series, step by step), `dialects` (the demo on files as six programs write them); `files` has
-the generated file and the way to run a job.
+long series, step by step), `dialects` (the demo on files as six programs write them), `feedback`
+(verdicts on one batch, precision of the next); `files` has the generated file and the way to run a
+job.
 """
