@@ -110,9 +110,9 @@ class Judge:
         ]
         found = {
             "priority": np.where(holds & ~is_false, raised, priority),
-            "nearest_verdict": told,
+            "nearest_verdict": pd.Series(told, rows.index, dtype=object),
             "verdict_distance": np.where(holds, distance, np.nan),
-            "muted_by": muted,
+            "muted_by": pd.Series(muted, rows.index, dtype=object),
         }
         return pd.DataFrame(found, index=rows.index, columns=COLUMNS)
 

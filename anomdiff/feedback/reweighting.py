@@ -26,6 +26,8 @@ __all__ = ["LEAST_OF_KIND", "LEAST_VERDICTS", "Examples", "Reweighting"]
 LEAST_VERDICTS, LEAST_OF_KIND = 20, 5
 N_TREES, LEAST_LEAF = 100, 5
 FOLDS, REPEATS = 5, 3
+# Less is rounding.
+LEAST_GAIN = 1e-3
 # Encoded columns are cut off here, in standard deviations: further out is further out.
 MOST_DEVIATIONS = 5.0
 # Probabilities this near to 0 and 1 are not told apart.
@@ -98,7 +100,7 @@ class Reweighting:
         found = _held_out(features, anomalous, normal.features) + judged.prior
         gains = _gains(anomalous, found, judged.prior)
         told = ", ".join(f"{name} {old:.3f} -> {new:.3f}" for name, (old, new) in gains.items())
-        if not any(new > old for old, new in gains.values()):
+        if not any(new > old + LEAST_GAIN for old, new in gains.values()):
             return cls(None, f"not learned from: cross-validation shows no gain ({told})")
         return cls(_trees(features, anomalous, normal.features), f"learned from ({told})")
 
