@@ -248,7 +248,7 @@ class ScoreSettings(Settings):
     feedback_radius: float | None = Field(default=None, ge=0)
     """How like, in encoded standard deviations; as normal rows and their nearest if not given."""
     rules: tuple[AlarmRule, ...] = ()
-    """What mutes alarms, tables [[rules]]: see "Rules and feedback" in docs/feedback.md."""
+    """What mutes alarms, as tables [[rules]]: see docs/feedback.md."""
 
     @field_validator("alarms", "previous", "quarantine")
     @classmethod

@@ -159,14 +159,19 @@ def _learned_rows(frame: pd.DataFrame, settings: TrainSettings) -> pd.DataFrame:
 
 
 def _without(rows: pd.DataFrame, left_out: pd.Series, settings: TrainSettings) -> pd.DataFrame:
-    """Rows without some of them; steps of series stay, without their values."""
+    """Rows without some of them; steps of series stay, without their values, where others do."""
     if settings.estimator == "tabular":
         return rows[~left_out]
     # Without these steps their neighbours would become neighbours of each other.
-    keys = [name for name in _panel(settings, list(rows)).values() if name is not None]
+    panel = _panel(settings, list(rows))
+    if panel["series"] is not None:
+        whole = left_out.groupby(rows[panel["series"]].to_numpy(), dropna=False).transform("all")
+        rows, left_out = rows[~whole], left_out[~whole]
+    keys = [name for name in panel.values() if name is not None]
     channels = [name for name in rows if name not in keys]
-    rows[channels] = rows[channels].mask(left_out)
-    return rows
+    kept = rows.copy()
+    kept[channels] = rows[channels].mask(left_out)
+    return kept
 
 
 def _take_part(detector: Detector, frame: pd.DataFrame) -> None:
