@@ -20,7 +20,7 @@ JOBS = {
     "train": "Train a detector, log the run and register the model.",
     "score": "Score a table with a registered model.",
     "threshold": "Show how many alarms thresholds raise on a scored file.",
-    "feedback": "Take in verdicts on alarms, so that false ones and their like stay quiet.",
+    "feedback": "Take in verdicts on alarms, which mute false ones.",
     "monitor": "Look for drift in a scored batch.",
     "promote": "Promote the challenger if it is no worse than the champion.",
     "demo": "Train, register and score on built-in tables, or on your own.",

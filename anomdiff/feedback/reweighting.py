@@ -31,7 +31,7 @@ LEAST_GAIN = 1e-3
 # Encoded columns are cut off here, in standard deviations: further out is further out.
 MOST_DEVIATIONS = 5.0
 # Probabilities this near to 0 and 1 are not told apart.
-LEAST_SHARE = 1e-3
+LEAST_PROBABILITY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class Examples:
     @property
     def prior(self) -> np.ndarray:
         """Log-odds of the severity, of shape (row,); severities stay below 100."""
-        return np.log(np.maximum(self.severities, 100 * LEAST_SHARE) / (100 - self.severities))
+        return np.log(
+            np.maximum(self.severities, 100 * LEAST_PROBABILITY) / (100 - self.severities)
+        )
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Reweighting:
 
 def _log_odds(shares: np.ndarray) -> np.ndarray:
     """Logarithm of the odds of shares, those of 0 and 1 finite."""
-    kept = np.clip(shares, LEAST_SHARE, 1 - LEAST_SHARE)
+    kept = np.clip(shares, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     return np.log(kept / (1 - kept))
 
 

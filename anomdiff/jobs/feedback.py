@@ -30,8 +30,8 @@ from anomdiff.jobs.writers import atomic_paths, json_values, write_json
 __all__ = ["feedback", "main"]
 
 # Of judged alarms, the k most severe.
-LOOKED_AT = (10, 100)
-ROW = "row"  # the number of a row, which tells it from others where there is no key
+FIRST_ALARMS = (10, 100)
+ROW_NUMBER = "row"  # the number of a row, which tells it from others where there is no key
 JOINT = " | "  # between the parts of a key of several columns
 
 
@@ -73,7 +73,7 @@ def feedback(settings: FeedbackSettings, detector: Any = None) -> dict[str, Any]
             "confirmed": counts[CONFIRMED],
             "missed": int((anomalous & ~found["verdict_flagged"].astype(bool)).sum()),
             "precision": precision_at(
-                flagged["verdict_score"], flagged["verdict"] != FALSE_ALARM, LOOKED_AT
+                flagged["verdict_score"], flagged["verdict"] != FALSE_ALARM, FIRST_ALARMS
             ),
             "stored": len(store),
             "muting": int(judge.silenced().sum()),
@@ -98,7 +98,7 @@ def _verdicts(settings: FeedbackSettings) -> pd.DataFrame:
         If there is none, or a row has two different ones.
     """
     table = Table(settings.verdicts, settings.file_options)
-    keys = list(match_columns(settings.key or [ROW], table.names).values())
+    keys = list(match_columns(settings.key or [ROW_NUMBER], table.names).values())
     column = match_columns(["verdict"], table.names)["verdict"]
     cells = table.read(text=[*keys, column])
     verdict = read_verdicts(cells[column])

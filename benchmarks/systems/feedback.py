@@ -1,10 +1,10 @@
 """What verdicts on one batch do for the next: `python -m benchmarks.systems.feedback --data DIR`.
 
 Half of the normal rows of a labelled set train; the other half and the anomalies make two batches
-that share no row. The `VERDICTS` most severe alarms of the first get verdicts from the labels, as
+that share no row. The `N_VERDICTS` most severe alarms of the first get verdicts from the labels, as
 `anomdiff feedback` takes them in; the alarms of the second are ordered by severity (before) and
 as the alarm table of `anomdiff score` orders them with these verdicts (after). Precision is the
-share of anomalies among the first `LOOKED_AT`.
+share of anomalies among the first `TOP_ALARMS`.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from benchmarks.tables.reading import Dataset, Table, find_sets
 
 __all__ = ["batches", "compare", "main", "summary"]
 
-VERDICTS = LOOKED_AT = 100
+N_VERDICTS = TOP_ALARMS = 100
 # More alarms than anybody reads: the verdicts say which of them are read.
-ALPHA = 0.1
+ALARM_SHARE = 0.1
 DEFAULT_SETS = "fraud_oracle,ai4i2020,creditcard"
 FULL_NAMES = {"creditcard": "creditcard_ulb_merged_subset"}
 COLUMNS = ["set", "seed", "confirmed", "learned", "alarms", "muted", "muted_anomalies"]
@@ -58,10 +58,10 @@ def compare(run: tuple[Dataset, int, int]) -> list[tuple]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         detector = TabularDetector(
-            alpha=ALPHA, max_iter=max_iter, random_state=seed, progress=False
+            alpha=ALARM_SHARE, max_iter=max_iter, random_state=seed, progress=False
         ).fit(as_frame(train))
         rows, anomalous = _alarms(detector, first)
-        rows, anomalous = rows[:VERDICTS], anomalous[:VERDICTS]
+        rows, anomalous = rows[:N_VERDICTS], anomalous[:N_VERDICTS]
         verdicts = np.where(anomalous, CONFIRMED, FALSE_ALARM).tolist()
         judge = Judge.fit(detector, rows, verdicts, list(map(str, range(len(rows)))))
         rows, found = _alarms(detector, second)
@@ -70,7 +70,7 @@ def compare(run: tuple[Dataset, int, int]) -> list[tuple]:
     after = found[np.lexsort([-judged["priority"].to_numpy(), muted])]
     counts = int(anomalous.sum()), judge.reweighting.trees is not None, len(rows)
     muted_counts = int(muted.sum()), int((muted & found).sum())
-    figures = found[:LOOKED_AT].mean(), after[:LOOKED_AT].mean()
+    figures = found[:TOP_ALARMS].mean(), after[:TOP_ALARMS].mean()
     return [(dataset.name, seed, *counts, *muted_counts, *figures)]
 
 
@@ -92,7 +92,7 @@ def summary(table: pd.DataFrame) -> str:
     pairs = [(name, *row) for name, row in zip(means.index, means.to_numpy(), strict=True)]
     pairs.append(("mean", *means.mean()))
     figures = [f"{name} before {old:.3f} after {new:.3f}" for name, old, new in pairs]
-    return f"feedback | precision@{LOOKED_AT} " + " | ".join(figures)
+    return f"feedback | precision@{TOP_ALARMS} " + " | ".join(figures)
 
 
 def _alarms(detector: TabularDetector, batch: Table) -> tuple[pd.DataFrame, np.ndarray]:
