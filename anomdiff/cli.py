@@ -20,6 +20,7 @@ JOBS = {
     "train": "Train a detector, log the run and register the model.",
     "score": "Score a table with a registered model.",
     "threshold": "Show how many alarms thresholds raise on a scored file.",
+    "feedback": "Take in verdicts on alarms, which mute false ones.",
     "monitor": "Look for drift in a scored batch.",
     "retrain": "Train again where monitoring has found drift.",
     "promote": "Promote the challenger if it is no worse than the champion.",

@@ -12,10 +12,10 @@ import click
 from pydantic.fields import FieldInfo
 
 from anomdiff.jobs import readers
+from anomdiff.jobs.base_settings import Settings
 from anomdiff.jobs.exit_codes import ExitCode, exit_code
 from anomdiff.jobs.runs.logs import choose_format, told_on_stderr
 from anomdiff.jobs.runs.stopping import ends_on_signals
-from anomdiff.jobs.settings import Settings
 
 __all__ = ["PATH", "loaded", "reported_errors", "with_file_options", "with_options"]
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Wanted = TypeVar("Wanted", bound=Settings)
 
 PATH = click.Path(path_type=Path)
-TABLES = ("kinds", "detector", "rule", "limits")  # for a settings file only
+TABLES = ("kinds", "detector", "rule", "rules", "limits")  # for a settings file only
 
 
 def with_options(settings: type[Settings]) -> Callable[[Callable], Callable]:

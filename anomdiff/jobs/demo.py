@@ -16,10 +16,11 @@ import pandas as pd
 from anomdiff import datasets
 from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.jobs import command_line
+from anomdiff.jobs.base_settings import Settings
 from anomdiff.jobs.baseline import isolation_forest_scores
 from anomdiff.jobs.readers import FileOptions, Table
 from anomdiff.jobs.score import score
-from anomdiff.jobs.settings import ScoreSettings, Settings, TrainSettings
+from anomdiff.jobs.settings import ScoreSettings, TrainSettings
 from anomdiff.jobs.train import TrainReport, describe, how_to_look, train
 from anomdiff.metrics.detection import auroc, average_precision
 

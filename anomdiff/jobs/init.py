@@ -59,6 +59,12 @@ def settings_texts(
     given: dict[str, dict[str, Any]] = {
         "train": train,
         "score": {"data": data, "model": alias, "output": f"scored/{name}.parquet", **labelled},
+        "feedback": {
+            "verdicts": f"scored/{name}.verdicts.csv",
+            "data": data,
+            "model": alias,
+            "output": f"scored/{name}.feedback.parquet",
+        },
         "monitor": {"data": data, "model": alias, "output": f"scored/{name}.drift.json"},
         "retrain": {**train, "report": [f"scored/{name}.drift.json"]},
         "promote": {"data": data, "registered_name": name, **labelled},

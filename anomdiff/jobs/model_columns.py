@@ -9,9 +9,9 @@ import pandas as pd
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.parsing import storage, unreadable_cells
 from anomdiff.encoding.spelling import Spelling
+from anomdiff.jobs.base_settings import Settings
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
-from anomdiff.jobs.settings import Settings
 from anomdiff.jobs.stores.databases import SqlSource
 from anomdiff.jobs.stores.locations import FilePath
 
@@ -22,8 +22,8 @@ class TableColumns:
     """Columns of a model of single rows.
 
     `found` has the columns by the model's name, as the table names them; `text` and `numbers` are
-    those to read as text, and to copy as numbers; missing cells are counted in `inputs`; `known`
-    are all that the model knows, used or not.
+    those to read as text, and to copy as numbers; missing cells are counted in `inputs`; `measured`
+    are those of them that are numbers; `known` are all that the model knows, used or not.
     """
 
     unit = "row"
@@ -42,6 +42,7 @@ class TableColumns:
             if column.kind == "number" and not column.numeric_text
         ]
         self.inputs = [str(column.name) for column in used]
+        self.measured = {str(column.name) for column in used if column.kind == "number"}
         self.known = {str(column.name) for column in self.schema.columns}
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -88,6 +89,7 @@ class PanelColumns:
         self.text = list(self.keys)
         self.numbers = [name for name in self.found.values() if name not in self.keys]
         self.inputs = [str(name) for name in self.layout.channels]
+        self.measured = set(self.inputs)
         self.known = set(map(str, (*self.found.values(), *self.layout.dropped)))
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:

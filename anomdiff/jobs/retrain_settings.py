@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from anomdiff.jobs.settings import Location, Rule, TrainSettings
+from anomdiff.jobs.base_settings import Location
+from anomdiff.jobs.settings import Rule, TrainSettings
 
 __all__ = ["RetrainSettings"]
 

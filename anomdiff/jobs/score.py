@@ -180,6 +180,7 @@ def _summary(
             **files.counts.to_dict(),
             "rows_quarantined": files.n_quarantined,
             "alarm_table_rows": files.n_alarms,
+            **files.muted,
             **files.statuses,
             **_senseless(settings, detector.alpha, files),
             "columns_not_used": [str(name) for name in source.unused],

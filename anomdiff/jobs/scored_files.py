@@ -1,5 +1,6 @@
 """The files that scoring writes, batch by batch: scored rows, alarms, statuses, quarantine."""
 
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -11,7 +12,9 @@ import pyarrow as pa
 from anomdiff.jobs.alarm_causes import AlarmCauses
 from anomdiff.jobs.alarms.batch import AlarmOptions
 from anomdiff.jobs.alarms.incidents import IncidentAlarms
+from anomdiff.jobs.alarms.muting import Muting
 from anomdiff.jobs.alarms.rows import RowAlarms
+from anomdiff.jobs.exit_codes import SettingsError
 from anomdiff.jobs.quarantine import Quarantine
 from anomdiff.jobs.row_files import RowWriter, read_text_rows
 from anomdiff.jobs.runs.batch_cache import BatchCache
@@ -20,6 +23,7 @@ from anomdiff.jobs.scoring_input import ScoringInput
 from anomdiff.jobs.series_status import STATUS_TYPES, BatchScores, SeriesScorer, status_counts
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.summary import ScoreSummary
+from anomdiff.jobs.verdict_store import judge_of, read_store
 from anomdiff.jobs.writers import TableWriter
 
 __all__ = ["ScoredFiles"]
@@ -45,6 +49,8 @@ class ScoredFiles:
         Lines of the alarm table, if one is written.
     n_quarantined : int
         Rows that could not be read, if they were not to fail the job.
+    muted : dict
+        How many lines of the alarm table are muted, by what, where anything may mute lines.
     statuses : dict
         How many series have which status, and those that are not just scored.
     cache : BatchCache
@@ -58,6 +64,7 @@ class ScoredFiles:
         self.scorer = SeriesScorer(detector, source.columns, source.failed, self.cache.score)
         self.n_alarms: int | None = None
         self.n_quarantined = 0
+        self.muted: dict[str, Any] = {}
         self.statuses: dict[str, Any] = {}
         self._alarms = _alarms(detector, source)
 
@@ -106,7 +113,8 @@ class ScoredFiles:
             missing = self.source.columns.count_missing(found.rows)
             self.causes.add(found.rows, found.scored)
             if isinstance(self._alarms, RowAlarms):
-                self._alarms.add(self.source.key_cells(frame), *found)
+                keys, scope = self.source.key_cells(frame), self.source.scope_cells(frame)
+                self._alarms.add(keys, scope, *found)
         self.counts.add(scored, missing, self.source.labels(frame), failed)
 
     def _of_all(self, frame: pd.DataFrame, found: BatchScores | None) -> pd.DataFrame:
@@ -133,6 +141,8 @@ class ScoredFiles:
         if self._alarms is not None and path is not None:
             found = self._alarms.to_frame()
             self.n_alarms = len(found)
+            if self._alarms.muting is not None:
+                self.muted = self._alarms.muting.counts(found["muted_by"])
             with RowWriter(self.paths["alarms"], self._alarms.schema, path.suffix) as writer:
                 writer.write(found)
 
@@ -142,12 +152,32 @@ def _alarms(detector: Any, source: ScoringInput) -> RowAlarms | IncidentAlarms |
     settings = source.settings
     if settings.alarms is None:
         return None
-    options = AlarmOptions.of(settings)
+    options, muting = AlarmOptions.of(settings), _muting(detector, source)
+    if muting is not None and muting.needs_reasons:
+        options = options._replace(max_explained=sys.maxsize)
     if source.columns.unit == "row":
-        return RowAlarms(detector, options, source.types(source.keys))
+        return RowAlarms(detector, options, source.types(source.keys), muting)
     series = source.columns.series
     kind = pa.string() if series is None else source.types([series]).types[0]
-    return IncidentAlarms(detector, options, _previous(settings, settings.alarms), kind)
+    return IncidentAlarms(detector, options, _previous(settings, settings.alarms), kind, muting)
+
+
+def _muting(detector: Any, source: ScoringInput) -> Muting | None:
+    """What mutes lines of the alarm table, if anything does."""
+    settings, columns = source.settings, source.columns
+    if not settings.rules and settings.most_alarms is None and settings.feedback is None:
+        return None
+    for rule in settings.rules:
+        if rule.column is not None and str(rule.column) not in columns.measured:
+            raise SettingsError(
+                f"need a column of numbers of the model in a rule; got {rule.column!r}: "
+                f"set one of {sorted(columns.measured)}."
+            )
+    judge = None
+    if settings.feedback is not None:
+        judge = judge_of(detector, read_store(settings.feedback), settings.feedback_radius)
+    day = AlarmOptions.of(settings).batch_date
+    return Muting(settings.rules, settings.most_alarms, day, judge)
 
 
 def _previous(settings: ScoreSettings, alarms: Path) -> pd.DataFrame | None:

@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
+from anomdiff.jobs.alarm_rules import scope_columns
+from anomdiff.jobs.exit_codes import SettingsError
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.model_columns import PanelColumns, TableColumns
 from anomdiff.jobs.quarantine import Quarantine
@@ -57,10 +59,11 @@ class ScoringInput:
             wanted += [name for name in settings.output.key if name not in self.results]
         keep = match_columns(wanted, names).values()
         self.keys = list(match_columns(settings.key, names).values())
+        self.scope = self._scope_columns(names)
         self.copied = list(dict.fromkeys([*columns.keys, *self.keys, *keep]))
         _require_free(self.copied, self.results)
         self.label = find_column(names, settings.label)
-        known = columns.known | {str(name) for name in (*self.copied, self.label)}
+        known = columns.known | {str(name) for name in (*self.copied, *self.scope, self.label)}
         self.unused = [name for name in names if str(name) not in known]
         if self.unused:
             warnings.warn(f"columns {self.unused} are not used by the model.", stacklevel=3)
@@ -77,6 +80,10 @@ class ScoringInput:
     def key_cells(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Columns that tell rows apart, under their names as text."""
         return frame[self.keys].rename(columns=str)
+
+    def scope_cells(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Columns that rules look at, under their names as text."""
+        return frame[self.scope].rename(columns=str)
 
     def labels(self, frame: pd.DataFrame) -> np.ndarray:
         """Label of each row: 1 is an anomaly, 0 is normal, -1 is not known."""
@@ -101,6 +108,16 @@ class ScoringInput:
             self._table = self._table.snapshot(Path(folder), self.wanted)  # is read twice
             yield from self._grouped(series, Path(folder))
 
+    def _scope_columns(self, names: list[Name]) -> list[Name]:
+        """Columns of the scopes of rules; an incident has no column but that of the series."""
+        found = list(match_columns(scope_columns(self.settings.rules), names).values())
+        if self.columns.unit == "step" and (others := set(found) - {self.columns.series}):
+            raise SettingsError(
+                f"need the column of series in `where` of a rule; got {sorted(others, key=str)}: "
+                f"set {self.columns.series!r}, or no `where` where there is one series."
+            )
+        return found
+
     def _grouped(self, series: Name, folder: Path) -> Iterator[pd.DataFrame]:
         """Batches of whole series of a table whose rows stay in their order."""
         labels = (frame[series] for frame in self._read([series], [series]))
@@ -114,7 +131,7 @@ class ScoringInput:
     @property
     def wanted(self) -> list[Name]:
         """Columns that are read."""
-        wanted = {*self.columns.found.values(), *self.copied, self.label}
+        wanted = {*self.columns.found.values(), *self.copied, *self.scope, self.label}
         return [name for name in self._table.names if name in wanted]
 
     def types(self, names: list[Name]) -> pa.Schema:

@@ -9,6 +9,8 @@ from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
 
+from anomdiff.jobs.base_settings import Settings
+from anomdiff.jobs.feedback_settings import FeedbackSettings
 from anomdiff.jobs.retrain_settings import RetrainSettings
 from anomdiff.jobs.settings import (
     Limits,
@@ -16,7 +18,6 @@ from anomdiff.jobs.settings import (
     PromoteSettings,
     Rule,
     ScoreSettings,
-    Settings,
     TrainSettings,
 )
 
@@ -25,6 +26,7 @@ __all__ = ["JOBS", "commented", "reference_page", "toml_value"]
 JOBS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "score": ScoreSettings,
+    "feedback": FeedbackSettings,
     "monitor": MonitorSettings,
     "retrain": RetrainSettings,
     "promote": PromoteSettings,

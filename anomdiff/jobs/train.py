@@ -21,6 +21,7 @@ from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.diffusion import distributed
 from anomdiff.jobs import command_line
+from anomdiff.jobs.alarm_rules import in_scope
 from anomdiff.jobs.exit_codes import SettingsError, meanings
 from anomdiff.jobs.labels import is_normal
 from anomdiff.jobs.model_columns import whole_labels
@@ -175,7 +176,8 @@ def read_rows(settings: TrainSettings) -> pd.DataFrame:
 
 
 def learned_rows(settings: TrainSettings, frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows to learn from: without anomalies, the label and the columns to drop."""
+    """Rows to learn from: without anomalies, what rules leave out, the label and other columns."""
+    frame = _ruled(frame, settings)
     if settings.label is not None:
         label = match_columns([settings.label], list(frame))[settings.label]
         frame = _normal_rows(frame, label, settings)
@@ -226,14 +228,33 @@ def _normal_rows(frame: pd.DataFrame, label: Name, settings: TrainSettings) -> p
         raise ValueError(
             f"need rows whose {label!r} is one of {list(settings.normal)}; got values {found}."
         )
-    rows = frame.drop(columns=[label])
+    return _without(frame.drop(columns=[label]), ~normal, settings)
+
+
+def _ruled(frame: pd.DataFrame, settings: TrainSettings) -> pd.DataFrame:
+    """Leave out rows that the rules say not to learn from."""
+    left_out = pd.Series(False, index=frame.index)
+    for rule in settings.rules:
+        left_out |= in_scope(rule.where, frame)
+    if len(frame) and left_out.all():
+        raise ValueError(f"need rows to learn from; the rules leave out all {len(frame)}.")
+    return _without(frame, left_out, settings) if left_out.any() else frame
+
+
+def _without(rows: pd.DataFrame, left_out: pd.Series, settings: TrainSettings) -> pd.DataFrame:
+    """Rows without some of them; steps of series stay, without their values, where others do."""
     if settings.estimator == "tabular":
-        return rows[normal]
+        return rows[~left_out]
     # Without these steps their neighbours would become neighbours of each other.
-    keys = [name for name in _panel(settings, list(rows)).values() if name is not None]
+    panel = _panel(settings, list(rows))
+    if panel["series"] is not None:
+        whole = left_out.groupby(rows[panel["series"]].to_numpy(), dropna=False).transform("all")
+        rows, left_out = rows[~whole], left_out[~whole]
+    keys = [name for name in panel.values() if name is not None]
     channels = [name for name in rows if name not in keys]
-    rows[channels] = rows[channels].where(normal)
-    return rows
+    kept = rows.copy()
+    kept[channels] = rows[channels].mask(left_out)
+    return kept
 
 
 def _take_part(detector: Detector, frame: pd.DataFrame) -> None:

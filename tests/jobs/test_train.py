@@ -13,6 +13,7 @@ from anomdiff.integrations.mlflow import flavor, registry
 from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.jobs.train import main, train, training_rows
+from tests.series import panel
 from tests.settings import TINY
 from tests.tables import mixed_table
 
@@ -82,6 +83,58 @@ def test_the_command_says_which_version_there_is_already(mlflow_store, config):
 
 def test_label_and_dropped_columns_never_reach_the_model(settings):
     assert list(training_rows(settings)) == list(mixed_table(1, seed=0))
+
+
+def test_rows_in_the_scope_of_a_rule_are_not_learned_from(settings):
+    every = training_rows(settings)
+    rules = [
+        {"where": {"kind": "BOOK", "gift": True}, "learn": False},
+        {"where": {"count": [3, 4]}, "learn": False},
+    ]
+
+    rows = training_rows(TrainSettings(**{**settings.model_dump(), "rules": rules}))
+
+    left_out = (every["kind"].eq("book") & every["gift"]) | every["count"].isin([3, 4])
+    assert 0 < left_out.sum() < 180
+    pd.testing.assert_frame_equal(rows, every[~left_out].reset_index(drop=True))
+
+
+def test_steps_that_are_not_learned_from_stay_as_missing_ones(tmp_path):
+    frame = panel(30, seed=0, labels=("a", "b", "c"))
+    repair = frame["host"].eq("b") & frame.index.isin(range(40, 50))
+    frame = frame.assign(state=np.where(repair, "repair", "run"))
+    frame.to_parquet(tmp_path / "panel.parquet")
+    rules = [
+        {"where": {"host": "c"}, "learn": False},
+        {"where": {"state": "repair"}, "learn": False},
+    ]
+    given = {"estimator": "timeseries", "series": "host", "time": "time", "rules": rules}
+
+    rows = training_rows(TrainSettings(data=tmp_path / "panel.parquet", drop="state", **given))
+
+    learned = frame[frame["host"] != "c"].drop(columns="state")
+    assert rows[["host", "time"]].equals(learned[["host", "time"]])
+    channels = ["slow", "echo", "fast"]
+    assert rows[channels].isna().all(axis=1).equals(repair[:60])
+    assert rows.loc[~repair[:60], channels].equals(learned.loc[~repair[:60], channels])
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({"where": {"fault": ["no", "yes"]}, "learn": False}, "the rules leave out all 200"),
+        ({"where": {"town": 1}, "learn": False}, r"need columns \['town'\]"),
+        ({"where": {"kind": "book"}, "learn": True}, "'rules.0.learn': "),
+        ({"where": {"kind": "book"}}, "need a value for 'rules.0.learn'"),
+        ({"learn": False}, "need a value for 'rules.0.where'"),
+        ({"where": {}, "learn": False}, "'rules.0.where': "),
+    ],
+)
+def test_a_mistake_in_a_rule_of_training_is_told(data, rule, sentence):
+    given = {"data": data, "label": "fault", "normal": "no", "rules": [rule]}
+
+    with pytest.raises(ValueError, match=sentence):
+        training_rows(TrainSettings.load(None, given))
 
 
 def test_the_sample_has_max_rows_rows_and_is_the_same_again(settings):

@@ -12,6 +12,7 @@ from anomdiff.explain.localisation import runs
 from anomdiff.explain.segment_kinds import alarm_kinds
 from anomdiff.jobs.alarms.batch import AlarmOptions, PValueCounts, largest, severities
 from anomdiff.jobs.alarms.continued import continue_incidents, incident_times
+from anomdiff.jobs.alarms.muting import Muting
 from anomdiff.jobs.alarms.reasons import reason_cells, reason_types
 from anomdiff.jobs.alarms.rows import NUMBERS
 
@@ -30,7 +31,7 @@ class IncidentAlarms:
     Each batch explains those of its incidents that may be among the worst of all; at last only
     these keep their kind and their reasons, so that the table does not depend on the batches.
     ``previous`` is last night's table, all cells as text, if there is one; ``series`` is the type
-    of the labels of series.
+    of the labels of series; ``muting`` is what mutes lines, if anything does.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class IncidentAlarms:
         options: AlarmOptions,
         previous: pd.DataFrame | None,
         series: pa.DataType,
+        muting: Muting | None = None,
     ):
         self.detector, self.options, self.previous = detector, options, previous
+        self.muting = muting
         self.p_values = PValueCounts()
         self.layout = detector.layout_
         self._time_type: pa.DataType = pa.int64()
@@ -64,6 +67,7 @@ class IncidentAlarms:
                 ("channels", pa.string()),
                 ("kind", pa.string()),
                 *NUMBERS.items(),
+                *({} if self.muting is None else self.muting.types).items(),
                 *reason_types(self.options.n_reasons).items(),
             ]
         )
@@ -110,6 +114,9 @@ class IncidentAlarms:
         found["severity"] = severities(self.detector, found["anomaly_score"])
         found["batch_date"] = self.options.batch_date
         found = continue_incidents(found, self.previous, self.layout, self._most_apart)
+        if self.muting is not None:
+            cells = found[["series"]].set_axis([str(self.layout.series)], axis=1)
+            found = self.muting.settle(found.join(self.muting.of_rows(cells, None)))
         return found[self.schema.names]
 
     @property

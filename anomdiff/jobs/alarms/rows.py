@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from anomdiff.jobs.alarms.batch import AlarmOptions, PValueCounts, largest, severities
+from anomdiff.jobs.alarms.muting import Muting
 from anomdiff.jobs.alarms.reasons import reason_cells, reason_types
 from anomdiff.jobs.exit_codes import SettingsError
 
@@ -23,17 +24,22 @@ class RowAlarms:
     """Collects the alarms of all batches; memory holds them, and the rows that are explained.
 
     ``keys`` are the types of the columns that tell rows apart, beside the number of the row. One
-    that is named like another column of the table is a ``SettingsError``.
+    that is named like another column of the table is a ``SettingsError``. ``muting`` is what mutes
+    lines, if anything does.
     """
 
-    def __init__(self, detector: Any, options: AlarmOptions, keys: pa.Schema):
+    def __init__(
+        self, detector: Any, options: AlarmOptions, keys: pa.Schema, muting: Muting | None = None
+    ):
         self.detector, self.options, self.p_values = detector, options, PValueCounts()
+        self.muting = muting
         self.schema = pa.schema(
             [
                 ("row", pa.int64()),
                 *keys,
                 ("batch_date", pa.date32()),
                 *NUMBERS.items(),
+                *({} if muting is None else muting.types).items(),
                 *reason_types(options.n_reasons).items(),
             ]
         )
@@ -46,15 +52,27 @@ class RowAlarms:
         self._worst = pd.DataFrame()
         self._worst_scores = pd.Series(dtype=float)
 
-    def add(self, keys: pd.DataFrame, rows: pd.DataFrame, scored: pd.DataFrame) -> None:
-        """Take the alarms of a batch: its key columns, the rows as the model reads them, scores."""
+    def add(
+        self, keys: pd.DataFrame, cells: pd.DataFrame, rows: pd.DataFrame, scored: pd.DataFrame
+    ) -> None:
+        """Take the alarms of a batch.
+
+        Parameters are the key columns, those that rules look at, the rows as the model reads them,
+        and their scores.
+        """
         self.p_values.add(scored["p_value"])
         flagged = scored["is_anomaly"].to_numpy(bool)
         if not flagged.any():
             return
         found = scored.loc[flagged, ["anomaly_score", "p_value"]]
+        ranks = found["anomaly_score"]
+        if self.muting is not None:
+            told = self.muting.of_rows(cells[flagged], rows[flagged])
+            if "priority" in told:  # what is muted is explained last
+                ranks = told["priority"].where(told["muted_by"] == "", -1.0)
+            found = found.join(told)
         self._alarms.append(keys[flagged].assign(row=found.index, **found))
-        scores = pd.concat([self._worst_scores, found["anomaly_score"]])
+        scores = pd.concat([self._worst_scores, ranks])
         worst = largest(scores.to_numpy(), self.options.max_explained)
         self._worst_scores = scores.iloc[worst]
         own = rows[flagged][found.index.isin(self._worst_scores.index)]
@@ -71,7 +89,8 @@ class RowAlarms:
         found["severity"] = severities(self.detector, found["anomaly_score"])
         found = found.join(self._reasons())
         order = largest(found["anomaly_score"].to_numpy(), len(found))
-        return found.iloc[order][self.schema.names]
+        found = found.iloc[order]
+        return (found if self.muting is None else self.muting.settle(found))[self.schema.names]
 
     def _reasons(self) -> pd.DataFrame:
         """Reasons of the worst alarms."""
