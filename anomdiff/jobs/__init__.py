@@ -1,16 +1,14 @@
 """Scheduled jobs: settings and files in; files, MLflow runs and registered models out.
 
 The jobs: `init` (settings files), `train` (a registered model), `score` (scored rows and alarms),
-`threshold` (alarms by threshold), `promote` (challenger and champion), `monitor` (drift),
-`retrain` (after drift; `retrain_settings`), `demo`.
-What they share: `settings` (TOML, checked), `settings_files` (as text), `assignments` (--set),
-`command_line` (options), `exit_codes`, `errors` (of stores), `stores` (addresses, databases),
-`runs` (what survives a crash), `readers` (tables; `tables` is behind that door), `writers` (complete
-outputs or none), `row_files` (small tables, also as text), `labels` (which rows are normal),
-`model_columns` (columns that a model reads), `baseline` (IsolationForest).
-Of `score`: `scoring_input` (batches of a table), `series_groups` (batches that cut no series),
-`series_status` (what became of each series), `quarantine` (rows that cannot be read), `score_places`
-and `scored_files` (where to, what), `alarms` (the alarm table), `summary`, `alarm_causes` (columns
-that raise too many), `batch_record` (what was scored before). May import every room; only
-`anomdiff.cli` imports a job.
+`threshold` (alarms by threshold), `feedback` (verdicts), `monitor` (drift), `retrain` (after
+drift), `promote` (challenger and champion), `demo`.
+Their settings: `base_settings` (TOML, checked), `settings`, `feedback_settings`,
+`retrain_settings`, `settings_files` (as text), `assignments` (--set), `command_line` (options).
+What they share: `exit_codes`, `errors`, `stores` (addresses, databases), `runs` (what survives a
+crash), `readers` (tables; `tables` is behind that door), `writers` (complete outputs or none),
+`row_files` (small tables, also as text), `labels` (which rows are normal), `model_columns` (columns
+that a model reads), `baseline` (IsolationForest), `verdict_store`.
+Of `score`: `batch` (rows in, files out), `alarms` (the alarm table), `alarm_rules` (what mutes).
+May import every room; only `anomdiff.cli` imports a job.
 """

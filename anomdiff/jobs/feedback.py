@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from anomdiff.feedback.verdicts import CONFIRMED, FALSE_ALARM, MISSED, precision_at, read_verdicts
 from anomdiff.jobs import command_line
 from anomdiff.jobs.alarms.reasons import cell_text
+from anomdiff.jobs.batch.places import summary_path
 from anomdiff.jobs.exit_codes import SettingsError, meanings
 from anomdiff.jobs.feedback_settings import FeedbackSettings
 from anomdiff.jobs.model_columns import TableColumns
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
-from anomdiff.jobs.score_places import summary_path
 from anomdiff.jobs.verdict_store import (
     OWN,
     as_table,

@@ -17,23 +17,24 @@ from typing import Any
 
 import click
 
-from anomdiff.jobs import alarm_causes, command_line
-from anomdiff.jobs.batch_record import batch_record, earlier_summary
-from anomdiff.jobs.exit_codes import ExitCode, ModelError, SettingsError, meanings
-from anomdiff.jobs.model_columns import model_columns
-from anomdiff.jobs.readers import Table
-from anomdiff.jobs.runs.locks import locked
-from anomdiff.jobs.runs.logs import heartbeat
-from anomdiff.jobs.runs.retries import retried
-from anomdiff.jobs.score_places import (
+from anomdiff.jobs import command_line
+from anomdiff.jobs.batch import alarm_causes
+from anomdiff.jobs.batch.files import ScoredFiles
+from anomdiff.jobs.batch.input import ScoringInput
+from anomdiff.jobs.batch.places import (
     SUFFIX,
     cache_folder,
     output_of,
     output_paths,
     summary_of,
 )
-from anomdiff.jobs.scored_files import ScoredFiles
-from anomdiff.jobs.scoring_input import ScoringInput
+from anomdiff.jobs.batch.record import batch_record, earlier_summary
+from anomdiff.jobs.exit_codes import ExitCode, ModelError, SettingsError, meanings
+from anomdiff.jobs.model_columns import model_columns
+from anomdiff.jobs.readers import Table
+from anomdiff.jobs.runs.locks import locked
+from anomdiff.jobs.runs.logs import heartbeat
+from anomdiff.jobs.runs.retries import retried
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.stores.databases import SqlTarget
 from anomdiff.jobs.stores.locations import FilePath

@@ -42,7 +42,9 @@ class TrainSettings(Settings):
     """Column of the time of a step; without it the steps are in their order."""
     drop: Columns = ()
     """Column or columns to leave out."""
-    kinds: dict[str, Literal["number", "category", "boolean", "datetime", "ignored"]] = {}
+    kinds: dict[str, Literal["number", "category", "boolean", "datetime", "ignored"]] = Field(
+        default={}
+    )
     """Kinds of columns of a table that replace the inferred ones."""
     max_rows: int | None = Field(default=None, gt=0)
     """Train on a random sample of this many rows of a table; all rows if not given."""
@@ -54,7 +56,7 @@ class TrainSettings(Settings):
     """Registered model to make a version of."""
     force: bool = False
     """Train even if there is a version of the same rows and settings."""
-    detector: dict[str, Any] = {}
+    detector: dict[str, Any] = Field(default={})
     """Parameters of `TabularDetector` or `TimeSeriesDetector`, such as `random_state`."""
     rules: tuple[LearnRule, ...] = ()
     """Rows not to learn from, tables [[rules]] with `where = {column = value}`, `learn = false`."""

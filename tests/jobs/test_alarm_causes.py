@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.integrations.mlflow import runs
 from anomdiff.integrations.mlflow.runs import log_training
-from anomdiff.jobs.alarm_causes import AlarmCauses, is_senseless
+from anomdiff.jobs.batch.alarm_causes import AlarmCauses, is_senseless
+from anomdiff.jobs.batch.places import summary_path
 from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.score import main, score
-from anomdiff.jobs.score_places import summary_path
 from anomdiff.jobs.settings import ScoreSettings
 from tests.series import panel
 from tests.settings import TINY, TINY_SERIES

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 from anomdiff.datasets import payments
 from anomdiff.encoding.schema import Schema
+from anomdiff.jobs.batch.places import summary_path
 from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.score import main, score
-from anomdiff.jobs.score_places import summary_path
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.metrics.detection import auroc, average_precision
 

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.jobs import score as score_job
+from anomdiff.jobs.batch.places import summary_path
 from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.score import score
-from anomdiff.jobs.score_places import summary_path
 from anomdiff.jobs.settings import ScoreSettings
 from tests.series import panel
 from tests.settings import TINY, TINY_SERIES

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from anomdiff.jobs.batch.places import output_of, summary_of
 from anomdiff.jobs.errors import StoreError
 from anomdiff.jobs.readers import Table
 from anomdiff.jobs.score import main as score_command
 from anomdiff.jobs.score import score
-from anomdiff.jobs.score_places import output_of, summary_of
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.stores.locations import as_location
 from anomdiff.jobs.writers import atomic_paths

@@ -9,20 +9,20 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from anomdiff.jobs.alarm_causes import AlarmCauses
 from anomdiff.jobs.alarms.batch import AlarmOptions
 from anomdiff.jobs.alarms.incidents import IncidentAlarms
 from anomdiff.jobs.alarms.muting import Muting
 from anomdiff.jobs.alarms.rows import RowAlarms
+from anomdiff.jobs.batch.alarm_causes import AlarmCauses
+from anomdiff.jobs.batch.input import ScoringInput
+from anomdiff.jobs.batch.places import cache_folder
+from anomdiff.jobs.batch.quarantine import Quarantine
+from anomdiff.jobs.batch.series_status import STATUS_TYPES, BatchScores, SeriesScorer, status_counts
+from anomdiff.jobs.batch.summary import ScoreSummary
 from anomdiff.jobs.exit_codes import SettingsError
-from anomdiff.jobs.quarantine import Quarantine
 from anomdiff.jobs.row_files import RowWriter, read_text_rows
 from anomdiff.jobs.runs.batch_cache import BatchCache
-from anomdiff.jobs.score_places import cache_folder
-from anomdiff.jobs.scoring_input import ScoringInput
-from anomdiff.jobs.series_status import STATUS_TYPES, BatchScores, SeriesScorer, status_counts
 from anomdiff.jobs.settings import ScoreSettings
-from anomdiff.jobs.summary import ScoreSummary
 from anomdiff.jobs.verdict_store import judge_of, read_store
 from anomdiff.jobs.writers import TableWriter
 

@@ -12,15 +12,15 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from anomdiff.jobs.alarm_rules import scope_columns
+from anomdiff.jobs.batch.places import rows_prefix
+from anomdiff.jobs.batch.quarantine import Quarantine
+from anomdiff.jobs.batch.series_groups import SeriesGroups, whole_series
 from anomdiff.jobs.exit_codes import SettingsError
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.model_columns import PanelColumns, TableColumns
-from anomdiff.jobs.quarantine import Quarantine
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.runs.commit import PART
 from anomdiff.jobs.runs.logs import Heartbeat
-from anomdiff.jobs.score_places import rows_prefix
-from anomdiff.jobs.series_groups import SeriesGroups, whole_series
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.stores.databases import SqlTarget
 
