@@ -30,7 +30,7 @@ MEANINGS = {
     ExitCode.DATA: "data that is not there or cannot be used",
     ExitCode.SENSELESS: "the files are written, but there are more alarms than make sense",
     ExitCode.PARTLY: "partly done: the files are written, some series failed",
-    ExitCode.STORE: "the store does not answer: try again",
+    ExitCode.STORE: "the store does not answer, or another run is at it: try again",
 }
 
 

@@ -115,7 +115,7 @@ def fit_and_register(
         )
         tags = {**digests, "alpha": detector.alpha}
         version = registry.register(model, settings.registered_name, tags)
-    except Exception as error:
+    except BaseException as error:  # also what a signal raises
         _rescue(detector, settings.registered_name, error)
         raise
     return TrainReport(
@@ -270,7 +270,7 @@ def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
     return {f"job.{key}": value for key, value in found.items()}
 
 
-def _rescue(detector: Detector, name: str, error: Exception) -> None:
+def _rescue(detector: Detector, name: str, error: BaseException) -> None:
     """Save the detector, if it was fitted before the store failed."""
     folder = Path(f"unlogged-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     try:
@@ -281,6 +281,18 @@ def _rescue(detector: Detector, name: str, error: Exception) -> None:
     raise OSError(
         f"the detector is fitted and saved in {folder}, but MLflow could not take it: {sentence}"
     ) from error
+
+
+def told_of_training(settings: TrainSettings) -> str:
+    """Check a training without doing it, and say what it would learn from."""
+    frame = training_rows(settings)
+    detector = make_detector(settings, frame)
+    return (
+        "dry run: nothing is written\n"
+        f"  would read   data: {settings.source}\n"
+        f"  would fit    {type(detector).__name__} on {len(frame):,} rows of {frame.shape[1]} "
+        f"columns\n  would write  a version of {settings.registered_name}"
+    )
 
 
 def describe(report: TrainReport) -> str:
@@ -315,6 +327,10 @@ def how_to_look(store: str) -> str:
 def main(config: Path | None, **options: Any) -> None:
     """Train a detector as the settings file CONFIG says; options override it."""
     with command_line.reported_errors(), distributed.joined():
-        report = train(command_line.loaded(TrainSettings, config, options))
+        settings = command_line.loaded(TrainSettings, config, options)
+        if settings.dry_run:
+            click.echo(told_of_training(settings))
+            return
+        report = train(settings)
         if report is not None:
             click.echo(f"{describe(report)}\nto look   {how_to_look(report.store)}")
