@@ -4,6 +4,7 @@ import pytest
 from sklearn.base import clone
 
 from anomdiff import SegmentedDetector, TabularDetector, load, save
+from anomdiff.models.segmented_model import SegmentedModel
 from tests.settings import TINY
 
 MIN_ROWS = 200
@@ -195,6 +196,7 @@ def test_another_alpha_sets_the_threshold_of_every_segment(table, batch):
     assert fitted.alpha == 0.2
 
 
+@pytest.mark.slow
 def test_screening_flags_at_most_alpha_of_the_rows(table):
     scored = make().screen(table)
 
@@ -203,6 +205,7 @@ def test_screening_flags_at_most_alpha_of_the_rows(table):
     assert set(scored["segment"].dropna()) == {"Oslo", "Rome"}
 
 
+@pytest.mark.slow
 def test_numbers_as_segments_may_be_read_as_numbers_or_text(table, batch):
     codes = {"Oslo": 7, "Rome": 12, "Bern": 30, "Nice": 99}
     numbers = batch.assign(town=batch["town"].map(codes).astype("Int64"))
@@ -251,6 +254,43 @@ def test_too_few_rare_rows_to_calibrate_the_shared_model_are_warned_of(table):
         UserWarning, match=r"need 19 held-out rows of rare values .* 'town' there are \d+"
     ):
         make().fit(table)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("label", [0, ("shop", "town"), "the town"])
+def test_the_column_may_have_any_label(table, batch, label, tmp_path):
+    rows, named = (part.rename(columns={"town": label}) for part in (batch, table))
+    fitted = make(by=label).fit(named)
+
+    loaded = load(save(fitted, tmp_path / "model"))
+
+    assert loaded.by == label
+    pd.testing.assert_frame_equal(loaded.score_frame(rows), fitted.score_frame(rows))
+    assert set(fitted.explain(rows.head(5))["column"]) >= {"size", "price"}
+
+
+@pytest.mark.slow
+def test_a_warm_start_trains_on_from_the_network_of_each_segment(table):
+    fitted = make(warm_start=True).fit(table)
+    before = {name: model.denoiser for name, model in fitted.model_.own.items()}
+    cold = make().fit(table)
+
+    fitted.fit(table)
+
+    assert before.keys() == fitted.model_.own.keys()
+    for name, model in fitted.model_.own.items():
+        steps = model.history["step"].max()
+        assert steps < cold.model_.own[name].history["step"].max()
+
+
+@pytest.mark.parametrize(
+    "damage", [{"by": "size"}, {"by": "colour"}, {"values": ["a", "b", "c"]}, {"own": [["x", 1]]}]
+)
+def test_a_stored_model_whose_parts_do_not_fit_is_refused(detector, damage):
+    state = {**detector.model_.to_dict(), **damage}
+
+    with pytest.raises((ValueError, TypeError)):
+        SegmentedModel.from_dict(state)
 
 
 def test_it_is_cloned_and_asks_before_training(table):
