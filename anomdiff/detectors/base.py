@@ -127,15 +127,16 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         model, scores, extra = self.model_class.screen(frame, columns, parameters, on_step=on_step)
         self._adopt(model)
         self._set_threshold()
+        if EVIDENT in extra:  # the steps that calibrate are those that are no clear anomalies
+            p_values = conformal_p_values(self.calibration_scores_, scores)
+            return self._scored(frame, scores, p_values, scores > self.threshold_, extra)
         judged = ~np.isnan(scores)
         smaller = np.searchsorted(largest_ties(np.sort(scores[judged])), scores, side="left")
         n = max(1, judged.sum())
         p_values = np.where(judged, (n - smaller) / n, np.nan)
-        flags = judged & (n - smaller <= self.alpha * n)
-        if EVIDENT in extra:  # the steps that calibrate are those that are no clear anomalies
-            p_values = conformal_p_values(self.calibration_scores_, scores)
-            flags = scores > self.threshold_
-        return self._scored(frame, scores, p_values, flags, extra)
+        return self._scored(
+            frame, scores, p_values, judged & (n - smaller <= self.alpha * n), extra
+        )
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Score rows the way scikit-learn does: larger is more normal.
