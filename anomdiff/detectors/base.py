@@ -19,7 +19,7 @@ from anomdiff.encoding.json_values import from_json, to_json
 from anomdiff.models.judged_steps import EVIDENT
 from anomdiff.models.parameters import check_parameters, storable_parameter
 from anomdiff.models.training_run import StepHook
-from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, largest_ties
+from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, rank_p_values
 
 __all__ = ["DiffusionDetector"]
 
@@ -130,13 +130,8 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         if EVIDENT in extra:  # the steps that calibrate are those that are no clear anomalies
             p_values = conformal_p_values(self.calibration_scores_, scores)
             return self._scored(frame, scores, p_values, scores > self.threshold_, extra)
-        judged = ~np.isnan(scores)
-        smaller = np.searchsorted(largest_ties(np.sort(scores[judged])), scores, side="left")
-        n = max(1, judged.sum())
-        p_values = np.where(judged, (n - smaller) / n, np.nan)
-        return self._scored(
-            frame, scores, p_values, judged & (n - smaller <= self.alpha * n), extra
-        )
+        p_values, flags = rank_p_values(scores, self.alpha)
+        return self._scored(frame, scores, p_values, flags, extra)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Score rows the way scikit-learn does: larger is more normal.
