@@ -6,6 +6,7 @@ the first of them logs, registers and prints.
 
 import hashlib
 import json
+import logging
 import sys
 import warnings
 from datetime import UTC, datetime
@@ -42,6 +43,8 @@ __all__ = [
     "train",
     "training_rows",
 ]
+
+logger = logging.getLogger(__name__)
 
 Detector = TabularDetector | TimeSeriesDetector
 # Parameters that leave a model as it is.
@@ -110,12 +113,14 @@ def fit_and_register(
             frame,
             experiment=settings.experiment,
             model_name=settings.model_name,
+            run_name=f"{settings.registered_name} {datetime.now(UTC):%Y-%m-%d}",
             source=str(settings.source),
             parameters=_job_parameters(settings),
             learn=learn,
         )
         tags = {**digests, "alpha": detector.alpha}
-        version = registry.register(model, settings.registered_name, tags)
+        description = (model.metadata or {}).get("description")
+        version = registry.register(model, settings.registered_name, tags, description)
     except BaseException as error:  # also what a signal raises
         _rescue(detector, settings.registered_name, error)
         raise
@@ -276,11 +281,14 @@ def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _rescue(detector: Detector, name: str, error: BaseException) -> None:
-    """Save the detector, if it was fitted before the store failed."""
+    """Save the detector, if it was fitted before the store failed or the job was stopped."""
     folder = Path(f"unlogged-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     try:
         save(detector, folder)
     except NotFittedError:
+        return
+    if not isinstance(error, Exception):  # a signal: the job ends with its number
+        logger.warning("the detector is fitted and saved in %s.", folder)
         return
     sentence = str(error).strip().split("\n")[0]
     raise OSError(

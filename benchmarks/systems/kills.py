@@ -109,7 +109,8 @@ def _started(night: Night, output: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "pipelines.score", *map(str, _words(night.data, output))]
     store = {"MLFLOW_TRACKING_URI": f"sqlite:///{night.folder / 'mlflow.db'}"}
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, env={**os.environ, **store}, stdout=quiet, stderr=quiet)
+    told = (night.folder / f"{output.stem}.log").open("a")
+    return subprocess.Popen(command, env={**os.environ, **store}, stdout=quiet, stderr=told)
 
 
 def _killed(night: Night, n_kills: int, rng: np.random.Generator) -> int:
@@ -124,6 +125,8 @@ def _killed(night: Night, n_kills: int, rng: np.random.Generator) -> int:
             process.wait()
             killed += 1
         else:
+            if process.returncode:
+                raise RuntimeError((night.folder / "night.log").read_text())
             night.output.unlink()  # it was faster: the next one begins anew
     run_job("score", *_words(night.data, night.output), folder=night.folder)
     return killed
