@@ -4,6 +4,7 @@ import pytest
 from sklearn.base import clone
 
 from anomdiff import SegmentedDetector, TabularDetector, load, save
+from anomdiff.integrations.mlflow.model_description import described
 from anomdiff.models.segmented_model import SegmentedModel
 from tests.settings import TINY
 
@@ -328,3 +329,12 @@ def test_too_small_an_alpha_for_the_rows_is_warned_of(table):
 
     with pytest.warns(UserWarning, match=r"needs at least 999 held-out rows of each segment"):
         fitted.set_alpha(0.001)
+
+
+def test_the_page_of_its_run_says_which_segments_have_models(detector, table):
+    lines = described(detector, table, None, "0123456789abcdef").splitlines()
+
+    counts = table["town"].value_counts()
+    own = f"Oslo \\({counts['Oslo']} rows\\), Rome \\({counts['Rome']} rows\\)"
+    assert f"- own models by town: {own}" in lines
+    assert "- 1 other values of town, new and missing ones: a shared model" in lines

@@ -7,6 +7,7 @@ import pandas as pd
 
 from anomdiff import plots
 from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.models.segmented_model import SegmentedModel
 
 __all__ = ["described"]
 
@@ -68,9 +69,19 @@ def _columns(detector: DiffusionDetector) -> list[str]:
         for kind, several in by_kind.items()
         if kind != "ignored"
     ]
+    if isinstance(detector.model_, SegmentedModel):
+        lines += _segments(detector.model_)
     for column in by_kind.get("ignored", [])[:SHOWN]:
         lines.append(f"- ignored: {_plain(column.name)}: {_plain(column.reason)}")
     return lines
+
+
+def _segments(model: SegmentedModel) -> list[str]:
+    """Lines on the segments of a table."""
+    others = len(model.rows_of_value) - len(model.own)
+    rows = [f"{name} ({model.rows_of_value[name]:,} rows)" for name in model.own]
+    shared = f"- {others} other values of {_plain(model.by)}, new and missing ones: a shared model"
+    return [_named(f"own models by {_plain(model.by)}", rows), shared]
 
 
 def _named(kind: str, names: list) -> str:
