@@ -160,7 +160,8 @@ def _learn(settings: RetrainSettings, frame: pd.DataFrame, champion: str) -> Tra
     if type(detector) is not type(fresh):
         raise SettingsError(
             f"need the estimator of the champion for how={settings.how!r}, "
-            f"{type(detector).__name__}; got {settings.estimator!r}: set it, or how = 'full'."
+            f"{type(detector).__name__}; got {type(fresh).__name__}: set `estimator` and `by` as "
+            "there, or how = 'full'."
         )
     how, learn = f"{settings.how} after version {champion}", None
     if settings.how == "update":

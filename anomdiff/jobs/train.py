@@ -18,6 +18,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 
 import anomdiff
+from anomdiff.detectors.by_segment import SegmentedDetector
 from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.diffusion import distributed
@@ -195,7 +196,7 @@ def learned_rows(settings: TrainSettings, frame: pd.DataFrame) -> pd.DataFrame:
 
 def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
     """Detector with the parameters of the settings; one that it does not have is an error."""
-    estimator = ESTIMATORS[settings.estimator]
+    estimator: Any = ESTIMATORS[settings.estimator]
     known = estimator().get_params()
     unknown = sorted(settings.detector.keys() - known.keys())
     if unknown:
@@ -204,14 +205,18 @@ def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
         return estimator(**(_panel(settings, list(frame)) | settings.detector))
     named = match_columns(list(settings.kinds), frame.columns)
     kinds = {named[name]: kind for name, kind in settings.kinds.items()}
-    return estimator(**({"kinds": kinds or None} | settings.detector))
+    given = {"kinds": kinds or None} | settings.detector
+    if settings.by is None:
+        return estimator(**given)
+    by = match_columns([settings.by], list(frame))[settings.by]
+    return SegmentedDetector(by=by, min_rows=settings.min_rows, **given)
 
 
 def _texts(settings: TrainSettings, names: list[Name], series: Name | None) -> list[Name]:
     """Columns to read as text: a category stays what the file has ('0042'), as do series."""
     kinds = {**settings.kinds, **(settings.detector.get("kinds") or {})}
     categories = [name for name, kind in kinds.items() if kind == "category"]
-    found = [find_column(names, name) for name in (*categories, series)]
+    found = [find_column(names, name) for name in (*categories, series, settings.by)]
     return [name for name in found if name is not None]
 
 

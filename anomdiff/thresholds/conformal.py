@@ -11,6 +11,7 @@ from anomdiff.thresholds.checks import check_scores, check_weights
 __all__ = [
     "conformal_p_values",
     "conformal_threshold",
+    "largest_ties",
     "least_alpha",
     "needed_rows",
     "rank_p_values",
@@ -46,7 +47,7 @@ def conformal_p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarra
     al. (2023), "Testing for Outliers with Conformal p-values", eq. 3.
     """
     n = len(calibration)
-    smaller = np.searchsorted(_largest_ties(calibration), scores, side="left")
+    smaller = np.searchsorted(largest_ties(calibration), scores, side="left")
     return np.where(np.isnan(scores), np.nan, (1 + n - smaller) / (1 + n))
 
 
@@ -82,7 +83,7 @@ def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
             stacklevel=3,
         )
         return math.inf
-    return float(_largest_ties(calibration[n - 1 - allowed]))
+    return float(largest_ties(calibration[n - 1 - allowed]))
 
 
 def rank_p_values(scores: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +104,7 @@ def rank_p_values(scores: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndar
         Whether a row is among the share ``alpha`` of the largest.
     """
     judged = ~np.isnan(scores)
-    smaller = np.searchsorted(_largest_ties(np.sort(scores[judged])), scores, side="left")
+    smaller = np.searchsorted(largest_ties(np.sort(scores[judged])), scores, side="left")
     n = max(1, judged.sum())
     return np.where(judged, (n - smaller) / n, np.nan), judged & (n - smaller <= alpha * n)
 
@@ -167,10 +168,10 @@ def weighted_p_values(
     order = np.argsort(calibration)
     # Entry i is the weight of the calibration scores from the i-th smallest on.
     above = np.append(np.cumsum(calibration_weights[order][::-1])[::-1], 0.0)
-    reached = above[np.searchsorted(_largest_ties(calibration[order]), scores, side="left")]
+    reached = above[np.searchsorted(largest_ties(calibration[order]), scores, side="left")]
     return (weights + reached) / (weights + above[0])
 
 
-def _largest_ties(scores: np.ndarray | float) -> np.ndarray | float:
+def largest_ties(scores: np.ndarray | float) -> np.ndarray | float:
     """Largest scores that differ from these by rounding alone."""
     return scores + TIE * (1 + np.abs(scores))

@@ -47,7 +47,7 @@ def test_one_value_is_a_list_of_one(toml):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("dat = 1", "job.toml: unknown key 'dat'; known keys are data, decimal, detector, drop"),
+        ("dat = 1", "unknown key 'dat'; known keys are by, data, decimal, detector, drop"),
         ("", "job.toml: need a value for 'data'; got none"),
         ("data = 'a'\nmax_rows = 0", "'max_rows': Input should be greater than 0; got 0"),
         ("data = 'a'\n[kinds]\nx = 'bool'", "'kinds.x': Input should be .*; got 'bool'"),
