@@ -12,6 +12,8 @@ from anomdiff.jobs.alerts.cases import cases_of, clean, new_alarms
 
 __all__ = ["message_of"]
 
+# Digits of the id: with them a Message-ID fits into a line.
+ID_DIGITS = 32
 # Characters of a warning, and failed series that one names.
 LONGEST_WARNING, NAMED_SERIES = 500, 3
 
@@ -63,7 +65,7 @@ def message_of(
     }
     message["subject"] = _subject(message, summary["alpha"], "incident_id" in table)
     digest = hashlib.sha256(json.dumps(message, sort_keys=True).encode()).hexdigest()
-    return {"id": digest, **message}
+    return {"id": digest[:ID_DIGITS], **message}
 
 
 def _subject(message: Mapping[str, Any], alpha: float, of_series: bool) -> str:
