@@ -9,6 +9,6 @@ What they share: `exit_codes`, `errors`, `stores` (addresses, databases), `runs`
 crash), `readers` (tables; `tables` is behind that door), `writers` (complete outputs or none),
 `row_files` (small tables, also as text), `labels` (which rows are normal), `registered` (models),
 `model_columns` (that a model reads), `baseline` (IsolationForest), `verdict_store`, `dry_run`.
-Of `score`: `batch` (rows in, files out), `alarms` (the alarm table), `alarm_rules` (what mutes).
+Of `score`: `batch` (rows in, files out), `alarms`, `alarm_rules` (what mutes), `alerts` (messages).
 May import every room; only `anomdiff.cli` imports a job.
 """

@@ -1,7 +1,7 @@
 """What the settings of all jobs share: reading from a TOML file, mistakes as sentences, types."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -160,14 +160,27 @@ def _sentence(error: ValidationError, settings: type[Settings]) -> str:
     place = [part for part in first["loc"] if part not in TABLE_KINDS]
     key = ".".join(map(str, place))
     if first["type"] == "extra_forbidden":
-        tables: dict[str, type[BaseModel]] = {"output": SqlTarget}
-        if "rules" in settings.model_fields:
-            tables["rules"] = get_args(settings.model_fields["rules"].annotation)[0]
-        known = settings if len(place) == 1 else tables.get(str(place[0]), SqlSource)
+        known = _table_at(settings, place[:-1])
         return f"unknown key {key!r}; known keys are {', '.join(sorted(known.model_fields))}"
     if first["type"] == "missing":
         return f"need a value for {key!r}; got none"
     message = first["msg"].removeprefix("Value error, ")
-    if not key or "database" in first["loc"]:  # whose settings may hold a password
+    if not key or {"database", "alert"} & {*first["loc"]}:  # which may hold a secret
         return f"{key!r}: {message}" if key else message
     return f"{key!r}: {message}; got {masked(repr(first['input']))}"
+
+
+def _table_at(settings: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel]:
+    """Settings of the table at a place within others."""
+    for key in place:
+        if isinstance(key, str):
+            settings = next(_tables_of(settings.model_fields[key].annotation))
+    return settings
+
+
+def _tables_of(kind: Any) -> Iterator[type[BaseModel]]:
+    """Settings among the types of a value."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for part in get_args(kind):
+        yield from _tables_of(part)

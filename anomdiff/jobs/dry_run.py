@@ -83,4 +83,8 @@ def _of_scoring(settings: ScoreSettings, model: dict[str, Any], source: ScoringI
     paths = output_paths(settings, source.columns.series is not None)
     for target in paths.values():
         retried(settings.retries, require_writable, target)
-    return [f"  would write  {name}: {path}" for name, path in paths.items()]
+    lines = [f"  would write  {name}: {path}" for name, path in paths.items()]
+    if settings.alert is not None:
+        settings.alert.require_secrets()
+        lines.append(f"  would alert  {', '.join(settings.alert.places)}")
+    return lines

@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     DATA = 6
     SENSELESS = 7
     PARTLY = 8
+    UNSENT = 9
     STORE = 75  # EX_TEMPFAIL of sysexits.h
 
 
@@ -30,6 +31,7 @@ MEANINGS = {
     ExitCode.DATA: "data that is not there or cannot be used",
     ExitCode.SENSELESS: "the files are written, but there are more alarms than make sense",
     ExitCode.PARTLY: "partly done: the files are written, some series failed",
+    ExitCode.UNSENT: "the files are written, but the message could not be sent: run it again",
     ExitCode.STORE: "the store does not answer, or another run is at it: try again",
 }
 

@@ -16,11 +16,14 @@ from typing import Any
 import click
 
 from anomdiff.jobs import command_line
+from anomdiff.jobs.alerts.message import message_of
+from anomdiff.jobs.alerts.sending import send
 from anomdiff.jobs.batch import alarm_causes
 from anomdiff.jobs.batch.files import ScoredFiles
 from anomdiff.jobs.batch.input import ScoringInput
 from anomdiff.jobs.batch.places import (
     SUFFIX,
+    alert_mark,
     cache_folder,
     output_of,
     output_paths,
@@ -70,8 +73,14 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
 
     Where there are more alarms than make sense (`max_alarm_rate`, `max_alarm_factor`), a warning
     names the columns that raise them; `alarm_causes` of the summary has their shares.
+
+    With `dry_run` nothing is written, and what is returned has what would be done in `dry_run`.
+    With `alert` a message is sent when all files are written. `alert` of the summary holds it, and
+    `alert_unsent` of what is returned the places that it could not be sent to.
     """
     output = _check_output(settings)
+    if settings.dry_run:
+        return {"dry_run": dry_run(settings, detector)}
     with locked(output, *_beside(settings)):
         sweep(*output_paths(settings, False).values())
         return _scored_once(settings, detector)
@@ -97,7 +106,7 @@ def _scored_once(settings: ScoreSettings, detector: Any) -> dict[str, Any]:
             record["batch_date"],
         )
         shutil.rmtree(cache_folder(settings), ignore_errors=True)
-        return earlier
+        return _alerted(settings, earlier)
     if detector is None:
         detector = retried(settings.retries, load_registered, model["uri"])
     source = ScoringInput(settings, table, model_columns(detector, table.names))
@@ -120,6 +129,7 @@ def _written(
             files.write()
             seconds = time.perf_counter() - started
             summary = _summary(settings, detector, source, files, told, seconds)
+            summary |= _message(settings, detector, source, files, summary)
             if "summary" in paths:
                 write_json(temporary[-1], summary)
     except Exception as error:
@@ -130,7 +140,36 @@ def _written(
     if summary["alarms_make_no_sense"]:
         rate, columns = summary["alarm_rate"], summary["alarm_causes"]
         warnings.warn(alarm_causes.sentence(rate, detector.alpha, columns), stacklevel=2)
-    return summary
+    return _alerted(settings, summary)
+
+
+def _message(
+    settings: ScoreSettings,
+    detector: Any,
+    source: ScoringInput,
+    files: ScoredFiles,
+    summary: dict[str, Any],
+) -> dict[str, Any]:
+    """The message of the night, as the summary keeps it."""
+    if settings.alert is None or files.table is None:
+        return {}
+    senseless = None
+    if summary["alarms_make_no_sense"]:
+        rate, columns = summary["alarm_rate"], summary["alarm_causes"]
+        senseless = alarm_causes.sentence(rate, detector.alpha, columns)
+    return {"alert": message_of(settings.alert, summary, files.table, source.keys, senseless)}
+
+
+def _alerted(settings: ScoreSettings, summary: dict[str, Any]) -> dict[str, Any]:
+    """Send the message of a summary to all places that have not had it."""
+    if settings.alert is None:
+        return summary
+    if "alert" not in summary:
+        logger.warning("this batch was scored without [alert], so that it has no message.")
+    if summary.get("alert") is None:
+        return summary
+    unsent = send(settings.alert, summary["alert"], alert_mark(settings), settings.retries)
+    return {**summary, "alert_unsent": unsent}
 
 
 def _summary(
@@ -153,7 +192,7 @@ def _summary(
             "threshold": float(detector.threshold_),
             **files.counts.to_dict(),
             "rows_quarantined": files.n_quarantined,
-            "alarm_table_rows": files.n_alarms,
+            "alarm_table_rows": None if files.table is None else len(files.table),
             **files.muted,
             **files.statuses,
             **_senseless(settings, detector.alpha, files),
@@ -177,6 +216,8 @@ def _senseless(settings: ScoreSettings, alpha: float, files: ScoredFiles) -> dic
 
 def _check_output(settings: ScoreSettings) -> FilePath | SqlTarget:
     """Return the output; one that is no parquet file, or among the data, is refused."""
+    if settings.alert is not None:
+        settings.alert.require_secrets()
     output, data = output_of(settings), settings.data.resolve()
     files: list[FilePath | None] = [settings.alarms, settings.quarantine]
     if not isinstance(output, SqlTarget):
@@ -192,16 +233,16 @@ def _check_output(settings: ScoreSettings) -> FilePath | SqlTarget:
     return output
 
 
-@click.command(epilog=meanings(ExitCode.PARTLY, ExitCode.SENSELESS))
+@click.command(epilog=meanings(ExitCode.PARTLY, ExitCode.SENSELESS, ExitCode.UNSENT))
 @command_line.with_options(ScoreSettings)
 def main(config: Path | None, **options: Any) -> None:
     """Score a table as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():
         settings = command_line.loaded(ScoreSettings, config, options)
-        if settings.dry_run:
-            click.echo(dry_run(settings))
-            return
         summary = score(settings)
+        if settings.dry_run:
+            click.echo(summary["dry_run"])
+            return
         click.echo(
             f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
             f"{summary['rows_per_second']:,.0f} rows/s: {summary['output']}"
@@ -215,5 +256,7 @@ def _exit_code(summary: dict[str, Any]) -> ExitCode:
     """Senseless alarms come first: what is written is then not to be relied on."""
     if summary["alarms_make_no_sense"]:
         return ExitCode.SENSELESS
+    if summary.get("alert_unsent"):
+        return ExitCode.UNSENT
     partly = summary.get("series", {}).get("failed", 0)
     return ExitCode.PARTLY if partly else ExitCode.DONE

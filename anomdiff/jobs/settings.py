@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from anomdiff.jobs.alarm_rules import AlarmRule, LearnRule
+from anomdiff.jobs.alerts.alert_settings import AlertSettings
 from anomdiff.jobs.base_settings import CHAMPION, NAME, Columns, Location, Settings, Source, Target
 from anomdiff.jobs.readers import Name
 from anomdiff.jobs.row_files import ROW_FILES
@@ -133,6 +134,8 @@ class ScoreSettings(Settings):
     """How like, in encoded standard deviations; as normal rows and their nearest if not given."""
     rules: tuple[AlarmRule, ...] = ()
     """What mutes alarms, as tables [[rules]]: see docs/feedback.md."""
+    alert: AlertSettings | None = None
+    """Message of a night and where it goes, as a table [alert]: see docs/alerts.md."""
 
     @field_validator("alarms", "previous", "quarantine")
     @classmethod
@@ -158,6 +161,8 @@ class ScoreSettings(Settings):
         given = [name for name, value in asked.items() if value not in (None, ())]
         if given and self.alarms is None:
             raise ValueError(f"need `alarms`, the table whose lines {given} mute")
+        if self.alert is not None and self.alarms is None:
+            raise ValueError("need `alarms`, the table that the message of [alert] tells of")
         if self.feedback is None and self.feedback_radius is not None:
             raise ValueError("need `feedback`, the store that `feedback_radius` is about")
         return self

@@ -9,6 +9,7 @@ from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
 
+from anomdiff.jobs.alerts.alert_settings import AlertSettings
 from anomdiff.jobs.base_settings import Settings
 from anomdiff.jobs.feedback_settings import FeedbackSettings
 from anomdiff.jobs.retrain_settings import RetrainSettings
@@ -36,6 +37,8 @@ HEAD = """# Settings of the jobs
 Written by `python -m anomdiff.jobs.settings_files`. Each key is one of the TOML file of its job,
 and an option: `--batch-size 1000`, or for keys in tables `--set detector.alpha=0.05`.
 `anomdiff init` writes such files."""
+# Types of keys that are tables of further keys.
+TABLES = (Rule, Limits, AlertSettings | None)
 # Columns of a line of comments.
 WIDTH = 98
 
@@ -131,7 +134,7 @@ def _own_first(settings: type[Settings]) -> dict[str, FieldInfo]:
 
 def _is_table(field: FieldInfo) -> bool:
     """Whether the value of a key is a table of further keys."""
-    return get_origin(field.annotation) is dict or field.annotation in (Rule, Limits)
+    return get_origin(field.annotation) is dict or field.annotation in TABLES
 
 
 def _table(key: str, told: str, values: Mapping[str, Any]) -> str:

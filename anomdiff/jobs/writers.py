@@ -27,6 +27,7 @@ __all__ = [
     "as_arrow",
     "atomic_paths",
     "json_values",
+    "read_json",
     "require_writable",
     "stand_in",
     "sweep",
@@ -125,6 +126,15 @@ def json_values(value: Any) -> Any:
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write values of `json_values` to a file."""
     path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: FilePath) -> dict[str, Any]:
+    """Read an object of JSON; empty if there is no file that can be read as one."""
+    try:
+        with path.open("rb") as file:
+            return dict(json.load(file))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
 
 
 def _temporary(target: FilePath | SqlTarget) -> Path:

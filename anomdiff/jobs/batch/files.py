@@ -46,8 +46,8 @@ class ScoredFiles:
     ----------
     counts : ScoreSummary
     causes : AlarmCauses
-    n_alarms : int or None
-        Lines of the alarm table, if one is written.
+    table : DataFrame or None
+        The alarm table, if one is written.
     n_quarantined : int
         Rows that could not be read, if they were not to fail the job.
     muted : dict
@@ -64,7 +64,7 @@ class ScoredFiles:
         self.cache = BatchCache(detector, cache_folder(source.settings))
         self.scorer = SeriesScorer(detector, source.columns, source.failed, self.cache.score)
         self.segments = SegmentStatus(detector)
-        self.n_alarms: int | None = None
+        self.table: pd.DataFrame | None = None
         self.n_quarantined = 0
         self.muted: dict[str, Any] = {}
         self.statuses: dict[str, Any] = {}
@@ -144,7 +144,7 @@ class ScoredFiles:
         path = self.source.settings.alarms
         if self._alarms is not None and path is not None:
             found = self._alarms.to_frame()
-            self.n_alarms = len(found)
+            self.table = found
             if self._alarms.muting is not None:
                 self.muted = self._alarms.muting.counts(found["muted_by"])
             with RowWriter(self.paths["alarms"], self._alarms.schema, path.suffix) as writer:

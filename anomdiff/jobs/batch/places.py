@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from anomdiff.jobs.exit_codes import SettingsError
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.stores.databases import SqlTarget
 from anomdiff.jobs.stores.locations import FilePath
@@ -9,6 +10,7 @@ from anomdiff.jobs.writers import stand_in
 
 __all__ = [
     "SUFFIX",
+    "alert_mark",
     "cache_folder",
     "output_of",
     "output_paths",
@@ -61,6 +63,15 @@ def output_paths(settings: ScoreSettings, of_series: bool) -> dict[str, FilePath
     if settings.quarantine is not None:
         paths["quarantine"] = settings.quarantine
     return paths if beside is None else {**paths, "summary": beside}
+
+
+def alert_mark(settings: ScoreSettings) -> FilePath:
+    """File that keeps which message was sent: beside the summary, or else the alarm table."""
+    beside = summary_of(settings) or settings.alarms
+    if beside is None:
+        raise SettingsError("need `alarms`, the table that [alert] tells of; got none.")
+    name = beside.stem.removesuffix("summary").rstrip("._")
+    return beside.with_name(f"{name}.alert.json" if name else "_alert.json")
 
 
 def cache_folder(settings: ScoreSettings) -> Path:

@@ -10,11 +10,12 @@ from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.stores.databases import SqlSource
 from anomdiff.jobs.stores.locations import FilePath, RemotePath
 from anomdiff.jobs.tables.files import find_files
+from anomdiff.jobs.writers import read_json
 
 __all__ = ["batch_record", "earlier_summary"]
 
 # Settings that say how a run goes, not what comes out of it.
-OF_THE_RUN = {"overwrite", "batch_size", "log", "heartbeat", "retries", "dry_run"}
+OF_THE_RUN = {"overwrite", "batch_size", "log", "heartbeat", "retries", "dry_run", "alert"}
 NAMES = {"input": "other rows", "model": "another model", "settings": "other settings"}
 
 
@@ -60,7 +61,7 @@ def earlier_summary(
     """
     if path is None or overwrite or record["batch_date"] is None:
         return None
-    summary = _read(path)
+    summary = read_json(path)
     earlier = summary.get("record", {})
     if earlier.get("batch_date") != record["batch_date"]:
         return None
@@ -71,15 +72,6 @@ def earlier_summary(
             f"of a run with {' and '.join(others)}."
         )
     return summary
-
-
-def _read(path: FilePath) -> dict[str, Any]:
-    """Read a summary; empty if there is none that can be read."""
-    try:
-        with path.open("rb") as file:
-            return dict(json.load(file))
-    except (FileNotFoundError, ValueError, TypeError):
-        return {}
 
 
 def _stamp(settings: ScoreSettings) -> list[Any]:
