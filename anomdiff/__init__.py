@@ -5,15 +5,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anomdiff.augmentation import augment
+    from anomdiff.detectors.by_segment import SegmentedDetector
     from anomdiff.detectors.tabular import TabularDetector
     from anomdiff.detectors.timeseries import TimeSeriesDetector
     from anomdiff.storage import load, save
 
-__all__ = ["TabularDetector", "TimeSeriesDetector", "__version__", "augment", "load", "save"]
+__all__ = [
+    "SegmentedDetector",
+    "TabularDetector",
+    "TimeSeriesDetector",
+    "__version__",
+    "augment",
+    "load",
+    "save",
+]
 __version__ = "0.1.0"
 
 # Where each name lives: torch and pandas are imported when one of them is asked for.
 _HOMES = {
+    "SegmentedDetector": "anomdiff.detectors.by_segment",
     "TabularDetector": "anomdiff.detectors.tabular",
     "TimeSeriesDetector": "anomdiff.detectors.timeseries",
     "augment": "anomdiff.augmentation",

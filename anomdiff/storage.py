@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from anomdiff import storage_format_1, storage_format_2
 from anomdiff.detectors.base import DiffusionDetector
+from anomdiff.detectors.by_segment import SegmentedDetector
 from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.encoding.json_values import to_json
@@ -26,6 +27,7 @@ MODEL, WEIGHTS = "model.json", "weights.safetensors"
 # Where the description has a tensor, it has this key and the tensor's name among the weights.
 TENSOR = "$tensor"
 DETECTORS: dict[str, type[TabularDetector] | type[TimeSeriesDetector]] = {
+    "SegmentedDetector": SegmentedDetector,
     "TabularDetector": TabularDetector,
     "TimeSeriesDetector": TimeSeriesDetector,
 }
@@ -36,7 +38,7 @@ def save(detector: DiffusionDetector, folder: str | os.PathLike) -> Path:
 
     Parameters
     ----------
-    detector : TabularDetector or TimeSeriesDetector
+    detector : TabularDetector, SegmentedDetector or TimeSeriesDetector
         A fitted detector.
     folder : path-like
         Folder to write to; made if needed. Files of an earlier model are replaced.
@@ -74,7 +76,7 @@ def load(folder: str | os.PathLike) -> TabularDetector | TimeSeriesDetector:
 
     Returns
     -------
-    detector : TabularDetector or TimeSeriesDetector
+    detector : TabularDetector, SegmentedDetector or TimeSeriesDetector
         The fitted detector.
 
     Raises

@@ -25,7 +25,7 @@ def test_docstring_examples_give_what_they_show(name):
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("name", ["TabularDetector", "TimeSeriesDetector"])
+@pytest.mark.parametrize("name", ["SegmentedDetector", "TabularDetector", "TimeSeriesDetector"])
 def test_a_detector_shows_an_example(name):
     assert ">>> " in getattr(anomdiff, name).__doc__
 

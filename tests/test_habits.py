@@ -158,7 +158,7 @@ def test_every_public_argument_is_typed():
     assert not untyped
 
 
-@pytest.mark.parametrize("name", ["TabularDetector", "TimeSeriesDetector"])
+@pytest.mark.parametrize("name", ["SegmentedDetector", "TabularDetector", "TimeSeriesDetector"])
 def test_every_parameter_of_a_detector_is_documented(name):
     detector = getattr(anomdiff, name)
     said = inspect.getdoc(detector)  # without indentation, which Python 3.13 removes by itself

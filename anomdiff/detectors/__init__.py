@@ -2,6 +2,7 @@
 
 base.py             what every detector does with scores; recalibration.py: thresholds, diagnosis
 tabular.py          TabularDetector; row_answers.py: its explain, repair, impute, sample
+by_segment.py       SegmentedDetector, a model per value; segment_answers.py: its explain and so on
 timeseries.py       TimeSeriesDetector; series_answers.py: its explain, forecast, impute, ...;
                     series_alarms.py: its segments and their kinds, fleet, budget of alarms
 series_streams.py   its steps as they come; stream.py: of many series, series_stream.py: of one

@@ -19,7 +19,7 @@ from anomdiff.encoding.json_values import from_json, to_json
 from anomdiff.models.judged_steps import EVIDENT
 from anomdiff.models.parameters import check_parameters, storable_parameter
 from anomdiff.models.training_run import StepHook
-from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, largest_ties
+from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, rank_p_values
 
 __all__ = ["DiffusionDetector"]
 
@@ -127,14 +127,10 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         model, scores, extra = self.model_class.screen(frame, columns, parameters, on_step=on_step)
         self._adopt(model)
         self._set_threshold()
-        judged = ~np.isnan(scores)
-        smaller = np.searchsorted(largest_ties(np.sort(scores[judged])), scores, side="left")
-        n = max(1, judged.sum())
-        p_values = np.where(judged, (n - smaller) / n, np.nan)
-        flags = judged & (n - smaller <= self.alpha * n)
         if EVIDENT in extra:  # the steps that calibrate are those that are no clear anomalies
             p_values = conformal_p_values(self.calibration_scores_, scores)
-            flags = scores > self.threshold_
+            return self._scored(frame, scores, p_values, scores > self.threshold_, extra)
+        p_values, flags = rank_p_values(scores, self.alpha)
         return self._scored(frame, scores, p_values, flags, extra)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:

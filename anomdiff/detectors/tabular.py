@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -123,7 +123,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
     """
 
     unit = "row"
-    model_class = TabularModel
+    model_class: ClassVar[Any] = TabularModel
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         frame = self._framed(X, reset=True)
         schema, order = Schema.infer_with_order(
             frame,
-            kinds=self.kinds,
+            kinds=self._kinds(),
             missing_values=self.missing_values,
             date_format=self.date_format,
             max_unreadable=self.max_unreadable,
@@ -213,6 +213,10 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unreadable cells, told already
             return schema.check(frame), schema, known
+
+    def _kinds(self) -> Mapping[Any, str] | None:
+        """Column kinds that are not inferred."""
+        return self.kinds
 
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
         return self.schema_.check(self._framed(X, by_name=by_name))

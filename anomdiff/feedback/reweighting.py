@@ -8,9 +8,9 @@ Deep SAD (Ruff et al., 2020) and of learning from positive and unlabelled rows (
 2008). What the trees say multiplies the odds of the severity: the detector's own score is the
 prior, and stays in force where verdicts say nothing.
 
-Trees: Geurts et al. (2006), "Extremely randomized trees". Chosen among these, random forests,
-logistic regression, with and without components of the score and normal rows, on the seeds 0 and 1
-of `python -m benchmarks.systems.feedback --sets fraud_oracle,ai4i2020`.
+Trees: Geurts et al. (2006), "Extremely randomized trees". Chosen among these, random forests and
+logistic regression, with and without components of the score and normal rows, in trials on two of
+the tables and two of the seeds that `python -m benchmarks.systems.feedback` measures.
 """
 
 from dataclasses import dataclass

@@ -32,7 +32,7 @@ MEANINGS = {
     ExitCode.SENSELESS: "the files are written, but there are more alarms than make sense",
     ExitCode.PARTLY: "partly done: the files are written, some series failed",
     ExitCode.UNSENT: "the files are written, but the message could not be sent: run it again",
-    ExitCode.STORE: "the store does not answer: try again",
+    ExitCode.STORE: "the store does not answer, or another run is at it: try again",
 }
 
 

@@ -13,6 +13,7 @@ from anomdiff.feedback.verdicts import CONFIRMED, FALSE_ALARM, MISSED, precision
 from anomdiff.jobs import command_line
 from anomdiff.jobs.alarms.reasons import cell_text
 from anomdiff.jobs.batch.places import summary_path
+from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import SettingsError, meanings
 from anomdiff.jobs.feedback_settings import FeedbackSettings
 from anomdiff.jobs.model_columns import TableColumns
@@ -232,4 +233,5 @@ def describe(summary: dict[str, Any]) -> str:
 def main(config: Path | None, **options: Any) -> None:
     """Take in verdicts on alarms as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():
-        click.echo(describe(feedback(command_line.loaded(FeedbackSettings, config, options))))
+        settings = command_line.loaded(FeedbackSettings, config, options)
+        click.echo(dry_run(settings) if settings.dry_run else describe(feedback(settings)))

@@ -21,6 +21,7 @@ import click
 import pandas as pd
 
 from anomdiff.jobs import command_line
+from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import ExitCode, meanings
 from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.readers import Table
@@ -199,6 +200,9 @@ def main(config: Path | None, **options: Any) -> None:
     """Look for drift as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():
         settings = command_line.loaded(MonitorSettings, config, options)
+        if settings.dry_run:
+            click.echo(dry_run(settings))
+            return
         report = monitor(settings)
     rate, alpha = report["alarms"]["alarm_rate"], report["alarms"]["alpha"]
     click.echo(f"{report['rows']:,} rows, alarm rate {rate:.2%} at alpha {alpha:.2%}")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from anomdiff.jobs import command_line
+from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import ExitCode, SettingsError, meanings
 from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.settings import PromoteSettings
@@ -105,6 +106,9 @@ def main(config: Path | None, rollback: bool, reason: str, **options: Any) -> No
     """Promote the challenger as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():
         settings = command_line.loaded(PromoteSettings, config, options)
+        if settings.dry_run:
+            click.echo(dry_run(settings))
+            return
         if rollback:
             click.echo(_roll_back(settings.registered_name, reason))
             return

@@ -29,6 +29,7 @@ from anomdiff.jobs.train import (
     learned_rows,
     make_detector,
     read_rows,
+    told_of_training,
 )
 
 __all__ = ["Retrained", "main", "retrain", "split_recent"]
@@ -159,7 +160,8 @@ def _learn(settings: RetrainSettings, frame: pd.DataFrame, champion: str) -> Tra
     if type(detector) is not type(fresh):
         raise SettingsError(
             f"need the estimator of the champion for how={settings.how!r}, "
-            f"{type(detector).__name__}; got {settings.estimator!r}: set it, or how = 'full'."
+            f"{type(detector).__name__}; got {type(fresh).__name__}: set `estimator` and `by` as "
+            "there, or how = 'full'."
         )
     how, learn = f"{settings.how} after version {champion}", None
     if settings.how == "update":
@@ -217,6 +219,9 @@ def main(config: Path | None, **options: Any) -> None:
     """Train again if monitoring has found drift, as the settings file CONFIG says."""
     with command_line.reported_errors():
         settings = command_line.loaded(RetrainSettings, config, options)
+        if settings.dry_run:
+            click.echo(told_of_training(settings))
+            return
         done = retrain(settings)
         click.echo("\n".join(_told(settings, done)))
     verdict = None if done.outcome is None else done.outcome.verdict

@@ -9,8 +9,6 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,9 +30,11 @@ from anomdiff.jobs.batch.places import (
     summary_of,
 )
 from anomdiff.jobs.batch.record import batch_record, earlier_summary
-from anomdiff.jobs.exit_codes import ExitCode, ModelError, SettingsError, meanings
+from anomdiff.jobs.dry_run import dry_run
+from anomdiff.jobs.exit_codes import ExitCode, SettingsError, meanings
 from anomdiff.jobs.model_columns import model_columns
 from anomdiff.jobs.readers import Table
+from anomdiff.jobs.registered import NO_MODEL, load_registered, resolve_model
 from anomdiff.jobs.runs.locks import locked
 from anomdiff.jobs.runs.logs import heartbeat
 from anomdiff.jobs.runs.retries import retried
@@ -44,7 +44,6 @@ from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.writers import (
     atomic_paths,
     json_values,
-    require_writable,
     sweep,
     write_json,
 )
@@ -79,36 +78,9 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     `alert_unsent` of what is returned the places that it could not be sent to.
     """
     output = _check_output(settings)
-    if settings.dry_run:
-        return _dry_run(settings, detector)
     with locked(output, *_beside(settings)):
         sweep(*output_paths(settings, False).values())
         return _scored_once(settings, detector)
-
-
-def _dry_run(settings: ScoreSettings, detector: Any) -> dict[str, Any]:
-    """Check all that can be known before rows are scored, and say what would be done."""
-    table = retried(settings.retries, Table, settings.source, settings.file_options)
-    model: dict[str, Any] = {"uri": None, "version": None, "run_id": None}
-    if detector is None:
-        model = retried(settings.retries, _resolved, settings.model)
-        detector = retried(settings.retries, _load, model["uri"])
-    record = batch_record(settings, model)
-    earlier = earlier_summary(summary_of(settings), record, settings.overwrite)
-    source = ScoringInput(settings, table, model_columns(detector, table.names))
-    source.columns.rows(next(source.frames()))
-    paths = output_paths(settings, source.columns.series is not None)
-    for target in paths.values():
-        retried(settings.retries, require_writable, target)
-    return {
-        "dry_run": True,
-        "data": str(settings.source),
-        "model": model,
-        "done_before": earlier is not None,
-        "writes": {name: str(path) for name, path in paths.items()},
-        "columns_not_used": [str(name) for name in source.unused],
-        "alerts": [] if settings.alert is None else settings.alert.places,
-    }
 
 
 def _beside(settings: ScoreSettings) -> list[FilePath | None]:
@@ -120,9 +92,9 @@ def _scored_once(settings: ScoreSettings, detector: Any) -> dict[str, Any]:
     """Score, unless it was done before for the same batch date."""
     # Fails before a model is fetched if there is no table.
     table = retried(settings.retries, Table, settings.source, settings.file_options)
-    model: dict[str, Any] = {"uri": None, "version": None, "run_id": None}
+    model = NO_MODEL
     if detector is None:
-        model = retried(settings.retries, _resolved, settings.model)
+        model = retried(settings.retries, resolve_model, settings.model)
     record = batch_record(settings, model)
     earlier = earlier_summary(summary_of(settings), record, settings.overwrite)
     if earlier is not None:
@@ -133,7 +105,7 @@ def _scored_once(settings: ScoreSettings, detector: Any) -> dict[str, Any]:
         shutil.rmtree(cache_folder(settings), ignore_errors=True)
         return _alerted(settings, earlier)
     if detector is None:
-        detector = retried(settings.retries, _load, model["uri"])
+        detector = retried(settings.retries, load_registered, model["uri"])
     source = ScoringInput(settings, table, model_columns(detector, table.names))
     return _written(settings, detector, source, {"model": model, "record": record})
 
@@ -239,48 +211,6 @@ def _senseless(settings: ScoreSettings, alpha: float, files: ScoredFiles) -> dic
     }
 
 
-def _resolved(uri: str) -> dict[str, Any]:
-    """Look an alias up once, so that the summary names what was loaded."""
-    from mlflow import MlflowClient  # takes seconds
-
-    from anomdiff.integrations.mlflow import tracking_store
-
-    tracking_store.ensure_store()
-    name, _, alias = uri.removeprefix("models:/").partition("@")
-    name, _, number = name.partition("/")
-    if not uri.startswith("models:/") or not (alias or number):
-        return {"uri": uri, "version": None, "run_id": None}
-    with _told_how_to_train(uri):
-        client = MlflowClient()
-        by_alias, by_number = client.get_model_version_by_alias, client.get_model_version
-        found = by_alias(name, alias) if alias else by_number(name, number)
-    version = str(found.version)
-    return {"uri": f"models:/{name}/{version}", "version": version, "run_id": found.run_id}
-
-
-def _load(uri: str) -> Any:
-    """Load the model."""
-    from anomdiff.integrations.mlflow import flavor
-
-    with _told_how_to_train(uri):
-        return flavor.load_model(uri)
-
-
-@contextmanager
-def _told_how_to_train(uri: str) -> Iterator[None]:
-    """Say in one sentence that there is no such model, and how to get one."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except (MlflowException, OSError, ValueError) as error:
-        told = " ".join(str(error).split()).removesuffix(".")
-        raise ModelError(
-            f"need a model at {uri}; got: {told}. Train one with `anomdiff train`, whose first "
-            "version becomes the champion, or name another in `model`."
-        ) from None
-
-
 def _check_output(settings: ScoreSettings) -> FilePath | SqlTarget:
     """Return the output; one that is no parquet file, or among the data, is refused."""
     if settings.alert is not None:
@@ -306,10 +236,10 @@ def main(config: Path | None, **options: Any) -> None:
     """Score a table as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():
         settings = command_line.loaded(ScoreSettings, config, options)
-        summary = score(settings)
         if settings.dry_run:
-            click.echo(_told_of_dry_run(summary))
+            click.echo(dry_run(settings))
             return
+        summary = score(settings)
         click.echo(
             f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
             f"{summary['rows_per_second']:,.0f} rows/s: {summary['output']}"
@@ -317,17 +247,6 @@ def main(config: Path | None, **options: Any) -> None:
     code = _exit_code(summary)
     if code:
         sys.exit(code)
-
-
-def _told_of_dry_run(plan: dict[str, Any]) -> str:
-    """Lines on what a run would do."""
-    model = plan["model"]["uri"]
-    writes = [f"  would write  {name}: {path}" for name, path in plan["writes"].items()]
-    if plan["done_before"]:
-        writes = ["  would write  nothing: this batch date was scored before (--overwrite)"]
-    if plan["alerts"]:
-        writes.append(f"  would alert  {', '.join(plan['alerts'])}")
-    return "\n".join([f"dry run: {plan['data']} can be scored by {model}", *writes])
 
 
 def _exit_code(summary: dict[str, Any]) -> ExitCode:

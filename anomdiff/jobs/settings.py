@@ -41,6 +41,10 @@ class TrainSettings(Settings):
     """Column that tells the series apart; without it the rows are one series."""
     time: Name | None = None
     """Column of the time of a step; without it the steps are in their order."""
+    by: Name | None = None
+    """Column of a table, such as a country: a model per value of it, a shared one for rare ones."""
+    min_rows: int | None = Field(default=None, gt=0)
+    """Rows that a value of `by` needs for its own model; 500 and 10 / alpha if not given."""
     drop: Columns = ()
     """Column or columns to leave out."""
     kinds: dict[str, Literal["number", "category", "boolean", "datetime", "ignored"]] = Field(
@@ -64,16 +68,22 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _fits_the_estimator(self) -> Self:
-        others = ("kinds", "max_rows") if self.estimator == "timeseries" else ("series", "time")
+        others = (
+            ("kinds", "max_rows", "by", "min_rows")
+            if self.estimator == "timeseries"
+            else ("series", "time")
+        )
         given = [key for key in others if getattr(self, key) not in (None, {})]
         if given:
             other = "tabular" if self.estimator == "timeseries" else "timeseries"
             raise ValueError(
                 f"need `estimator = {other!r}` for {given}; got estimator {self.estimator!r}"
             )
-        inside = [key for key in ("series", "time") if key in self.detector]
+        inside = [key for key in ("series", "time", "by", "min_rows") if key in self.detector]
         if inside:
             raise ValueError(f"need {inside} beside `estimator`; got them in `detector`")
+        if self.min_rows is not None and self.by is None:
+            raise ValueError("need `by`, the column whose values `min_rows` is about; got none")
         return self
 
 

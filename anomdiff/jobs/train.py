@@ -6,6 +6,7 @@ the first of them logs, registers and prints.
 
 import hashlib
 import json
+import logging
 import sys
 import warnings
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 
 import anomdiff
+from anomdiff.detectors.by_segment import SegmentedDetector
 from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.diffusion import distributed
@@ -41,6 +43,8 @@ __all__ = [
     "train",
     "training_rows",
 ]
+
+logger = logging.getLogger(__name__)
 
 Detector = TabularDetector | TimeSeriesDetector
 # Parameters that leave a model as it is.
@@ -109,13 +113,15 @@ def fit_and_register(
             frame,
             experiment=settings.experiment,
             model_name=settings.model_name,
+            run_name=f"{settings.registered_name} {datetime.now(UTC):%Y-%m-%d}",
             source=str(settings.source),
             parameters=_job_parameters(settings),
             learn=learn,
         )
         tags = {**digests, "alpha": detector.alpha}
-        version = registry.register(model, settings.registered_name, tags)
-    except Exception as error:
+        description = (model.metadata or {}).get("description")
+        version = registry.register(model, settings.registered_name, tags, description)
+    except BaseException as error:  # also what a signal raises
         _rescue(detector, settings.registered_name, error)
         raise
     return TrainReport(
@@ -190,7 +196,7 @@ def learned_rows(settings: TrainSettings, frame: pd.DataFrame) -> pd.DataFrame:
 
 def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
     """Detector with the parameters of the settings; one that it does not have is an error."""
-    estimator = ESTIMATORS[settings.estimator]
+    estimator: Any = ESTIMATORS[settings.estimator]
     known = estimator().get_params()
     unknown = sorted(settings.detector.keys() - known.keys())
     if unknown:
@@ -199,14 +205,18 @@ def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
         return estimator(**(_panel(settings, list(frame)) | settings.detector))
     named = match_columns(list(settings.kinds), frame.columns)
     kinds = {named[name]: kind for name, kind in settings.kinds.items()}
-    return estimator(**({"kinds": kinds or None} | settings.detector))
+    given = {"kinds": kinds or None} | settings.detector
+    if settings.by is None:
+        return estimator(**given)
+    by = match_columns([settings.by], list(frame))[settings.by]
+    return SegmentedDetector(by=by, min_rows=settings.min_rows, **given)
 
 
 def _texts(settings: TrainSettings, names: list[Name], series: Name | None) -> list[Name]:
     """Columns to read as text: a category stays what the file has ('0042'), as do series."""
     kinds = {**settings.kinds, **(settings.detector.get("kinds") or {})}
     categories = [name for name, kind in kinds.items() if kind == "category"]
-    found = [find_column(names, name) for name in (*categories, series)]
+    found = [find_column(names, name) for name in (*categories, series, settings.by)]
     return [name for name in found if name is not None]
 
 
@@ -270,17 +280,32 @@ def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
     return {f"job.{key}": value for key, value in found.items()}
 
 
-def _rescue(detector: Detector, name: str, error: Exception) -> None:
-    """Save the detector, if it was fitted before the store failed."""
+def _rescue(detector: Detector, name: str, error: BaseException) -> None:
+    """Save the detector, if it was fitted before the store failed or the job was stopped."""
     folder = Path(f"unlogged-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     try:
         save(detector, folder)
     except NotFittedError:
         return
+    if not isinstance(error, Exception):  # a signal: the job ends with its number
+        logger.warning("the detector is fitted and saved in %s.", folder)
+        return
     sentence = str(error).strip().split("\n")[0]
     raise OSError(
         f"the detector is fitted and saved in {folder}, but MLflow could not take it: {sentence}"
     ) from error
+
+
+def told_of_training(settings: TrainSettings) -> str:
+    """Check a training without doing it, and say what it would learn from."""
+    frame = training_rows(settings)
+    detector = make_detector(settings, frame)
+    return (
+        "dry run: nothing is written\n"
+        f"  would read   data: {settings.source}\n"
+        f"  would fit    {type(detector).__name__} on {len(frame):,} rows of {frame.shape[1]} "
+        f"columns\n  would write  a version of {settings.registered_name}"
+    )
 
 
 def describe(report: TrainReport) -> str:
@@ -315,6 +340,10 @@ def how_to_look(store: str) -> str:
 def main(config: Path | None, **options: Any) -> None:
     """Train a detector as the settings file CONFIG says; options override it."""
     with command_line.reported_errors(), distributed.joined():
-        report = train(command_line.loaded(TrainSettings, config, options))
+        settings = command_line.loaded(TrainSettings, config, options)
+        if settings.dry_run:
+            click.echo(told_of_training(settings))
+            return
+        report = train(settings)
         if report is not None:
             click.echo(f"{describe(report)}\nto look   {how_to_look(report.store)}")

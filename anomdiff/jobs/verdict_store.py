@@ -111,13 +111,18 @@ def judge_of(detector: Any, store: pd.DataFrame, radius: float | None) -> Judge:
 
 
 def require_rows(detector: Any) -> None:
-    """Refuse a model of series: verdicts are those of rows.
+    """Refuse a model of series, or by segments: verdicts are those of rows of one table.
 
     Raises
     ------
     SettingsError
         If it is one.
     """
+    if getattr(detector, "by", None) is not None:
+        raise SettingsError(
+            f"need a model of one table for feedback; got one by segments of {detector.by!r}: set "
+            "`rules` instead."
+        )
     if detector.unit != "row":
         raise SettingsError(
             "need a model of single rows for feedback; got one of series: set `mute_until` of a "

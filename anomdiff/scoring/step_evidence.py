@@ -26,8 +26,7 @@ __all__ = ["EvidentSegment", "ResidualTails", "StepEvidence", "most_evidence"]
 LEAST_RESIDUAL = 1e-2
 # Share of residuals that an exponential tail is fitted to, in logs; its least mean excess.
 TAIL_SHARE, LEAST_EXCESS = 0.05, 0.05
-# Quantiles that the rest is kept by.
-TAIL_QUANTILES = 65
+TAIL_QUANTILES = 65  # that the rest is kept by
 # Surprisals, in nats, count up to this much.
 MOST_SURPRISAL = 12.0
 # Surprisals of anomalous steps are this many times as large, on average.
@@ -46,10 +45,8 @@ OVERLAP, FEW_STEPS = 0.5, 64
 # Steps that are looked at together: no segment reaches from one block to the next, so that a stream
 # knows when a segment has ended.
 STEPS_TOGETHER = 512
-# A total that no segment reaches.
-NEVER = 1e12
-# Share of the steps of training that segments may cover at most.
-MOST_COVERED = 0.05
+NEVER = 1e12  # a total that no segment reaches
+MOST_COVERED = 0.05  # of the steps of training, by segments, at most
 # Where training holds anomalies: the quantiles of residuals that a tail is drawn through, and how
 # much more evidence than one segment of all normal steps would have is that of an anomaly, in nats.
 THROUGH, MORE = (0.8, 0.9), 3.0

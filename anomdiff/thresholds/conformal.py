@@ -14,6 +14,7 @@ __all__ = [
     "largest_ties",
     "least_alpha",
     "needed_rows",
+    "rank_p_values",
     "safely_below",
     "weighted_p_values",
 ]
@@ -85,9 +86,27 @@ def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
     return float(largest_ties(calibration[n - 1 - allowed]))
 
 
-def largest_ties(scores: np.ndarray | float) -> np.ndarray | float:
-    """Largest scores that differ from these by rounding alone."""
-    return scores + TIE * (1 + np.abs(scores))
+def rank_p_values(scores: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rank of each score among all of them, the largest first.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (row,)
+        Scores of rows that are compared with each other; NaN of those that are not judged.
+    alpha : float
+        Share of the judged rows to flag.
+
+    Returns
+    -------
+    p_values : ndarray of shape (row,)
+        Share of the judged rows with as large a score, themselves included; NaN if not judged.
+    flags : ndarray of shape (row,)
+        Whether a row is among the share ``alpha`` of the largest.
+    """
+    judged = ~np.isnan(scores)
+    smaller = np.searchsorted(largest_ties(np.sort(scores[judged])), scores, side="left")
+    n = max(1, judged.sum())
+    return np.where(judged, (n - smaller) / n, np.nan), judged & (n - smaller <= alpha * n)
 
 
 def safely_below(threshold: float) -> float:
@@ -151,3 +170,8 @@ def weighted_p_values(
     above = np.append(np.cumsum(calibration_weights[order][::-1])[::-1], 0.0)
     reached = above[np.searchsorted(largest_ties(calibration[order]), scores, side="left")]
     return (weights + reached) / (weights + above[0])
+
+
+def largest_ties(scores: np.ndarray | float) -> np.ndarray | float:
+    """Largest scores that differ from these by rounding alone."""
+    return scores + TIE * (1 + np.abs(scores))

@@ -4,5 +4,6 @@
 files), `stream` (a file larger than memory), `spark` (against the batch job), `speed` (a panel, a
 long series, step by step), `dialects` (the demo on files as six programs write them), `drift`
 (monitor, retrain, update and warm start on quarters that drift), `feedback` (verdicts on one batch,
-precision of the next); `files` has the generated file and the way to run a job.
+precision of the next), `kills` (nights that are killed and go on); `files` has the generated file,
+and runs a job.
 """

@@ -4,5 +4,5 @@
 `generated_anomalies`, `generated_payments`), `labelled` (a table and its anomalies), `protocols`
 (which rows train and which are tested), `methods` (ours and the baselines on raw tables), `regret`
 (ours against the best baseline of each set), `ablation` (what each part of the score adds),
-`later_rows` (alarms among rows later than those of training).
+`later_rows` (alarms among rows later than those of training), `segments` (a model per country).
 """

@@ -232,8 +232,8 @@ def test_a_terminated_command_leaves_nothing_behind(data, table, detector, monke
     settings = _settings(data, batch_size=50)
     stopping = FakeDetector(table.drop(columns=["code", "fraud"]))
     stopping.score_frame = lambda frame: os.kill(os.getpid(), signal.SIGTERM)
-    monkeypatch.setattr("anomdiff.jobs.score._resolved", lambda uri: {"uri": uri})
-    monkeypatch.setattr("anomdiff.jobs.score._load", lambda uri: stopping)
+    monkeypatch.setattr("anomdiff.jobs.score.resolve_model", lambda uri: {"uri": uri})
+    monkeypatch.setattr("anomdiff.jobs.score.load_registered", lambda uri: stopping)
 
     result = CliRunner().invoke(main, ["--data", str(data), "--output", str(settings.output)])
 

@@ -8,7 +8,10 @@ import sys
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from anomdiff import cli
+from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.errors import BusyError
 from anomdiff.jobs.exit_codes import SettingsError
 from anomdiff.jobs.runs.locks import locked
@@ -109,10 +112,10 @@ def test_another_date_and_no_date_overwrite_as_ever(night, tiny):
 
 def test_another_model_is_no_repetition(night, tiny, monkeypatch):
     settings = ScoreSettings(**night, batch_date="2026-01-31")
-    monkeypatch.setattr("anomdiff.jobs.score._load", lambda uri: tiny)
+    monkeypatch.setattr("anomdiff.jobs.score.load_registered", lambda uri: tiny)
     for version, run in (("1", "a"), ("2", "b")):
         model = {"uri": f"models:/m/{version}", "run_id": run}
-        monkeypatch.setattr("anomdiff.jobs.score._resolved", lambda uri, model=model: model)
+        monkeypatch.setattr("anomdiff.jobs.score.resolve_model", lambda uri, model=model: model)
         if version == "1":
             score(settings)
     with pytest.raises(SettingsError, match="a run with another model"):
@@ -141,15 +144,15 @@ def test_rows_that_cannot_be_scored_leave_no_scores_of_others(night, tiny):
 
 
 def test_a_dry_run_checks_and_writes_nothing(tmp_path, night, tiny):
-    plan = score(ScoreSettings(**night, dry_run=True), tiny)
+    told = dry_run(ScoreSettings(**night), tiny).splitlines()
 
-    assert plan["dry_run"]
-    assert not plan["done_before"]
-    assert plan["writes"]["output"] == str(night["output"])
+    assert told[0] == "dry run: nothing is written"
+    assert f"  would read   data: {night['data']}" in told
+    assert f"  would write  output: {night['output']}" in told
     assert not (tmp_path / "out").exists()
-    score(ScoreSettings(**night, batch_date="2026-01-31"), tiny)
-    done = ScoreSettings(**night, batch_date="2026-01-31", dry_run=True)
-    assert score(done, tiny)["done_before"]
+    done = ScoreSettings(**night, batch_date="2026-01-31")
+    score(done, tiny)
+    assert "nothing: 2026-01-31 was scored before" in dry_run(done, tiny)
 
 
 def test_a_dry_run_finds_what_a_run_would_fail_of(tmp_path, night, tiny):
@@ -158,6 +161,32 @@ def test_a_dry_run_finds_what_a_run_would_fail_of(tmp_path, night, tiny):
     (tmp_path / "taken.parquet").mkdir()
 
     with pytest.raises(ValueError, match="need columns"):
-        score(ScoreSettings(**{**night, "data": tmp_path / "narrow.parquet"}, dry_run=True), tiny)
+        dry_run(ScoreSettings(**{**night, "data": tmp_path / "narrow.parquet"}), tiny)
     with pytest.raises(IsADirectoryError, match="need a file to write"):
-        score(ScoreSettings(**{**night, "output": tmp_path / "taken.parquet"}, dry_run=True), tiny)
+        dry_run(ScoreSettings(**{**night, "output": tmp_path / "taken.parquet"}), tiny)
+
+
+@pytest.mark.parametrize("job", ["train", "score", "monitor", "feedback", "retrain", "promote"])
+def test_no_job_does_anything_in_a_dry_run(tmp_path, night, tiny, job, monkeypatch):
+    """Where the model is there; whatever the job, no file and no run appears."""
+    monkeypatch.setattr("anomdiff.jobs.dry_run.resolve_model", lambda uri: {"uri": uri})
+    monkeypatch.setattr("anomdiff.jobs.dry_run.load_registered", lambda uri: tiny)
+    monkeypatch.setattr("anomdiff.integrations.mlflow.tracking_store.ensure_store", _never)
+    words = [job, "--data", night["data"], "--dry-run"]
+    if job == "feedback":
+        verdicts = tmp_path / "verdicts.csv"
+        verdicts.write_text("row,verdict\n1,false alarm\n", encoding="utf-8")
+        words += ["--verdicts", verdicts]
+    if job in ("score", "monitor", "feedback"):
+        words += ["--output", night["output"]]
+    before = _files(tmp_path)
+
+    result = CliRunner().invoke(cli.main, list(map(str, words)))
+
+    assert result.exit_code == 0, result.output
+    assert "dry run: nothing is written" in result.stdout
+    assert _files(tmp_path) == before
+
+
+def _never(*_):
+    raise AssertionError("a dry run needs no store")

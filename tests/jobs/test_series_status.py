@@ -174,8 +174,8 @@ def test_where_every_series_fails_the_job_does(tmp_path, detector, steps):
 def test_the_exit_code_tells_what_became_of_the_night(
     tmp_path, detector, steps, monkeypatch, change, code
 ):
-    monkeypatch.setattr(score_job, "_resolved", lambda uri: {"uri": uri})
-    monkeypatch.setattr(score_job, "_load", lambda uri: detector)
+    monkeypatch.setattr(score_job, "resolve_model", lambda uri: {"uri": uri})
+    monkeypatch.setattr(score_job, "load_registered", lambda uri: detector)
     data = _write(change(steps), tmp_path / "in.csv")
     options = ["--data", str(data), "--output", str(tmp_path / "out.parquet")]
 

@@ -47,7 +47,7 @@ def test_one_value_is_a_list_of_one(toml):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("dat = 1", "job.toml: unknown key 'dat'; known keys are data, decimal, detector, drop"),
+        ("dat = 1", "unknown key 'dat'; known keys are by, data, decimal, detector, drop"),
         ("", "job.toml: need a value for 'data'; got none"),
         ("data = 'a'\nmax_rows = 0", "'max_rows': Input should be greater than 0; got 0"),
         ("data = 'a'\n[kinds]\nx = 'bool'", "'kinds.x': Input should be .*; got 'bool'"),
@@ -77,7 +77,7 @@ def test_the_shipped_example_is_valid():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_setting_that_is_no_table_is_an_option_and_says_what_it_means(name):
-    tables = {"kinds", "detector", "rule", "rules", "limits"}
+    tables = {"alert", "kinds", "detector", "rule", "rules", "limits"}
 
     options = {parameter.name: parameter for parameter in cli.job(name).params}
 

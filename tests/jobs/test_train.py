@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import mlflow
@@ -52,8 +53,30 @@ def test_a_trained_model_is_registered_and_found_by_its_alias(mlflow_store, sett
     assert detector.threshold_ == report.threshold
     assert len(detector.score_frame(pd.read_csv(data).drop(columns=["fault", "note"]))) == 200
     assert mlflow.get_run(report.run_id).info.status == "FINISHED"
-    tags = MlflowClient().get_model_version("sales", "1").tags
-    assert {"run_id", "data_digest", "alpha"} <= tags.keys()
+    version = MlflowClient().get_model_version("sales", "1")
+    assert {"run_id", "data_digest", "alpha"} <= version.tags.keys()
+    run = mlflow.get_run(report.run_id)
+    assert re.fullmatch(r"sales \d{4}-\d\d-\d\d", run.info.run_name)
+    assert version.description == run.data.tags["mlflow.note.content"]
+    assert "- learned from 180 rows" in version.description
+    assert "note" not in version.description
+
+
+def test_a_training_that_is_stopped_after_the_fit_saves_what_is_fitted(
+    mlflow_store, settings, monkeypatch, tmp_path
+):
+    def stopped(*_, **__):
+        raise SystemExit(143)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("anomdiff.integrations.mlflow.registry.register", stopped)
+
+    with pytest.raises(SystemExit) as ended:
+        train(settings)
+
+    assert ended.value.code == 143
+    (folder,) = tmp_path.glob("unlogged-sales-*")
+    assert load(folder).model_.n_training_rows == 180 - load(folder).n_validation_rows_
 
 
 def test_the_same_rows_and_settings_are_not_trained_on_twice(mlflow_store, settings, data):

@@ -192,7 +192,7 @@ def test_normal_steps_are_calibrated_without_the_windows_that_overlap_them():
 
 def test_scores_of_training_steps_are_kept_with_the_network_as_poor_as_on_steps_it_did_not_see():
     frame = waves(200, seed=0)[["slow"]]
-    frame[160:] += np.random.default_rng(0).normal(size=(40, 1))
+    frame[160:] += np.random.default_rng(0).normal(0, 0.3, size=(40, 1))
     model = fitted(frame)
     (segment,) = spread_out(model.encode(frame), apart=max(model.window_lengths))
 

@@ -119,3 +119,23 @@ def test_what_is_stored_and_read_back_answers_alike():
     assert again.delay == step_scores.delay
     for found, expected in zip(again.judge(*asked), step_scores.judge(*asked), strict=True):
         assert torch.equal(found, expected)
+
+
+def test_a_run_that_is_too_long_raises_scores_whatever_windows_say():
+    step_scores = dataclasses.replace(fitted(), usual_runs=torch.tensor([5.0, 50.0, 5.0]))
+    runs = torch.ones(N_STEPS, 3, dtype=torch.long)
+    runs[300:320, :2] = torch.arange(1, 21)[:, None]
+    new, parts = residuals(), contributions()
+    low = torch.full((N_STEPS,), -2.0, dtype=torch.float64)
+
+    judged = step_scores.judge(low, parts, new, runs)
+    lower = step_scores.judge(low - 1, parts, new, runs)
+
+    assert judged.evident[300:320].all()
+    assert (judged.channels[300:320] == 0).all()
+    assert (judged.scores[300:320] > step_scores.raised).all()
+    assert (lower.scores[300:320] <= judged.scores[300:320]).all()
+    before = step_scores.judge(low, parts, new)
+    others = (runs == 1).all(1)
+    others[300] = False
+    torch.testing.assert_close(judged.scores[others], before.scores[others])

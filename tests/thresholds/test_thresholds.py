@@ -4,7 +4,12 @@ import pytest
 from scipy.stats import expon, t
 
 from anomdiff.thresholds.budget import budget_threshold
-from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshold, weighted_p_values
+from anomdiff.thresholds.conformal import (
+    conformal_p_values,
+    conformal_threshold,
+    rank_p_values,
+    weighted_p_values,
+)
 from anomdiff.thresholds.cost import cost_threshold, expected_loss, verdict_threshold
 from anomdiff.thresholds.extreme_value import tail_threshold
 from anomdiff.thresholds.fdr import benjamini_hochberg
@@ -379,3 +384,14 @@ def test_rows_without_a_score_have_no_p_value_and_do_not_count_in_the_batch():
     assert flags.any()
     assert not flags[missing].any()
     assert not benjamini_hochberg(np.full(3, np.nan), 0.3).any()
+
+
+def test_ranks_count_the_judged_scores_that_are_as_large():
+    scores = np.array([3.0, np.nan, 1.0, 3.0, 2.0])
+
+    p_values, flags = rank_p_values(scores, alpha=0.5)
+
+    naive = [np.nan if np.isnan(s) else (scores >= s).sum() / 4 for s in scores]
+    np.testing.assert_array_equal(p_values, naive)
+    np.testing.assert_array_equal(flags, [True, False, False, True, False])
+    assert not rank_p_values(scores, alpha=0.4)[1].any()

@@ -3,6 +3,7 @@
 - `flavor.py`: save, log and load a detector; `signature.py`: types of its requests and answers;
   `pyfunc_model.py`: what a served model does with a request
 - `runs.py`: what a training run records; `callbacks.py`: its losses while it trains;
+  `model_description.py`: a model in a few lines;
   `autologging.py`: `autolog`, a run for every fit; `sweep.py`: a search for parameters
 - `registry.py`: versions and the aliases `champion` and `challenger`; `evaluation.py`: metrics;
   `history.py`: figures of a monitored model by day

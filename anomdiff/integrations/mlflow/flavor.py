@@ -66,7 +66,7 @@ def save_model(
 
     Parameters
     ----------
-    detector : TabularDetector or TimeSeriesDetector
+    detector : TabularDetector, SegmentedDetector or TimeSeriesDetector
         Fitted detector.
     path : Path or str
         Folder to write; it must not exist or be empty.

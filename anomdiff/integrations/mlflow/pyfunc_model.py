@@ -16,6 +16,7 @@ from anomdiff.integrations.mlflow.signature import (
     input_columns,
     label_text,
 )
+from anomdiff.models.segmented_model import SEGMENT
 from anomdiff.thresholds.checks import check_share
 
 __all__ = ["PredictParams", "PyfuncModel"]
@@ -112,6 +113,8 @@ class PyfuncModel:
         if missing.any():  # JSON has no NaN
             for name in ("anomaly_score", "p_value", "channel"):
                 scored[name] = scored[name].astype(object).mask(missing, None)
+        if SEGMENT in scored and self.detector.unit == "row":
+            scored[SEGMENT] = scored[SEGMENT].astype(object).mask(scored[SEGMENT].isna(), None)
         if params.explain:
             flagged = np.flatnonzero(scored["is_anomaly"])
             scored["reasons"] = self._reasons(rows, flagged, params)

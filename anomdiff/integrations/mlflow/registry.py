@@ -51,7 +51,10 @@ class Registration(NamedTuple):
 
 
 def register(
-    model: ModelInfo | str, name: str, tags: Mapping[str, object] | None = None
+    model: ModelInfo | str,
+    name: str,
+    tags: Mapping[str, object] | None = None,
+    description: str | None = None,
 ) -> Registration:
     """Make a version of a logged model, with tags and an alias.
 
@@ -64,6 +67,8 @@ def register(
     tags : mapping, optional
         What to remember with the version, such as the data digest and `alpha`. The run's id
         is added where it is known.
+    description : str, optional
+        Markdown for the page of the version.
 
     Returns
     -------
@@ -76,6 +81,8 @@ def register(
     if found.run_id:
         client.set_model_version_tag(name, found.version, "run_id", found.run_id)
 
+    if description is not None:
+        client.update_model_version(name, found.version, description)
     alias = CHALLENGER if version_of(name, CHAMPION) else CHAMPION
     replaced = version_of(name, alias)
     client.set_registered_model_alias(name, alias, found.version)

@@ -9,6 +9,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -26,6 +27,7 @@ from anomdiff import plots
 from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.integrations.mlflow.callbacks import LossCurve
 from anomdiff.integrations.mlflow.flavor import log_model
+from anomdiff.integrations.mlflow.model_description import described
 from anomdiff.integrations.mlflow.tracking_store import ensure_experiment
 from anomdiff.monitoring.drift import profile
 from anomdiff.selection.level_losses import level_losses
@@ -44,6 +46,7 @@ __all__ = [
 EXAMPLE_ROWS = 5
 SAMPLED_ROWS = 500
 DIGEST_TAG = "anomdiff.data_digest"
+DESCRIPTION_TAG = "mlflow.note.content"  # shown at the head of a run's page
 REFERENCE = "reference.json"
 
 Learn = Callable[[DiffusionDetector, pd.DataFrame, LossCurve], object]
@@ -76,7 +79,7 @@ def log_training(
     model_name : str, default="model"
         Name of the logged model.
     run_name : str, optional
-        By default MLflow invents one.
+        By default that of the model and the date.
     source : str, optional
         Where the rows came from.
     parameters : mapping, optional
@@ -94,17 +97,24 @@ def log_training(
     """
     with mlflow.start_run(
         experiment_id=ensure_experiment(experiment),
-        run_name=run_name,
+        run_name=run_name or f"{model_name} {datetime.now(UTC):%Y-%m-%d}",
         log_system_metrics=system_metrics,
     ) as run:
         dataset = log_inputs(detector, frame, source=source, parameters=parameters)
         fit_and_log(detector, frame, run.info.run_id, learn)
         log_fitted(detector, frame)
+        digest = data_digest(frame)
+        description = described(detector, frame, source, digest)
+        mlflow.set_tag(DESCRIPTION_TAG, description)
         model = log_model(
             detector,
             model_name,
             input_example=example_rows(detector, frame),
-            metadata={"data_digest": data_digest(frame), "alpha": detector.alpha},
+            metadata={
+                "data_digest": digest,
+                "alpha": detector.alpha,
+                "description": description,
+            },
         )
         mlflow.log_metrics(summary(detector), model_id=model.model_id, dataset=dataset)
         return model

@@ -12,6 +12,7 @@ from anomdiff.detectors.base import DiffusionDetector
 from anomdiff.encoding.parsing import read_cells, storage
 from anomdiff.encoding.spelling import PLAIN, Spelling
 from anomdiff.encoding.times import clock
+from anomdiff.models.segmented_model import SEGMENT, SegmentedModel
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.window_model import WindowModel
 
@@ -87,6 +88,8 @@ def infer_signature(
     columns = input_columns(detector, example)
     inputs = [ColSpec(c.type, str(c.name), required=not c.optional) for c in columns]
     channel = [ColSpec(DataType.string, "channel")] if detector.unit == "step" else []
+    if isinstance(detector.model_, SegmentedModel):
+        channel = [ColSpec(DataType.string, SEGMENT, required=False)]
     returned = [spec for c, spec in zip(columns, inputs, strict=True) if c.returned]
     return ModelSignature(
         inputs=Schema([*inputs]) if style == "columns" else _tensor(inputs),
@@ -125,7 +128,7 @@ def as_input(
     return typed if style == "columns" else typed.to_numpy(dtype=np.float64)
 
 
-def _columns_of_table(model: TabularModel) -> list[InputColumn]:
+def _columns_of_table(model: TabularModel | SegmentedModel) -> list[InputColumn]:
     """Columns that are not ignored; flags with gaps are doubles: MLflow reads null as False."""
     columns = []
     for column in model.schema.used:

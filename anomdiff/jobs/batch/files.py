@@ -17,6 +17,7 @@ from anomdiff.jobs.batch.alarm_causes import AlarmCauses
 from anomdiff.jobs.batch.input import ScoringInput
 from anomdiff.jobs.batch.places import cache_folder
 from anomdiff.jobs.batch.quarantine import Quarantine
+from anomdiff.jobs.batch.segment_status import SegmentStatus
 from anomdiff.jobs.batch.series_status import STATUS_TYPES, BatchScores, SeriesScorer, status_counts
 from anomdiff.jobs.batch.summary import ScoreSummary
 from anomdiff.jobs.exit_codes import SettingsError
@@ -52,7 +53,7 @@ class ScoredFiles:
     muted : dict
         How many lines of the alarm table are muted, by what, where anything may mute lines.
     statuses : dict
-        How many series have which status, and those that are not just scored.
+        How many series, or segments, have which status, and those that are not just scored.
     cache : BatchCache
         Scores of the batches so far.
     """
@@ -62,6 +63,7 @@ class ScoredFiles:
         self.counts, self.causes = ScoreSummary(source.columns.inputs), AlarmCauses(detector)
         self.cache = BatchCache(detector, cache_folder(source.settings))
         self.scorer = SeriesScorer(detector, source.columns, source.failed, self.cache.score)
+        self.segments = SegmentStatus(detector)
         self.table: pd.DataFrame | None = None
         self.n_quarantined = 0
         self.muted: dict[str, Any] = {}
@@ -110,6 +112,7 @@ class ScoredFiles:
         failed = len(frame) - (0 if found is None else len(found.rows))
         missing = pd.Series(0, index=self.source.columns.inputs)
         if found is not None and len(found.rows):
+            self.segments.add(*found)
             missing = self.source.columns.count_missing(found.rows)
             self.causes.add(found.rows, found.scored)
             if isinstance(self._alarms, RowAlarms):
@@ -128,6 +131,7 @@ class ScoredFiles:
         return scored.assign(is_anomaly=flags)
 
     def _write_statuses(self) -> None:
+        self.statuses = self.segments.counts()
         if "series" in self.paths:
             status = self.scorer.status()
             self.statuses = status_counts(status)

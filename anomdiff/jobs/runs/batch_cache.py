@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from anomdiff.jobs.runs.commit import PART
+from anomdiff.models.segmented_model import SegmentedModel
 
 __all__ = ["BatchCache", "InputDigest"]
 
@@ -81,9 +82,19 @@ class BatchCache:
 
 def _fingerprint(detector: Any) -> str:
     """Digest that no other fitted model has: that of its calibration scores and threshold."""
-    scores = np.asarray(getattr(detector, "calibration_scores_", ()), dtype=float)
+    model = getattr(detector, "model_", None)
+    models = (
+        [model.shared, *model.own.values()] if isinstance(model, SegmentedModel) else [detector]
+    )
+    scores = np.concatenate([_calibration(each) for each in models])
     told = f"{float(detector.alpha)!r} {float(detector.threshold_)!r} "
     return hashlib.sha256(told.encode() + scores.tobytes()).hexdigest()
+
+
+def _calibration(fitted: Any) -> np.ndarray:
+    """Calibration scores of a detector, or of a model."""
+    scores = getattr(fitted, "calibration_scores", getattr(fitted, "calibration_scores_", ()))
+    return np.asarray(scores, dtype=float)
 
 
 def _read(path: Path, rows: pd.DataFrame) -> pd.DataFrame | None:

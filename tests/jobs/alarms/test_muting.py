@@ -250,7 +250,7 @@ def incidents(tmp_path, of_series):
         night.to_parquet(tmp_path / "in.parquet")
         alarms = tmp_path / f"{len(more)}.parquet"
         paths = {"data": tmp_path / "in.parquet", "output": tmp_path / "out.parquet"}
-        settings = ScoreSettings(**paths, alarms=alarms, batch_date=NIGHT, **more)
+        settings = ScoreSettings(**paths, alarms=alarms, batch_date=NIGHT, overwrite=True, **more)
         return pd.read_parquet(settings.alarms) if score(settings, detector) else None
 
     return make

@@ -236,8 +236,8 @@ def test_a_bucket_that_is_not_there_is_said(bucket):
 @pytest.mark.filterwarnings("ignore:columns")
 def test_the_command_takes_addresses_as_options(bucket, sales, tiny, monkeypatch, tmp_path):
     _put("in/sales.csv", sales.to_csv(index=False).encode())
-    monkeypatch.setattr("anomdiff.jobs.score._resolved", lambda uri: {"uri": uri})
-    monkeypatch.setattr("anomdiff.jobs.score._load", lambda uri: tiny)
+    monkeypatch.setattr("anomdiff.jobs.score.resolve_model", lambda uri: {"uri": uri})
+    monkeypatch.setattr("anomdiff.jobs.score.load_registered", lambda uri: tiny)
     monkeypatch.chdir(tmp_path)
     options = ["--data", f"{bucket}/in/*.csv", "--output", f"{bucket}/out.parquet", "--keep", "id"]
 

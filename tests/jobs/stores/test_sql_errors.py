@@ -105,8 +105,8 @@ def test_the_command_says_what_is_away_without_a_password(end, tiny, sales, tmp_
     }
     settings = tmp_path / "score.toml"
     settings.write_text("".join(f"{key} = {value}\n" for key, value in given.items()))
-    monkeypatch.setattr("anomdiff.jobs.score._resolved", lambda uri: {"uri": uri})
-    monkeypatch.setattr("anomdiff.jobs.score._load", lambda uri: tiny)
+    monkeypatch.setattr("anomdiff.jobs.score.resolve_model", lambda uri: {"uri": uri})
+    monkeypatch.setattr("anomdiff.jobs.score.load_registered", lambda uri: tiny)
 
     result = CliRunner().invoke(score_command, [str(settings)])
 
