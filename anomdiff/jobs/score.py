@@ -74,10 +74,13 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     Where there are more alarms than make sense (`max_alarm_rate`, `max_alarm_factor`), a warning
     names the columns that raise them; `alarm_causes` of the summary has their shares.
 
+    With `dry_run` nothing is written, and what is returned has what would be done in `dry_run`.
     With `alert` a message is sent when all files are written. `alert` of the summary holds it, and
     `alert_unsent` of what is returned the places that it could not be sent to.
     """
     output = _check_output(settings)
+    if settings.dry_run:
+        return {"dry_run": dry_run(settings, detector)}
     with locked(output, *_beside(settings)):
         sweep(*output_paths(settings, False).values())
         return _scored_once(settings, detector)
@@ -236,10 +239,10 @@ def main(config: Path | None, **options: Any) -> None:
     """Score a table as the settings file CONFIG says; options override it."""
     with command_line.reported_errors():
         settings = command_line.loaded(ScoreSettings, config, options)
-        if settings.dry_run:
-            click.echo(dry_run(settings))
-            return
         summary = score(settings)
+        if settings.dry_run:
+            click.echo(summary["dry_run"])
+            return
         click.echo(
             f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
             f"{summary['rows_per_second']:,.0f} rows/s: {summary['output']}"
