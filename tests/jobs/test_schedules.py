@@ -192,7 +192,10 @@ def airflow_modules(version):
 
     operators = {2: "airflow.operators.python", 3: "airflow.providers.standard.operators.python"}
     offers = {
-        "airflow.exceptions": {"AirflowException": Failed, "AirflowFailException": FailedForGood},
+        {2: "airflow.exceptions", 3: "airflow.sdk.exceptions"}[version]: {
+            "AirflowException": Failed,
+            "AirflowFailException": FailedForGood,
+        },
         "airflow.timetables.interval": {"CronDataIntervalTimetable": Kept},
         operators[version]: {"PythonOperator": Kept},
         {2: "airflow", 3: "airflow.sdk"}[version]: {"DAG": Kept},
