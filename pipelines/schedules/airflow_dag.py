@@ -10,7 +10,6 @@ import shlex
 import subprocess
 from datetime import datetime, timedelta, timezone
 
-from airflow.exceptions import AirflowException, AirflowFailException
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 try:
@@ -19,6 +18,10 @@ try:
 except ImportError:  # Airflow 2
     from airflow import DAG
     from airflow.operators.python import PythonOperator
+try:
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+except ImportError:  # earlier versions
+    from airflow.exceptions import AirflowException, AirflowFailException
 
 FOLDER = "/srv/anomdiff"  # holds score.toml
 COMMAND = (

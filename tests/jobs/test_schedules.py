@@ -5,6 +5,7 @@ import configparser
 import importlib.util
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from anomdiff.jobs.exit_codes import ExitCode
 from tests.settings import TINY
 
 FOLDER = Path(__file__).parents[2] / "pipelines" / "schedules"
+UNITS = ("service", "timer")
 AGAIN = {int(ExitCode.UNSENT), int(ExitCode.STORE)}
 PROGRAM = '#!/bin/sh\nprintf "%s\\n" "$PWD" "$@" >> "$CALLS"\n'
 
@@ -121,10 +123,23 @@ def test_a_service_is_started_again_for_what_may_pass_only():
     service, timer = unit("anomdiff-score.service"), unit("anomdiff-score.timer")
 
     assert service["Service"]["Type"] == "oneshot"
-    assert service["Service"]["Restart"] == "no"
-    assert {*map(int, service["Service"]["RestartForceExitStatus"].split())} == AGAIN
+    assert service["Service"]["Restart"] == "on-failure"
+    ends = {*map(int, service["Service"]["RestartPreventExitStatus"].split())}
+    assert {int(each) for each in ExitCode if each} - ends == AGAIN
     assert timer["Timer"]["OnCalendar"].endswith("UTC")
     assert timer["Install"]["WantedBy"] == "timers.target"
+
+
+def test_systemd_takes_the_units(tmp_path):
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("there is no systemd")
+    units = [shutil.copy(FOLDER / f"anomdiff-score.{kind}", tmp_path) for kind in UNITS]
+
+    done = subprocess.run([program, "verify", *units], capture_output=True, text=True, check=False)
+
+    assert "anomdiff-score" not in done.stderr
+    assert done.returncode == 0
 
 
 def test_a_cron_job_runs_once_and_is_tried_again_for_what_may_pass_only():
@@ -177,7 +192,10 @@ def airflow_modules(version):
 
     operators = {2: "airflow.operators.python", 3: "airflow.providers.standard.operators.python"}
     offers = {
-        "airflow.exceptions": {"AirflowException": Failed, "AirflowFailException": FailedForGood},
+        {2: "airflow.exceptions", 3: "airflow.sdk.exceptions"}[version]: {
+            "AirflowException": Failed,
+            "AirflowFailException": FailedForGood,
+        },
         "airflow.timetables.interval": {"CronDataIntervalTimetable": Kept},
         operators[version]: {"PythonOperator": Kept},
         {2: "airflow", 3: "airflow.sdk"}[version]: {"DAG": Kept},

@@ -46,8 +46,8 @@ def web_server(*answers, wait=None):
 
 
 @contextmanager
-def mail_server(refuse=None, after_data=b"250 taken"):
-    """Takes mail; `refuse` are answers by the first word of a command, such as RCPT."""
+def mail_server(refuse=None, tls=None):
+    """Takes mail; `refuse` are answers by the first word of a command; `tls` is an SSL context."""
     kept = SimpleNamespace(letters=[], commands=[], port=0)
     refuse = dict(refuse or {})
 
@@ -62,7 +62,14 @@ def mail_server(refuse=None, after_data=b"250 taken"):
                 elif word == "DATA":
                     self._say(b"354 go on")
                     self._take()
-                    self._say(after_data)
+                    self._say(b"250 taken")
+                elif word == "EHLO":
+                    self._say(b"250-here\r\n250-AUTH PLAIN\r\n250 STARTTLS" if tls else b"250 here")
+                elif word == "STARTTLS" and tls:
+                    self._say(b"220 go on")
+                    self._encrypt()
+                elif word == "AUTH":
+                    self._say(b"235 well")
                 elif word == "QUIT":
                     self._say(b"221 bye")
                     return
@@ -71,6 +78,14 @@ def mail_server(refuse=None, after_data=b"250 taken"):
 
         def _say(self, text):
             self.wfile.write(text + b"\r\n")
+
+        def _encrypt(self):
+            try:
+                self.connection = tls.wrap_socket(self.connection, server_side=True)
+            except OSError:  # the client does not trust it
+                return
+            self.rfile = self.connection.makefile("rb")
+            self.wfile = self.connection.makefile("wb", buffering=0)
 
         def _take(self):
             lines = []

@@ -1,12 +1,20 @@
 """Laws of sending: each place has a message once, and no secret leaves its variable."""
 
+import base64
 import email
 import email.policy
 import json
 import socket
+import ssl
 import threading
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from anomdiff.jobs.alerts import program, sending, web
 from anomdiff.jobs.alerts.alert_settings import AlertSettings
@@ -219,6 +227,51 @@ def test_no_password_goes_to_a_server_without_encryption(tmp_path, monkeypatch, 
     assert server.letters == []
     assert not any(SECRET in line or line.upper().startswith("AUTH") for line in server.commands)
     assert SECRET not in caplog.text
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate of this machine that it has signed itself, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    addresses = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+    signed = builder.add_extension(addresses, critical=False).sign(key, hashes.SHA256())
+    path = tmp_path / "certificate.pem"
+    secret_key = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(secret_key + signed.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_password_goes_to_a_trusted_server_only(
+    tmp_path, monkeypatch, caplog, certificate, trusted
+):
+    monkeypatch.setenv("MAIL_PASSWORD", SECRET)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with mail_server(tls=context) as server:
+        alert = mail_settings(server.port, starttls=True, user="me", password_env="MAIL_PASSWORD")
+        failed = send(alert, MESSAGE, tmp_path / "mark.json", 0)
+
+    logins = [line.split()[-1] for line in server.commands if line.startswith("AUTH PLAIN")]
+    assert failed == ([] if trusted else ["email"])
+    assert len(server.letters) == trusted
+    assert [base64.b64decode(each) for each in logins] == [b"\0me\0S3CRET"] * trusted
+    assert (
+        SECRET not in caplog.text + (tmp_path / "mark.json").read_text() * trusted
+        if trusted
+        else SECRET not in caplog.text
+    )
 
 
 @pytest.mark.parametrize(
