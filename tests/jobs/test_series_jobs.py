@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from anomdiff import TimeSeriesDetector
 from anomdiff.integrations.mlflow import flavor, runs
 from anomdiff.jobs import score as score_job
-from anomdiff.jobs import series_groups
+from anomdiff.jobs.batch import series_groups
 from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import PromoteSettings, ScoreSettings, TrainSettings

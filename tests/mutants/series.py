@@ -48,7 +48,7 @@ SEGMENTS = {
         "max(2, (max_reference - 1) // n",
     ),
 }
-WINDOW_FIT = {
+WINDOW_CALIBRATION = {
     "optimism of the network kept": ("= optimism(errors[-1], torch.cat(unseen))", "= 1.0"),
     "calibrated on overlapping windows": (
         "segment_residuals(together, segment, True)",
@@ -89,7 +89,7 @@ STEP_EVIDENCE = {
 }
 STEP_SCORES = {
     "scores do not fall off": ("return scores - FALL * away * excess", "return scores"),
-    "evidence does not lift": ("falling + PER_NAT * (", "falling + 0.0 * ("),
+    "evidence does not lift": ("falling + self.per_nat * (", "falling + 0.0 * ("),
     "evidence alone raises nothing": ("lifted.clamp(min=self.raised)", "lifted"),
 }
 LOCAL_VARIATION = {
@@ -104,7 +104,7 @@ OF_SERIES = {
     "scoring/step_regression.py": STEP_REGRESSION,
     "scoring/channel_regression.py": CHANNEL_REGRESSION,
     "reference/segments.py": SEGMENTS,
-    "models/window_fit.py": WINDOW_FIT,
+    "models/window_calibration.py": WINDOW_CALIBRATION,
     "models/window_model.py": WINDOW_MODEL,
     "scoring/excursions.py": EXCURSIONS,
     "scoring/step_evidence.py": STEP_EVIDENCE,

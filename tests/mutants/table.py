@@ -118,7 +118,7 @@ TRAINING_ROWS = {
     ),
     "held-out rows not marked": ("np.isin(kept, exclude_self)", "np.isin(kept, [])"),
     "categories of held-out rows counted": ("fit(codes[training],", "fit(codes,"),
-    "too few rows held out": ("min(least, int(0.4 * n))", "0"),
+    "too few rows held out": ("min(least, int(MOST_HELD_OUT * n))", "0"),
     "reference rows not drawn": ("np.sort(rng.permutation(rows)[:most])", "rows[:most]"),
 }
 TABULAR_FIT = {
@@ -174,13 +174,16 @@ CONFORMAL = {
         "(1 + n - smaller)",
         "(n - smaller)",
     ),
+    "likely rows flagged in screening": ("n - smaller <= alpha", "n - smaller > alpha"),
+    "ranks of screening reversed": ("(n - smaller) / n", "smaller / n"),
     "ties tenfold": ("TIE = 1e-5", "TIE = 1e-4"),
     "ties without effect": ("scores + TIE *", "scores + 0 *"),
 }
 BASE = {
-    "low scores flagged": ("p_values, scores > self.thr", "p_values, scores < self.thr"),
-    "likely rows flagged in screening": ("n - smaller <= self.alpha", "n - smaller > self.alpha"),
-    "ranks of screening reversed": ("(n - smaller) / n", "smaller / n"),
+    "low scores flagged": (
+        "self.model_.score_frame(frame)\n        p_values",
+        "self.model_.score_frame(frame)\n        scores = -scores\n        p_values",
+    ),
     "offset of the wrong sign": ("threshold, -threshold, alpha", "threshold, threshold, alpha"),
     "score_samples of the wrong sign": ("return -self.", "return self."),
 }

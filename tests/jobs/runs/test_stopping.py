@@ -12,8 +12,8 @@ from anomdiff.jobs.runs import stopping
 stopping.GRACE = 1.0
 {work}
 with stopping.ends_on_signals():
-    print("began", flush=True)
     try:
+        print("began", flush=True)
         work()
     finally:
         print("unwound", flush=True)
@@ -51,7 +51,9 @@ def _ended(work, number, times=1):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_unwinds_and_tells_its_number(number):
-    assert _ended(WAITS, number) == (128 + number, "unwound\n")
+    patient = "stopping.GRACE = 30.0\n" + WAITS
+
+    assert _ended(patient, number) == (128 + number, "unwound\n")
 
 
 @pytest.mark.parametrize("work", [SWALLOWS, NATIVE], ids=["swallowed", "native"])
