@@ -38,9 +38,7 @@ from anomdiff.scoring.channel_regression import ChannelRegression
 from anomdiff.scoring.frozen_runs import longest_usual, run_lengths
 from anomdiff.scoring.local_variation import LocalVariation
 from anomdiff.scoring.step_regression import StepRegression
-from anomdiff.scoring.window_scores import (
-    WindowNetwork,
-)
+from anomdiff.scoring.window_scores import WindowNetwork
 
 __all__ = [
     "VARIATIONS",

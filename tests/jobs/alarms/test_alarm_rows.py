@@ -8,21 +8,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from anomdiff import TabularDetector
 from anomdiff.jobs.alarms.reasons import PARTS, cell_text, sentence
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.thresholds.severity import severity
-from tests.settings import TINY
 from tests.tables import mixed_table
 
 NIGHT = date(2026, 1, 31)
-
-
-@pytest.fixture(scope="module")
-def detector():
-    """A detector of a table; do not change it."""
-    return TabularDetector(**TINY).fit(mixed_table(400, seed=0))
 
 
 @pytest.fixture(scope="module")

@@ -6,24 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anomdiff import TabularDetector, TimeSeriesDetector
+from anomdiff import TimeSeriesDetector
 from anomdiff.jobs.alarm_rules import AlarmRule, in_scope
 from anomdiff.jobs.alarms.muting import BUDGET, FEEDBACK, Muting
 from anomdiff.jobs.exit_codes import SettingsError
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import ScoreSettings
 from tests.series import panel
-from tests.settings import TINY, TINY_SERIES
+from tests.settings import TINY_SERIES
 from tests.tables import mixed_table
 
 NIGHT = date(2026, 1, 31)
 OWN = ["muted_by", "priority", "nearest_verdict", "verdict_distance"]
-
-
-@pytest.fixture(scope="module")
-def detector():
-    """A detector of a table; do not change it."""
-    return TabularDetector(**TINY).fit(mixed_table(400, seed=0))
 
 
 @pytest.fixture(scope="module")
