@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-__all__ = ["NearestRows", "products", "squared_distances"]
+__all__ = ["NearestRows", "least_of_rows", "products", "squared_distances"]
 
 # Pairs of rows compared at once: their distances should stay in the CPU's cache.
 PAIRS_AT_ONCE = 2**20
@@ -111,7 +111,7 @@ class NearestRows:
         rows, scales = self._blocks
         reference, shrink = rows.flatten(0, 1)[: len(self.rows)], scales.flatten()[: len(self.rows)]
         parts = [
-            [(squares * shrink if scaled else squares).argmin(1) for scaled in kinds]
+            [least_of_rows(squares * shrink if scaled else squares)[1] for scaled in kinds]
             for _, _, squares in squared_distances(reference, x, seen, mine, self._lengths)
         ]
         nearest = [torch.cat(each) for each in zip(*parts, strict=True)]
@@ -137,7 +137,7 @@ class NearestRows:
         numbers = block[:, None] * BLOCK + torch.arange(BLOCK)
         if own is not None:
             squares[numbers == own[:, None]] = torch.inf
-        least, at = squares.min(1)
+        least, at = least_of_rows(squares)
         return Nearest(least, numbers.gather(1, at[:, None])[:, 0])
 
     def _bounds(self, x: Tensor, seen: Tensor) -> Tensor:
@@ -236,6 +236,17 @@ def _chosen(which: Tensor, x: Tensor, seen: Tensor, own: Tensor | None) -> Chose
     if len(which) == len(x):
         return x, seen, own
     return x[which], seen[which], None if own is None else own[which]
+
+
+def least_of_rows(
+    values: Float[Tensor, "row reference"],
+) -> tuple[Float[Tensor, "row"], Int[Tensor, "row"]]:
+    """Least value of each row and its place, the first one of equal ones.
+
+    As ``values.min(1)``, whose search for the place takes far longer than that of numpy.
+    """
+    at = torch.from_numpy(values.numpy().argmin(1))
+    return values.gather(1, at[:, None])[:, 0], at
 
 
 def squared_distances(

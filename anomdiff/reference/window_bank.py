@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from anomdiff.reference.nearest import squared_distances
+from anomdiff.reference.nearest import least_of_rows, squared_distances
 from anomdiff.reference.sliding_windows import (
     LEAST_SHARE,
     WindowComponent,
@@ -101,7 +101,7 @@ class WindowBank(WindowComponent):
         """Yield squared errors and residuals of blocks of windows."""
         flat = x.flatten(1).to(self.windows), observed.flatten(1)
         for row, mask, squares in squared_distances(self.windows, *flat, own, self._lengths):
-            least, nearest = squares.min(1)
+            least, nearest = least_of_rows(squares)
             shape = len(row), *x.shape[1:]
             residual = torch.where(mask, self.windows[nearest] - row, 0.0).reshape(shape)
             seen = mask.reshape(shape)
