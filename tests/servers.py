@@ -1,25 +1,15 @@
 """Servers of our own, on 127.0.0.1 and a free port: PostgreSQL, and an object store like S3."""
 
-import os
-import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
-__all__ = ["free_port", "postgres_server", "running", "s3_server", "wait_until"]
+from benchmarks.common.postgres import PostgresServer, free_port, postgres_programs
 
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+__all__ = ["postgres_server", "running", "s3_server", "wait_until"]
 
 
 @contextmanager
@@ -45,24 +35,10 @@ def wait_until(answers, process):
 @contextmanager
 def postgres_server(user="mlflow", password="secret", method="trust"):
     """Yield the URI of an empty database; skip the test where the server is not installed."""
-    programs = _programs()
-    if programs is None:
+    if postgres_programs() is None:
         pytest.skip("need PostgreSQL's initdb and postgres; they are not installed")
-    psycopg = pytest.importorskip("psycopg")
-    # Not below pytest's folders, which other users cannot enter.
-    with tempfile.TemporaryDirectory(prefix="anomdiff-pg-") as folder:
-        os.chmod(folder, 0o777)
-        cluster, port, quiet = f"{folder}/cluster", free_port(), subprocess.DEVNULL
-        secret = Path(folder) / "password"
-        secret.write_text(password)
-        initdb = [programs / "initdb", "-D", cluster, "-U", user, "-A", method, "-N"]
-        initdb += ["--pwfile", secret]
-        subprocess.run(initdb, check=True, stdout=quiet, cwd=folder, **_user())
-        server = [programs / "postgres", "-D", cluster, "-p", str(port), "-k", folder, "-F"]
-        with running([*server, "-h", "127.0.0.1"], cwd=folder, **_user()) as process:
-            uri = f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{port}/postgres"
-            wait_until(lambda: _connects(psycopg, uri), process)
-            yield uri
+    with PostgresServer.running(user, password, method) as server:
+        yield server.uri
 
 
 @contextmanager
@@ -87,24 +63,3 @@ def s3_server(bucket, endpoint_variable):
         boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=bucket)
         yield f"s3://{bucket}"
         threaded.stop()
-
-
-def _programs():
-    """Folder of initdb and postgres."""
-    found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((folder for folder in folders if (folder / "initdb").exists()), None)
-
-
-def _user():
-    """User and group to run the server as: it refuses to be root."""
-    return {} if os.getuid() else {"user": "nobody", "group": "nogroup", "extra_groups": []}
-
-
-def _connects(psycopg, uri):
-    try:
-        psycopg.connect(uri, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True

@@ -9,6 +9,7 @@ share of anomalies among the first `TOP_ALARMS`.
 
 import argparse
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,13 @@ from benchmarks.common.results import write
 from benchmarks.tables.protocols import as_frame, take
 from benchmarks.tables.reading import Dataset, Table, find_sets
 
-__all__ = ["batches", "compare", "main", "summary"]
+__all__ = ["batches", "compare", "full_names", "main", "summary"]
 
 N_VERDICTS = TOP_ALARMS = 100
 # More alarms than anybody reads: the verdicts say which of them are read.
 ALARM_SHARE = 0.1
 DEFAULT_SETS = "fraud_oracle,ai4i2020,creditcard"
+MAX_ITER = 3000
 FULL_NAMES = {"creditcard": "creditcard_ulb_merged_subset"}
 COLUMNS = ["set", "seed", "confirmed", "learned", "alarms", "muted", "muted_anomalies"]
 
@@ -39,16 +41,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the mixed files")
     parser.add_argument("--sets", type=words, default=DEFAULT_SETS, help="sets, comma-separated")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--max-iter", type=int, default=3000, help="training steps")
+    parser.add_argument("--max-iter", type=int, default=MAX_ITER, help="training steps")
     parser.add_argument("--out", type=Path, required=True, help="results, a CSV")
     options = parser.parse_args()
     names = words(options.sets) if isinstance(options.sets, str) else options.sets
-    sets = find_sets("mixed", options.data, [FULL_NAMES.get(name, name) for name in names])
+    sets = find_sets("mixed", options.data, full_names(names))
     runs = [(each, seed, options.max_iter) for each in sets for seed in range(options.seeds)]
     table = pd.DataFrame(gather(compare, runs), columns=[*COLUMNS, "before", "after"])
     write(table, options.out)
     print(table.to_string(index=False))
     print(summary(table))
+
+
+def full_names(names: Sequence[str]) -> list[str]:
+    """Names of sets as those of their files."""
+    return [FULL_NAMES.get(name, name) for name in names]
 
 
 def compare(run: tuple[Dataset, int, int]) -> list[tuple]:

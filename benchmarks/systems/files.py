@@ -13,9 +13,26 @@ from tqdm import tqdm
 
 from anomdiff.datasets import payments
 
-__all__ = ["FIRST_KEY", "run_job", "write_payments"]
+__all__ = ["FIRST_KEY", "LIGHT", "first_night", "run_job", "write_payments"]
 
 FIRST_KEY = 2**53  # from here on a float cannot tell neighbours apart
+CHUNK = 250_000  # rows of the file that are written together
+TRAINING_ROWS = 20_000
+PLAIN = "random_state = 0\nalpha = 0.01\n"
+# A detector that costs little: of what a job itself does, more is seen.
+LIGHT = f"{PLAIN}max_iter = 300\nmax_reference = 500\nn_levels = 2\nn_draws = 2\nwidth = 32\n"
+
+
+def first_night(folder: Path, n_rows: int, key: str | None = None, detector: str = PLAIN) -> Path:
+    """Train on payments, promote the model, and return a file with as many later ones."""
+    history, data, settings = (
+        folder / name for name in ("history.parquet", "large.parquet", "train.toml")
+    )
+    payments(TRAINING_ROWS, seed=0)[0].to_parquet(history, index=False)
+    write_payments(data, n_rows, CHUNK, key)
+    settings.write_text(f"[detector]\n{detector}")
+    run_job("train", settings, "--data", history, folder=folder)
+    return data
 
 
 def write_payments(path: Path, n_rows: int, chunk: int, key: str | None = None) -> None:

@@ -1,107 +1,118 @@
-"""The two jobs on raw files: `python -m benchmarks.systems.jobs --data DIR --out results.csv`.
+"""What the nightly jobs promise, measured: `python -m benchmarks.systems jobs --data DIR`.
 
-Each labelled file is cut, line by line and otherwise untouched, into a training file (half of the
-normal rows) and a batch (the other half and all anomalies). `anomdiff.jobs.train` and
-`anomdiff.jobs.score` then run on them as a user would run them; kNN and IsolationForest get the
-same rows, prepared as `benchmarks.tables.methods` says.
+Nights that are killed and go on (`kills`), into files and into PostgreSQL; the rows per second of
+`anomdiff score` beside those of the detector in memory; drift and retraining (`drift`); verdicts
+and the next batch (`feedback`). Each of these runs alone as well.
 """
 
 import argparse
-import gzip
 import json
+import subprocess
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from anomdiff.metrics.detection import auroc, average_precision
-from benchmarks.common.commands import words
+from benchmarks.common.commands import count, words
 from benchmarks.common.processes import gather
-from benchmarks.common.results import complete, write
-from benchmarks.systems.files import run_job
-from benchmarks.tables.methods import METHODS, TABLES, means_line
-from benchmarks.tables.protocols import shuffled
-from benchmarks.tables.reading import Dataset, find_sets
+from benchmarks.common.results import write
+from benchmarks.systems import drift, feedback, kills
+from benchmarks.systems.files import first_night, run_job
+from benchmarks.tables.reading import find_sets
 
-__all__ = ["compare", "main", "run_jobs"]
-
-DEFAULT_SETS = "fraud_oracle,hmeq,anneal,insurance_claims"
-BASELINES = ("knn1", "knn5", "iforest")
+__all__ = ["end_to_end", "main"]
 
 
-def main() -> None:
-    """Run the jobs on each file and print the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the mixed files")
-    parser.add_argument("--sets", type=words, default=DEFAULT_SETS, help="files, comma-separated")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    sets = find_sets("mixed", options.data, options.sets)
-    runs = [(each, seed) for each in sets for seed in range(options.seeds)]
-    table = pd.DataFrame(gather(compare, runs), columns=["set", "seed", "method", "auroc", "ap"])
-    write(table, options.out)
-    figures = complete(table, TABLES.measures, list(table["method"].unique()))
-    print((100 * figures).round(2).to_string())
-    print(means_line(figures))
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure all, write a CSV for each part, and print the figures as the last line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.systems jobs", description=__doc__)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder that has `mixed`")
+    add("--rows", type=count, default=5_000_000, help="that are scored by runs that are killed")
+    add("--database-rows", type=count, default=1_000_000, help="that go to PostgreSQL")
+    add("--speed-rows", type=count, default=200_000, help="whose rows per second are compared")
+    add("--kills", type=count, default=20)
+    add("--seeds", type=count, default=5, help="of the verdicts")
+    add("--drift-seeds", type=count, default=3)
+    add("--weeks", type=count, default=200, help="without drift, for each seed")
+    add("--processes", type=count, default=1, help="of the verdicts")
+    add("--out", type=Path, required=True, help="folder of the CSV files")
+    options = parser.parse_args(argv)
+    parts = [_kills(options), _speed(options), _drift(options), _feedback(options)]
+    print(" | ".join(parts))
 
 
-def compare(run: tuple[Dataset, int]) -> list[tuple]:
-    """Figures of the jobs and of the baselines on one file and seed."""
-    dataset, seed = run
-    table = dataset.read()
-    split = shuffled(table, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        figures = {"anomdiff": run_jobs(dataset, table.anomalous, seed, Path(folder))}
-    for name in BASELINES:
-        scores = METHODS[name](split.train, seed)(split.test)
-        figures[name] = auroc(split.anomalous, scores), average_precision(split.anomalous, scores)
-    return [(dataset.name, seed, name, *pair) for name, pair in figures.items()]
+def _kills(options: argparse.Namespace) -> str:
+    told = []
+    for database, n_rows in ((False, options.rows), (True, options.database_rows)):
+        figures = kills.measure(n_rows, options.kills, seed=0, database=database)
+        name = "kills_database.csv" if database else "kills.csv"
+        write(pd.DataFrame([figures]), options.out / name)
+        told.append(("into PostgreSQL: " if database else "") + kills.line(figures))
+    return " | ".join(told)
 
 
-def run_jobs(
-    dataset: Dataset, anomalous: np.ndarray, seed: int, folder: Path
-) -> tuple[float, float]:
-    """Train and score from the command line; return AUROC and average precision of the summary."""
-    training, batch = cut(dataset, anomalous, seed, folder)
-    rule = dataset.rule
-    label = ["--label", str(rule.column)] + ([] if rule.header else ["--no-header"])
-    for value in normal_values(dataset, anomalous):
-        label += ["--normal", value]
-    settings = folder / "train.toml"
-    settings.write_text(f"[detector]\nrandom_state = {seed}\n")
-    drop = [word for column in rule.drop for word in ("--drop", str(column))]
-    output = folder / "scored.parquet"
-    run_job("train", settings, "--data", training, *label, *drop, folder=folder)
-    run_job("score", "--data", batch, "--output", output, *label, folder=folder)
-    quality = json.loads((folder / "scored.summary.json").read_text())["quality"]
-    return quality["auroc"], quality["average_precision"]
+def _speed(options: argparse.Namespace) -> str:
+    job, detector = end_to_end(options.speed_rows)
+    rates = {"rows": options.speed_rows, "job": job, "in_memory": detector}
+    write(pd.DataFrame([rates]), options.out / "end_to_end.csv")
+    return f"end-to-end {job / detector:.2f} of in-memory"
 
 
-def cut(dataset: Dataset, anomalous: np.ndarray, seed: int, folder: Path) -> tuple[Path, Path]:
-    """Write the lines of the training rows and of the batch to two files."""
-    opened = gzip.open if dataset.path.suffix == ".gz" else open
-    with opened(dataset.path, "rt", encoding="utf-8-sig") as file:
-        lines = [line for line in file if line.strip()]
-    head, lines = (lines[:1], lines[1:]) if dataset.rule.header else ([], lines)
-    normal = np.random.default_rng(seed).permutation(np.flatnonzero(~anomalous))
-    half = len(normal) // 2
-    parts = {
-        "training.csv": normal[:half],
-        "batch.csv": [*normal[half:], *np.flatnonzero(anomalous)],
-    }
-    for name, rows in parts.items():
-        (folder / name).write_text("".join([*head, *(lines[row] for row in rows)]))
-    return folder / "training.csv", folder / "batch.csv"
+def _drift(options: argparse.Namespace) -> str:
+    found = [
+        row
+        for seed in range(options.drift_seeds)
+        for row in drift.measure(options.data, seed, options.weeks, {})
+    ]
+    table = pd.DataFrame(found, columns=drift.COLUMNS)
+    write(table, options.out / "drift.csv")
+    return drift.line(table).replace("drift | ", "drift ")
 
 
-def normal_values(dataset: Dataset, anomalous: np.ndarray) -> list[str]:
-    """Values of the label that normal rows have."""
-    rule = dataset.rule
-    header = 0 if rule.header else None
-    raw = pd.read_csv(dataset.path, header=header, encoding="utf-8-sig", low_memory=False)
-    return sorted(raw.loc[~anomalous, rule.column].astype(str).str.strip().unique())
+def _feedback(options: argparse.Namespace) -> str:
+    sets = find_sets("mixed", options.data, feedback.full_names(words(feedback.DEFAULT_SETS)))
+    runs = [(each, seed, feedback.MAX_ITER) for each in sets for seed in range(options.seeds)]
+    rows = gather(feedback.compare, runs, options.processes)
+    table = pd.DataFrame(rows, columns=[*feedback.COLUMNS, "before", "after"])
+    write(table, options.out / "feedback.csv")
+    return feedback.summary(table).replace("feedback | ", "feedback ")
+
+
+def end_to_end(n_rows: int, batch: int = 20_000) -> tuple[float, float]:
+    """Rows per second of the job, and of its detector in memory, each in a process of its own.
+
+    The detector has its default parameters but for a seed; the job reads parquet and writes the
+    scored file, its summary and the alarm table.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data, output = first_night(folder, n_rows), folder / "scored.parquet"
+        files = ["--data", data, "--output", output, "--alarms", folder / "alarms.csv"]
+        run_job("score", *files, "--batch-size", batch, folder=folder)
+        summary = json.loads((folder / "scored.summary.json").read_text())
+        return summary["rows_per_second"], _in_memory(folder, data, batch)
+
+
+def _in_memory(folder: Path, data: Path, batch: int) -> float:
+    """Rows per second of the registered detector."""
+    code = (
+        "import sys, time, pandas as pd, mlflow\n"
+        "from anomdiff.jobs.registered import load_registered\n"
+        "mlflow.set_tracking_uri(sys.argv[1])\n"
+        "detector = load_registered('models:/anomdiff@champion')\n"
+        "rows, size = pd.read_parquet(sys.argv[2]), int(sys.argv[3])\n"
+        "detector.score_frame(rows.head(size))\n"
+        "started = time.perf_counter()\n"
+        "for first in range(0, len(rows), size):\n"
+        "    detector.score_frame(rows[first:first + size])\n"
+        "print(len(rows) / (time.perf_counter() - started))\n"
+    )
+    command = [sys.executable, "-c", code, f"sqlite:///{folder / 'mlflow.db'}", data, batch]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
 
 
 if __name__ == "__main__":

@@ -12,12 +12,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from anomdiff.datasets import payments
-from benchmarks.systems.files import run_job, write_payments
+from benchmarks.systems.files import first_night, run_job
 
 __all__ = ["main"]
-
-CHUNK = 250_000
 
 
 def main() -> None:
@@ -27,14 +24,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        history, data, scored = (
-            folder / f"{part}.parquet" for part in ("history", "large", "scored")
-        )
-        payments(20_000, seed=0)[0].to_parquet(history, index=False)
-        write_payments(data, options.rows, CHUNK)
-        settings = folder / "train.toml"
-        settings.write_text("[detector]\nrandom_state = 0\nalpha = 0.01\n")
-        run_job("train", settings, "--data", history, folder=folder)
+        data, scored = first_night(folder, options.rows), folder / "scored.parquet"
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         run_job("score", "--data", data, "--output", scored, folder=folder)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 
 from anomdiff.integrations.mlflow import flavor, registry, runs, tracking_store
 from anomdiff.integrations.mlflow.runs import log_training
-from tests.servers import free_port, postgres_server, running, s3_server, wait_until
+from benchmarks.common.postgres import free_port
+from tests.servers import postgres_server, running, s3_server, wait_until
 
 BUCKET = "models"
 

@@ -18,7 +18,8 @@ from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.stores.locations import as_location
 from anomdiff.jobs.writers import atomic_paths
-from tests.servers import free_port, s3_server
+from benchmarks.common.postgres import free_port
+from tests.servers import s3_server
 from tests.tables import mixed_table
 
 BUCKET = "tables"

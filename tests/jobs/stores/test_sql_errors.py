@@ -10,8 +10,8 @@ from anomdiff.jobs.score import main as score_command
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.jobs.stores.databases import SqlSource, connected
 from anomdiff.jobs.train import train
+from benchmarks.common.postgres import free_port
 from tests.jobs.stores.sql import PASSWORD, QUOTED, fill, hang_up, run, traceback_of
-from tests.servers import free_port
 from tests.settings import TINY
 
 
