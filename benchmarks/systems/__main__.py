@@ -6,8 +6,6 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(each.stem for each in FOLDER.glob("[a-z]*.py") if each.stem != "files")
-    each.stem for each in Path(__file__).parent.glob("[a-z]*.py") if each.stem != "files"
-)
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
