@@ -33,7 +33,7 @@ from anomdiff.reference.sliding_windows import WindowComponent, cut_windows
 from anomdiff.reference.window_bank import LevelBank, MissingComponent, UncentredBank, WindowBank
 from anomdiff.scoring.channel_regression import ChannelRegression
 from anomdiff.scoring.frozen_runs import run_lengths
-from anomdiff.scoring.step_evidence import CLEARLY_OFF, STEPS_TOGETHER
+from anomdiff.scoring.step_evidence import AHEAD, CLEARLY_OFF, STEPS_TOGETHER
 from anomdiff.scoring.step_regression import StepRegression
 from anomdiff.scoring.step_scores import JudgedSteps, StepScores
 from anomdiff.scoring.window_scores import WindowCalibration, WindowNetwork
@@ -293,13 +293,14 @@ class WindowModel:
         """Number of steps with final scores, where components have spoken of so many."""
         if self.steps is None or ended:
             return known
-        return max(0, known // STEPS_TOGETHER * STEPS_TOGETHER - 2 * self.steps.reach)
+        edge = (known - AHEAD) // STEPS_TOGETHER * STEPS_TOGETHER  # what crosses it is known
+        return max(0, edge - AHEAD - 2 * self.steps.reach)
 
     def first_needed(self, final: int) -> int:
-        """First step that steps after so many final ones are judged with; a block starts there."""
+        """First step, of a block, that steps after so many final ones are judged with."""
         if self.steps is None:
             return final
-        return max(0, final - 2 * self.steps.reach) // STEPS_TOGETHER * STEPS_TOGETHER
+        return max(0, final - 2 * (AHEAD + self.steps.reach)) // STEPS_TOGETHER * STEPS_TOGETHER
 
     @property
     def shape_banks(self) -> list[WindowBank]:

@@ -7,7 +7,6 @@ training do are evidence, and among those that overlap the strongest counts.
 """
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -19,16 +18,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from anomdiff.scoring.excursions import excursions
+from anomdiff.scoring.residual_tails import ResidualTails
 
-__all__ = ["EvidentSegment", "ResidualTails", "StepEvidence", "most_evidence"]
+__all__ = ["EvidentSegment", "StepEvidence", "most_evidence"]
 
-# Residuals, in standard deviations, below which differences are rounding.
-LEAST_RESIDUAL = 1e-2
-# Share of residuals that an exponential tail is fitted to, in logs; its least mean excess.
-TAIL_SHARE, LEAST_EXCESS = 0.05, 0.05
-TAIL_QUANTILES = 65  # that the rest is kept by
-# Surprisals, in nats, count up to this much.
-MOST_SURPRISAL = 12.0
 # Surprisals of anomalous steps are this many times as large, on average.
 RATIO = 5.0
 # Share of the segments of training, the strongest, that a tail is fitted to.
@@ -42,14 +35,17 @@ CLEARLY_OFF, MOST_BLURRED = 8.0, 24
 # A segment is dropped if a stronger one covers this share of it; one of few steps, any of it: it
 # is what a window makes of a fault beside it.
 OVERLAP, FEW_STEPS = 0.5, 64
-# Steps that are looked at together: no segment reaches from one block to the next, so that a stream
-# knows when a segment has ended.
-STEPS_TOGETHER = 512
+# Steps that are looked at together, so that a stream knows when a segment has ended. A segment that
+# reaches from one block to the next is found in one that begins so many steps before the next.
+STEPS_TOGETHER, AHEAD = 512, 256
 NEVER = 1e12  # a total that no segment reaches
 MOST_COVERED = 0.05  # of the steps of training, by segments, at most
-# Where training holds anomalies: the quantiles of residuals that a tail is drawn through, and how
-# much more evidence than one segment of all normal steps would have is that of an anomaly, in nats.
-THROUGH, MORE = (0.8, 0.9), 3.0
+# Where training holds anomalies, so much more evidence than one segment of all normal steps would
+# have is that of an anomaly, in nats.
+MORE = 3.0
+# Segments in the tail of a channel from which on it has a tail of its own: slow channels have long
+# segments, and would hide what is odd in others.
+OWN_TAIL = 10
 
 
 class EvidentSegment(NamedTuple):
@@ -63,54 +59,6 @@ class EvidentSegment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ResidualTails:
-    """How large residuals of normal steps are, by component and channel.
-
-    Parameters
-    ----------
-    quantiles : float Tensor of shape (component, channel, quantile)
-        Of the logs of residuals, ascending, evenly spaced up to where the tail starts.
-    excess : float Tensor of shape (component, channel)
-        Mean excess of the logs over the last quantile.
-    """
-
-    quantiles: Tensor
-    excess: Tensor
-
-    @classmethod
-    def fit(
-        cls, residuals: Float[Tensor, "component step channel"], *, with_anomalies: bool = False
-    ) -> "ResidualTails":
-        """Fit to residuals of normal steps, NaN where missing.
-
-        ``with_anomalies`` draws the tail through the quantiles below it.
-        """
-        logs = _logs(residuals)
-        levels = torch.linspace(0, 1 - TAIL_SHARE, TAIL_QUANTILES, dtype=logs.dtype)
-        quantiles = torch.stack([_quantiles(each, levels) for each in logs])
-        if with_anomalies:
-            return cls(*_extrapolated(logs, quantiles, levels))
-        over = logs - quantiles[:, None, :, -1]
-        excess = torch.where(over > 0, over, torch.nan).nanmean(1).nan_to_num(0.0)
-        return cls(quantiles, excess.clamp(min=LEAST_EXCESS))
-
-    def surprisals(
-        self, residuals: Float[Tensor, "component step channel"]
-    ) -> Float[Tensor, "component step channel"]:
-        """Minus the log of the share of normal steps with as large a residual; NaN if missing."""
-        logs = _logs(residuals).mT.contiguous()
-        place = torch.searchsorted(self.quantiles, logs.nan_to_num(0.0)).clamp(
-            1, TAIL_QUANTILES - 1
-        )
-        low, high = (self.quantiles.gather(2, at) for at in (place - 1, place))
-        within = ((logs - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
-        share = 1 - (place - 1 + within) / (TAIL_QUANTILES - 1) * (1 - TAIL_SHARE)
-        beyond = (logs - self.quantiles[:, :, -1:]) / self.excess[:, :, None]
-        found = -share.log() + beyond.clamp(min=0)
-        return torch.where(logs.isnan(), torch.nan, found.clamp(max=MOST_SURPRISAL)).mT
-
-
-@dataclass(frozen=True)
 class StepEvidence:
     """What residuals of normal steps, and the segments where they add up, are like.
 
@@ -118,10 +66,10 @@ class StepEvidence:
     ----------
     tails : ResidualTails
         Of single steps.
-    start, excess, share : float Tensor of shape (component,)
+    start, excess, share : float Tensor of shape (component, channel)
         From which total on the tail of segments of training starts, their mean excess over it,
-        and how many of them there are per step.
-    count : Tensor of shape (component,)
+        and how many of them there are per step, times the channels.
+    count : Tensor of shape (component, channel)
         Number of segments of that tail.
     sharp : int, or None
         Component that is only used to trim segments: it leaves little beside what is wrong.
@@ -161,18 +109,19 @@ class StepEvidence:
         """
         joined = torch.cat(list(residuals), dim=1)
         tails = ResidualTails.fit(joined, with_anomalies=with_anomalies)
-        n_components = len(residuals[0])
+        n_components, _, n_channels = residuals[0].shape
         n_steps = sum(each.shape[1] for each in residuals)
-        totals = [list[float]() for _ in range(n_components)]
+        totals = [[list[float]() for _ in range(n_channels)] for _ in range(n_components)]
         for each in (block for whole in residuals for block in whole.split(STEPS_TOGETHER, dim=1)):
             for component, ratios in enumerate(_ratios(tails.surprisals(each))):
-                for channel in ratios.T:
-                    totals[component] += [x.total for x in excursions(channel.numpy())]
-        fitted = torch.tensor([_tail(each, with_anomalies) for each in totals], dtype=torch.float64)
-        start, excess, count = fitted.T.clone()
+                for own, channel in zip(totals[component], ratios.T, strict=True):
+                    own += [x.total for x in excursions(channel.numpy())]
+        several = [_tails(each, with_anomalies) for each in totals]
+        fitted = torch.tensor(several, dtype=torch.float64)
+        start, excess, count, share = fitted.permute(2, 0, 1).clone()
         start[list(silent)] = NEVER
         sharp = None if sharp in silent else sharp
-        found = cls(tails, start, excess, count / n_steps, count, sharp, trimmed, quiet)
+        found = cls(tails, start, excess, share / n_steps, count, sharp, trimmed, quiet)
         segments = [segment for each in residuals for segment in found.segments(each)]
         if with_anomalies:
             most = most_evidence(n_steps)
@@ -189,27 +138,29 @@ class StepEvidence:
 
     def segments(self, residuals: Float[Tensor, "component step channel"]) -> list[EvidentSegment]:
         """Segments that carry evidence, none mostly covered by a stronger one."""
-        starts = range(0, residuals.shape[1], STEPS_TOGETHER)
-        blocks = [self._of_block(residuals[:, start : start + STEPS_TOGETHER]) for start in starts]
-        return [
-            each._replace(start=start + each.start, stop=start + each.stop)
-            for start, block in zip(starts, blocks, strict=True)
-            for each in block
-        ]
-
-    def _of_block(self, residuals: Float[Tensor, "component step channel"]) -> list[EvidentSegment]:
         surprisals = self.tails.surprisals(residuals)
-        found = [
-            EvidentSegment(start, stop, evidence, component, channel)
-            for component, ratios in enumerate(_ratios(surprisals))
+        n_steps = surprisals.shape[1]
+        ratios, blocks = _ratios(surprisals), range(0, n_steps, STEPS_TOGETHER)
+        found = [each for first in blocks for each in self._of_block(ratios, first)]
+        for edge in blocks[1:]:
+            ahead = self._of_block(ratios, edge - AHEAD)
+            found += [each for each in ahead if each.start < edge < each.stop]
+        return [self._placed(each, surprisals) for each in _strongest(found, n_steps)]
+
+    def _of_block(
+        self, ratios: Float[Tensor, "component step channel"], first: int
+    ) -> list[EvidentSegment]:
+        """Segments of the block that begins with a step."""
+        block = ratios[:, first : first + STEPS_TOGETHER]
+        return [
+            EvidentSegment(first + start, first + stop, evidence, component, channel)
+            for component, several in enumerate(block)
             if component != self.sharp
-            for channel, own in enumerate(ratios.T)
+            for channel, own in enumerate(several.T)
             for start, stop, total in excursions(own.numpy())
-            if total >= self._least_totals[component]
-            and (evidence := self._evidence(component, total)) >= self.least
+            if total >= self._least_totals[component][channel]
+            and (evidence := self._evidence(component, channel, total)) >= self.least
         ]
-        found = _strongest(found, residuals.shape[1])
-        return [self._placed(segment, surprisals) for segment in found]
 
     def _placed(self, segment: EvidentSegment, surprisals: Tensor) -> EvidentSegment:
         """Trim a segment and name its channel; one that a channel makes of others is its."""
@@ -237,21 +188,26 @@ class StepEvidence:
         return evidence, quiet, channel
 
     @cached_property
-    def _least_totals(self) -> list[float]:
-        """Totals below which the evidence of each component is less than the least, just about."""
+    def _numbers(self) -> list[list[list[float]]]:
+        """The four numbers of the tail of each component and channel."""
+        return torch.stack([self.start, self.excess, self.count, self.share], dim=-1).tolist()
+
+    @cached_property
+    def _least_totals(self) -> list[list[float]]:
+        """Totals with less than the least evidence, by component and channel, just about."""
         needed = self.least + self.share.log()
         beyond = torch.where(needed > 0, self.count * (needed / self.count).expm1(), needed)
         totals = self.start + self.excess * beyond
-        return (totals - 1e-6 * (1 + totals.abs())).nan_to_num(nan=-math.inf).tolist()
+        least = (totals - 1e-6 * (1 + totals.abs())).nan_to_num(nan=-math.inf)
+        return torch.where(self.start < NEVER, least, math.inf).tolist()
 
-    def _evidence(self, component: int, total: float) -> float:
+    def _evidence(self, component: int, channel: int, total: float) -> float:
         r"""Minus the log of how many segments of such a total a normal step starts.
 
         Of :math:`m` totals beyond :math:`u` with mean excess :math:`b`, the predictive chance of
         one beyond :math:`t` is :math:`(1 + (t - u) / (m b))^{-m}`.
         """
-        start, excess = self.start[component].item(), self.excess[component].item()
-        count, share = self.count[component].item(), self.share[component].item()
+        start, excess, count, share = self._numbers[component][channel]
         beyond = (total - start) / excess
         return (count * math.log1p(beyond / count) if beyond > 0 else beyond) - math.log(share)
 
@@ -283,7 +239,11 @@ class StepEvidence:
         """Rebuild it from `to_dict`."""
         tails = ResidualTails(**state["tails"])
         numbers = {name: tuple(state[name]) for name in ("trimmed", "quiet")}
-        return cls(**{**state, "tails": tails, **numbers})
+        own = {name: state[name] for name in ("start", "excess", "share", "count")}
+        for name, each in own.items():
+            if each.ndim == 1:  # in older models, of all channels together
+                own[name] = each[:, None].expand(tails.excess.shape).clone()
+        return cls(**{**state, "tails": tails, **numbers, **own})
 
 
 def most_evidence(n_steps: int) -> float:
@@ -291,32 +251,26 @@ def most_evidence(n_steps: int) -> float:
     return math.log(n_steps) + MORE
 
 
-def _extrapolated(logs: Tensor, quantiles: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-    """Quantiles and mean excess of an exponential tail through two quantiles that are normal."""
-    low, high = THROUGH
-    through = torch.stack([_quantiles(each, torch.tensor(THROUGH)) for each in logs])
-    excess = (through[:, :, 1] - through[:, :, 0]) / math.log((1 - low) / (1 - high))
-    excess = excess.clamp(min=LEAST_EXCESS)
-    beyond = ((1 - high) / (1 - levels)).log().clamp(min=0)
-    tail = through[:, :, 1:] + excess[:, :, None] * beyond
-    return torch.where(levels > high, quantiles.minimum(tail), quantiles), excess
-
-
-def _logs(residuals: Tensor) -> Tensor:
-    return residuals.double().clamp(min=LEAST_RESIDUAL).log()
-
-
-def _quantiles(logs: Float[Tensor, "step channel"], levels: Tensor) -> Tensor:
-    """Quantiles of each channel, (channel, quantile); 0 for a channel of which nothing is known."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="All-NaN slice")
-        found = np.nanquantile(logs.numpy(), levels.numpy(), axis=0)
-    return torch.from_numpy(found).nan_to_num(0.0).T
-
-
 def _ratios(surprisals: Tensor) -> Tensor:
     """Log-likelihood ratios: exponential surprisals of a larger mean against mean 1."""
     return (surprisals * (1 - 1 / RATIO) - math.log(RATIO)).nan_to_num(0.0)
+
+
+def _tails(
+    totals: Sequence[list[float]], with_anomalies: bool
+) -> list[tuple[float, float, float, float]]:
+    """Tail of each channel, as from ``_tail``, and its number of segments times the channels.
+
+    That of all channels where a channel has few segments, or some may be anomalies.
+    """
+    every = _tail([total for channel in totals for total in channel], with_anomalies)
+    own = [_tail(channel, with_anomalies) for channel in totals]
+    return [
+        (*tail, tail[2] * len(totals))
+        if tail[2] >= OWN_TAIL and not with_anomalies
+        else (*every, every[2])
+        for tail in own
+    ]
 
 
 def _tail(totals: list[float], with_anomalies: bool) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from anomdiff.scoring.frozen_runs import POWER, over_long
-from anomdiff.scoring.step_evidence import STEPS_TOGETHER, StepEvidence, most_evidence
+from anomdiff.scoring.step_evidence import AHEAD, STEPS_TOGETHER, StepEvidence, most_evidence
 
 __all__ = ["JudgedSteps", "StepScores", "odd_steps"]
 
@@ -24,12 +24,12 @@ PER_NAT_SCREENED = 0.02
 STRONG_SHARE, HIGH_SHARE = 0.005, 0.01
 # Evidence beyond the largest of training, in nats, that raises the score by itself: of what windows
 # do not see, and of anything.
-QUIET, ANY = 5.0, 40.0
+QUIET, ANY = 5.0, 20.0
 # Steps count whose evidence, or window score where there is none, is this share of the largest near
 # them.
 NEAR_EVIDENCE, NEAR_SCORE = 0.8, 0.9
-# Strong evidence that some normal steps have too counts only if it is this share of the largest
-# near it: what windows find is somewhere else.
+# Strong evidence that does not raise the score by itself counts only if it is this share of the
+# largest near it: what windows find is somewhere else.
 WEAK_EVIDENCE = 0.25
 # Steps that are no anomalies, and window scores away from these, tell what is normal by themselves
 # where they are this share of all.
@@ -131,7 +131,7 @@ class StepScores:
             longer = nats.to(evidence)
         near = _largest_near(evidence, self.reach)
         strong = evidence > self.strong
-        strong &= (evidence > self.largest) | (evidence >= WEAK_EVIDENCE * near)
+        strong &= (evidence > self.largest + ANY) | (evidence >= WEAK_EVIDENCE * near)
         evident = (evidence > 0) & (strong | (evidence >= NEAR_EVIDENCE * near))
         highest = scores >= NEAR_SCORE * _largest_near(scores, self.reach).clamp(min=0)
         evident |= (near == 0) & highest
@@ -153,8 +153,8 @@ class StepScores:
 
     @property
     def delay(self) -> int:
-        """Steps that a step waits for the end of its block, and for evidence near it."""
-        return STEPS_TOGETHER - 1 + 2 * self.reach
+        """Steps that a step waits for the end of its blocks, and for evidence near it."""
+        return STEPS_TOGETHER - 1 + 2 * (AHEAD + self.reach)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON values and tensors."""

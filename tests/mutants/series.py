@@ -74,8 +74,12 @@ EXCURSIONS = {
         "found.append(Excursion(runs[first][0], runs[last][1], peak))",
     ),
 }
-STEP_EVIDENCE = {
+RESIDUAL_TAILS = {
     "surprisals without a limit": ("found.clamp(max=MOST_SURPRISAL)", "found"),
+}
+STEP_EVIDENCE = {
+    "segments end with their block": ("if each.start < edge < each.stop", "if False"),
+    "one tail for all channels": ("if tail[2] >= OWN_TAIL and", "if False and"),
     "segments not trimmed": (
         "_named(self._trim(segment, surprisals), surprisals)",
         "_named(segment, surprisals)",
@@ -107,6 +111,7 @@ OF_SERIES = {
     "models/window_calibration.py": WINDOW_CALIBRATION,
     "models/window_model.py": WINDOW_MODEL,
     "scoring/excursions.py": EXCURSIONS,
+    "scoring/residual_tails.py": RESIDUAL_TAILS,
     "scoring/step_evidence.py": STEP_EVIDENCE,
     "scoring/step_scores.py": STEP_SCORES,
     "scoring/local_variation.py": LOCAL_VARIATION,

@@ -4,14 +4,17 @@ import math
 import pytest
 import torch
 
-from anomdiff.scoring.step_evidence import (
-    FEW_STEPS,
+from anomdiff.scoring.residual_tails import (
     LEAST_RESIDUAL,
     MOST_SURPRISAL,
-    OVERLAP,
-    STEPS_TOGETHER,
     TAIL_SHARE,
     ResidualTails,
+)
+from anomdiff.scoring.step_evidence import (
+    AHEAD,
+    FEW_STEPS,
+    OVERLAP,
+    STEPS_TOGETHER,
     StepEvidence,
 )
 
@@ -82,6 +85,17 @@ def test_components_of_which_nothing_is_known_have_no_segments():
     assert {segment.component for segment in segments} <= {0}
 
 
+def test_silent_components_have_no_segments_and_do_not_tell_what_counts():
+    normal = residuals()
+    normal[:, :, :] = 0.0  # no segment but those of the silent one
+    normal[1, 100:140] = 5.0
+
+    evidence = StepEvidence.fit([normal], None, (), silent=[1])
+
+    assert evidence.segments(normal) == []
+    assert evidence.least == 0.0
+
+
 def test_few_steps_of_new_noise_are_covered():
     evidence = fitted()
 
@@ -102,18 +116,42 @@ def test_a_shift_is_found_at_its_place_and_in_its_channel():
     assert strongest.stop == pytest.approx(340, abs=10)
 
 
-def test_segments_stay_within_a_block_and_blocks_do_not_depend_on_each_other():
+@pytest.mark.parametrize("first", [0, 100, 256, 400, STEPS_TOGETHER - 1])
+def test_the_segment_of_a_fault_does_not_depend_on_where_the_series_begins(first):
+    evidence, new = fitted(), residuals(n_steps=3 * STEPS_TOGETHER)
+    new[0, 700:850, 1] += 3
+
+    strongest = max(evidence.segments(new[:, first:]), key=lambda segment: segment.evidence)
+
+    whole = max(evidence.segments(new), key=lambda segment: segment.evidence)
+    assert (strongest.start + first, strongest.stop + first) == (whole.start, whole.stop)
+    assert whole.start == pytest.approx(700, abs=10)
+
+
+def test_what_is_far_ahead_changes_nothing():
     evidence, new = fitted(), residuals()
     new[:, STEPS_TOGETHER - 20 : STEPS_TOGETHER + 20] += 5
+    known = STEPS_TOGETHER + AHEAD
 
-    segments = evidence.segments(new)
+    early = evidence.segments(new[:, :known])
 
-    assert all(
-        each.start // STEPS_TOGETHER == (each.stop - 1) // STEPS_TOGETHER for each in segments
-    )
-    first = [each for each in segments if each.start < STEPS_TOGETHER]
-    assert first == evidence.segments(new[:, :STEPS_TOGETHER])
-    assert {each.stop for each in first} >= {STEPS_TOGETHER}
+    final = known - 2 * AHEAD
+    assert [each for each in evidence.segments(new) if each.stop <= final] == [
+        each for each in early if each.stop <= final
+    ]
+
+
+def test_a_slow_channel_does_not_hide_what_is_odd_in_another():
+    normal, new = residuals(n_steps=2 * N_STEPS), residuals()
+    slow = torch.randn(2, 2 * N_STEPS // 100, 1, dtype=torch.float64).abs()
+    normal[:, :, :1] *= slow.repeat_interleave(100, dim=1)  # what is off stays so for long
+    new[0, 300:360, 1] += 1.5
+
+    with_slow = StepEvidence.fit([normal], None, ()).segments(new[:, :, [1, 1]])
+    alone = StepEvidence.fit([normal[:, :, 1:]], None, ()).segments(new[:, :, 1:])
+
+    most = [max(each.evidence for each in found) for found in (with_slow, alone)]
+    assert most[0] > 0.5 * most[1]
 
 
 def test_no_segment_is_covered_by_a_stronger_one():
