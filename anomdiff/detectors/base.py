@@ -199,8 +199,9 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
             ``p_value`` (in (0, 1]) and ``is_anomaly`` (score above ``threshold_``, which is
             ``p_value <= alpha`` unless ``set_threshold`` set another). Of series, steps are
             flagged that are off themselves too, not those around which windows hold such steps.
-            Of steps that no window fits around, at gaps and in short series, score and p-value
-            are missing, with a warning, and nothing is flagged.
+            Of steps that no window fits around, at gaps and in short series, and of parts of a
+            series whose rows are further apart or nearer than in training, score and p-value are
+            missing, with a warning, and nothing is flagged.
 
         Raises
         ------

@@ -22,6 +22,7 @@ __all__ = [
     "EVIDENT",
     "StepCells",
     "channel_cells",
+    "frame_cells",
     "step_cells",
     "warn_of_few_steps",
     "warn_of_unjudged",
@@ -57,6 +58,25 @@ def step_cells(found: JudgedSteps, known: Tensor, names: Sequence) -> StepCells:
     channels = found.channels.where(known, len(names)).numpy()
     scores = found.scores.where(known, torch.nan).numpy()
     return StepCells(scores, (found.evident & known).numpy(), label_array([*names, None])[channels])
+
+
+def frame_cells(
+    n_rows: int,
+    segments: Sequence[Segment[Tensor]],
+    judged: Sequence[tuple[JudgedSteps, Tensor]],
+    names: Sequence,
+) -> tuple[StepCells, np.ndarray]:
+    """Cells of all rows of a frame, and which of those in segments are not judged."""
+    cells = StepCells(
+        np.full(n_rows, np.nan), np.zeros(n_rows, dtype=bool), label_array([None] * n_rows)
+    )
+    unjudged = np.zeros(n_rows, dtype=bool)
+    for segment, found in zip(segments, judged, strict=True):
+        own = step_cells(*found, names)
+        for to, each in zip(cells, own, strict=True):
+            to[segment.rows] = each
+        unjudged[segment.rows] = np.isnan(own.scores)
+    return cells, unjudged
 
 
 def warn_of_unjudged(
