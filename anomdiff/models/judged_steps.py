@@ -43,7 +43,7 @@ class StepCells(NamedTuple):
 
     scores: np.ndarray
     evident: np.ndarray  # whether a step is off itself
-    channels: np.ndarray  # name of the channel that contributes most
+    channels: np.ndarray | ExtensionArray  # name of the channel that contributes most
 
 
 def channel_cells(cells: Sequence | np.ndarray, names: Sequence) -> np.ndarray | ExtensionArray:
@@ -76,7 +76,7 @@ def frame_cells(
         for to, each in zip(cells, own, strict=True):
             to[segment.rows] = each
         unjudged[segment.rows] = np.isnan(own.scores)
-    return cells, unjudged
+    return cells._replace(channels=channel_cells(cells.channels, names)), unjudged
 
 
 def warn_of_unjudged(

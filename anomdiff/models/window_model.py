@@ -19,13 +19,13 @@ from anomdiff.encoding.step_changes import at_usual_steps
 from anomdiff.models import stored_checks as checks
 from anomdiff.models.judged_steps import (
     EVIDENT,
-    channel_cells,
     frame_cells,
     warn_of_unjudged,
     warn_of_unknown,
 )
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors, segment_residuals, values_of
+from anomdiff.models.silent_channels import warn_of_silent
 from anomdiff.models.training_run import StepHook
 from anomdiff.models.window_fields import restored_fields, stored_fields
 from anomdiff.models.window_fit import VARIATIONS, fit_windows
@@ -211,9 +211,9 @@ class WindowModel:
         cells, unjudged = frame_cells(len(frame), segments, judged, self.names)
         warn_of_unjudged(self.layout, frame, unjudged, min(self.window_lengths))
         warn_of_unknown(self.scaler, segments)
-        channels = channel_cells(cells.channels, self.names)
+        warn_of_silent(self.scaler, segments, frame, unjudged, self.window_lengths)
         labels = self.layout.labels(frame)
-        return cells.scores, {EVIDENT: cells.evident, "channel": channels, **labels}
+        return cells.scores, {EVIDENT: cells.evident, "channel": cells.channels, **labels}
 
     def window_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of the score: banks of windows and levels, the regressions, the network.
