@@ -455,3 +455,14 @@ def test_a_part_at_another_step_is_not_judged_and_the_rest_scores_as_by_itself(w
     assert scored["p_value"][101:].isna().all()
     assert not scored["is_anomaly"][101:].any()
     pd.testing.assert_frame_equal(scored[:101], wide.score_frame(whole[:101]), check_freq=False)
+
+
+def test_a_series_cannot_be_finished_while_none_is_open(long):
+    detector = TimeSeriesDetector.from_dict(long.to_dict())
+
+    with pytest.raises(ValueError, match="none is: call score_next or stream first; got 'zz'"):
+        detector.finish(series="zz")
+
+    detector.score_next(panel(3, seed=0))
+    with pytest.raises(ValueError, match=r"one of \['a', 'b'\]; got 'zz'"):
+        detector.finish(series="zz")
