@@ -17,6 +17,7 @@ from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.parsing import shown
 from anomdiff.encoding.segment import Segment
 from anomdiff.scoring.step_scores import JudgedSteps
+from anomdiff.thresholds.conformal import needed_rows
 
 __all__ = [
     "EVIDENT",
@@ -131,17 +132,24 @@ def warn_of_unknown(scaler: ChannelScaler, segments: Sequence[Segment]) -> bool:
 
 
 def warn_of_few_steps(n_steps: int, alpha: float) -> None:
-    """Warn where so few normal steps were learned from that new ones raise more alarms.
+    """Warn where so few normal steps were learned from that new ones raise more alarms, or none.
 
     Windows of new steps are further from those of a short training than these are from each other.
     """
     if n_steps * alpha >= LEAST_ALARMS:
         return
-    holds = SHORT_ALARMS / n_steps
+    share = SHORT_ALARMS / n_steps
+    holds = f"{min(share, 0.5):.2g}"
+    if n_steps < needed_rows(alpha):
+        so_that, beside = "no step will be flagged", ", as more are flagged than a smaller one says"
+    else:
+        so_that, beside = (
+            f"more of new normal steps will be flagged, some {min(share, 1.0):.1%}",
+            "",
+        )
+        so_that += ", or many more where cycles are longer than a tenth of it"
     warnings.warn(
         f"need at least {math.ceil(LEAST_ALARMS / alpha)} steps of training for alpha={alpha:g}; "
-        f"got {n_steps}, so that more of new normal steps will be flagged, some "
-        f"{min(holds, 1.0):.1%}, or many more where cycles are longer than a tenth of it: give a "
-        f"longer training, or set alpha={min(holds, 0.5):.2g}.",
-        stacklevel=2,
+        f"got {n_steps}, so that {so_that}: give a longer training, or set alpha={holds}.",
+        stacklevel=4,
     )
