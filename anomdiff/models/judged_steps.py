@@ -141,13 +141,11 @@ def warn_of_few_steps(n_steps: int, alpha: float) -> None:
     share = SHORT_ALARMS / n_steps
     holds = f"{min(share, 0.5):.2g}"
     if n_steps < needed_rows(alpha):
-        so_that, beside = "no step will be flagged", ", as more are flagged than a smaller one says"
+        so_that = "no step will be flagged"
+        holds += ", as more are flagged than a smaller one says"
     else:
-        so_that, beside = (
-            f"more of new normal steps will be flagged, some {min(share, 1.0):.1%}",
-            "",
-        )
-        so_that += ", or many more where cycles are longer than a tenth of it"
+        so_that = f"more of new normal steps will be flagged, some {min(share, 1.0):.1%}, or many "
+        so_that += "more where cycles are longer than a tenth of it"
     warnings.warn(
         f"need at least {math.ceil(LEAST_ALARMS / alpha)} steps of training for alpha={alpha:g}; "
         f"got {n_steps}, so that {so_that}: give a longer training, or set alpha={holds}.",

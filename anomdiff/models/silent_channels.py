@@ -70,7 +70,7 @@ def silent_cells(observed: np.ndarray, least: int, longest: int) -> np.ndarray:
         False where a cell is missing.
     least, longest : int
         Steps of the shortest and the longest window: a series without any value has as many as
-        the first, another stretch as many as the second.
+        the first, another run of missing cells as many as the second.
 
     Returns
     -------
