@@ -71,8 +71,7 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
         if parameters.get("warm_start"):
             known["start"] = getattr(self, "model_", None)
         self._adopt(self.model_class.fit(frame, columns, parameters, on_step=on_step, **known))
-        self._set_threshold()
-        self._warn_of_alpha()
+        self._set_first_threshold()
         return self
 
     def fit_predict(self, X: ArrayLike, y: None = None) -> np.ndarray:
@@ -199,8 +198,9 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
             ``p_value`` (in (0, 1]) and ``is_anomaly`` (score above ``threshold_``, which is
             ``p_value <= alpha`` unless ``set_threshold`` set another). Of series, steps are
             flagged that are off themselves too, not those around which windows hold such steps.
-            Of steps that no window fits around, at gaps and in short series, score and p-value
-            are missing, with a warning, and nothing is flagged.
+            Of steps that no window fits around, at gaps and in short series, and of parts of a
+            series whose rows are further apart or nearer than in training, score and p-value are
+            missing, with a warning, and nothing is flagged.
 
         Raises
         ------
@@ -301,8 +301,9 @@ class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator)
     def _check(self, X: ArrayLike, *, by_name: bool = False) -> pd.DataFrame:
         """Turn the input into a clean frame, or say in one sentence what is wrong."""
 
-    def _warn_of_alpha(self) -> None:
-        """Warn where new normal rows will raise more alarms than ``alpha``, as far as is known."""
+    def _set_first_threshold(self) -> None:
+        """Set the threshold after a fit; warn once where rows are too few for ``alpha``."""
+        self._set_threshold()
 
     # -- inside --------------------------------------------------------------------------
 

@@ -99,7 +99,8 @@ class Recalibration:
         ----------
         alpha : float
             In (0, 1). The parameter ``alpha`` becomes this one, so that ``get_params``, a saved
-            model and ``p_value <= alpha`` agree with the threshold.
+            model and ``p_value <= alpha`` agree with the threshold. For series a larger one buys
+            little sensitivity, since a step must be off itself too to be flagged.
 
         Returns
         -------

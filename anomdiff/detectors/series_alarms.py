@@ -24,6 +24,9 @@ from anomdiff.thresholds.budget import segment_budget_threshold, segment_levels
 
 __all__ = ["SeriesAlarms"]
 
+# Steps this part of the longest window from an alarm, or less, are near to it.
+NEAR = 8
+
 
 class SeriesAlarms:
     """Alarms of a fitted detector of series; mixed into ``TimeSeriesDetector``."""
@@ -106,8 +109,11 @@ class SeriesAlarms:
             alarms), ``flagged`` (share of its steps), of the worst segment ``anomaly_score``,
             ``start``, ``end`` and ``channels`` (missing where there is none), ``mean_score``,
             and ``deviation``: how unlike the others the whole series is, as the robust z-score
-            of its median score among those of the series; missing for fewer than three. Series
-            are ranked by their worst segment, those without one by their mean score.
+            of its median score among those of the series. A short fault raises the scores of
+            all windows that hold it: these steps do not count, unless alarms are near to most of
+            a series; where hardly any is left, it counts as typical, 0. Missing where fewer than
+            three series are left. Series are ranked by their worst segment, those without one by
+            their mean score.
 
         Raises
         ------
@@ -120,19 +126,30 @@ class SeriesAlarms:
         """
         series, time = self.model_.layout.series, self.model_.layout.time
         rows = levels_as_columns(scored, (series, time))
-        return fleet_frame(rows, self.segments(scored), series, time)
+        longest = max(self.model_.window_lengths)
+        return fleet_frame(
+            rows,
+            self.segments(scored),
+            series,
+            time,
+            threshold=self.threshold_,
+            reach=longest - 1,
+            near=longest // NEAR,
+        )
 
     def set_alarm_budget(self, segments_per_1000: float) -> Self:
-        """Set the threshold so that normal steps raise few segments of alarms.
+        """Set the threshold so that normal steps raise about so many segments of alarms.
 
         ``alpha`` and the p-values stay: they no longer tell which steps are flagged.
 
         Parameters
         ----------
         segments_per_1000 : float
-            Most segments of flagged steps per 1,000 steps like those of training, or of
-            ``recalibrate``; with several series, 1,000 steps of all together. A budget beyond
-            what steps that are off themselves can make, some 3, is not used up.
+            About how many segments of flagged steps, on average, per 1,000 steps like those of
+            training, or of ``recalibrate``; with several series, 1,000 steps of all together. It
+            is counted on these steps: new ones may raise twice as many where they are few, or
+            less. A budget beyond what steps that are off themselves can make, some 3, is not used
+            up.
 
         Returns
         -------

@@ -93,10 +93,15 @@ class PanelStream:
     def finish_series(self, series: object) -> FinalSteps:
         """Return the waiting steps of one series, which has ended."""
         if not isinstance(series, Hashable) or series not in self.streams:
-            opened = [*self.streams]
-            shown = f"{opened[:SHOWN_SERIES]}{' and more' if len(opened) > SHOWN_SERIES else ''}"
-            raise ValueError(f"need a series that is open, one of {shown}; got {series!r}.")
+            raise ValueError(f"{self._shown_open()}; got {series!r}.")
         return self._laid_out(self.streams.pop(series).finish())
+
+    def _shown_open(self) -> str:
+        """Say which series can be ended, if any."""
+        opened, more = [*self.streams][:SHOWN_SERIES], len(self.streams) > SHOWN_SERIES
+        if not opened:
+            return "need a series that is open, but none is: call score_next or stream first"
+        return f"need a series that is open, one of {opened}{' and more' if more else ''}"
 
     def _new_steps(self, segment: Segment[np.ndarray]) -> Segment[np.ndarray]:
         """Leave out a first step that repeats the last time, where the first row of a time counts.

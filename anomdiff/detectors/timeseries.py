@@ -17,6 +17,7 @@ from anomdiff.encoding.index_levels import keys_as_columns
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.models.judged_steps import warn_of_few_steps
 from anomdiff.models.window_model import WindowModel
+from anomdiff.thresholds.conformal import threshold_at
 
 __all__ = ["TimeSeriesDetector"]
 
@@ -255,8 +256,10 @@ class TimeSeriesDetector(SeriesStreams, SeriesAnswers, SeriesAlarms, DiffusionDe
             X, *_ = keys_as_columns(X, *keys)
         return self._framed(X, by_name=by_name)
 
-    def _warn_of_alpha(self) -> None:
-        warn_of_few_steps(len(self.calibration_scores_), self.alpha)
+    def _set_first_threshold(self) -> None:
+        scores = self.calibration_scores_
+        self._keep_threshold(threshold_at(scores, self.alpha), self.alpha)
+        warn_of_few_steps(len(scores), self.alpha)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -155,6 +155,15 @@ class ChannelScaler:
         scored = list(self.targets)
         return mean[scored], std[scored]
 
+    def has_scale_of_all(self, series: Any) -> np.ndarray:
+        """Which scored channels of a series have the scale of all series together.
+
+        Of several series, those are that training does not show of it, or of it alone.
+        """
+        known = series in self.scales and len(self.scales) > 2  # one of them is that of all
+        own, pooled = (np.stack(self.scale(label)) for label in (series, None))
+        return (own == pooled).all(0) & known
+
     def scale_of(self, segment: Segment) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the scored channels of an encoded segment.
 

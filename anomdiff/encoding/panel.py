@@ -27,7 +27,7 @@ from anomdiff.encoding.repeated_times import MOST_REPEATED, OrderedRows, one_per
 from anomdiff.encoding.segment import Segment
 from anomdiff.encoding.spelling import Spelling
 from anomdiff.encoding.times import clock, has_times, is_duration, require_no_levels
-from anomdiff.encoding.usual_steps import UsualSteps, infer_steps
+from anomdiff.encoding.usual_steps import UsualSteps, infer_steps, shown_step
 
 __all__ = ["PanelLayout"]
 
@@ -71,6 +71,11 @@ class PanelLayout:
     def has_dates(self) -> bool:
         """Whether times are dates, as far as the usual step tells."""
         return self.step is not None and self.step >= MILLISECOND and not self.durations
+
+    @property
+    def measures_time(self) -> bool:
+        """Whether steps are durations, not only differences of numbers."""
+        return self.has_dates or self.durations
 
     @classmethod
     def infer(
@@ -184,15 +189,11 @@ class PanelLayout:
 
     def told_of_step(self, label: Any, step: float) -> str:
         """Say that the rows of a series are ``step`` apart, which is not as in training."""
-        usual = self.steps.of(label)
-        of, apart = "" if label is None else f" of series {label!r}", (usual, step)
-        shown_steps = [f"{each:g}" for each in apart]
-        if self.has_dates or self.durations:
-            shown_steps = [str(pd.Timedelta(each, "ns")) for each in apart]
+        of, is_time = "" if label is None else f" of series {label!r}", self.measures_time
+        usual, found = (shown_step(each, is_time) for each in (self.steps.of(label), step))
         return (
-            f"need rows{of} {shown_steps[0]} apart, as in training; they are {shown_steps[1]} "
-            "apart as a rule, so that windows hold another length of time: resample them, or fit "
-            "to rows of this step."
+            f"need rows{of} {usual} apart, as in training; they are {found} apart as a rule, so "
+            "that windows hold another length of time: resample them, or fit to rows of this step."
         )
 
     def labels(self, frame: pd.DataFrame) -> dict[Any, pd.Series]:

@@ -4,14 +4,18 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-__all__ = ["STEP_ROWS", "StepRange", "UsualSteps", "infer_steps"]
+__all__ = ["STEP_ROWS", "StepRange", "UsualSteps", "infer_steps", "shown_step"]
 
 # Where time jumps by more than this many usual steps, a new segment begins.
 GAP = 3.0
 # Steps that differ from those of training by more than this factor are other steps: windows of
 # them hold another length of time, or one row only. So many rows tell what their usual step is.
 OTHER_STEP, STEP_ROWS = 1.08, 9
+# So many steps one after the other that are all longer, or all shorter, are other ones: single rows
+# that are missing and jitter hardly make as many, and the shortest windows hold no more.
+RUN_STEPS = 7
 # Standard errors by which the median of irregular steps may miss those of training besides; one
 # error in interquartile ranges over the root of their number, as of a Gaussian.
 MEDIAN_ERRORS, MEDIAN_ERROR = 3.0, 0.93
@@ -26,9 +30,10 @@ class StepRange(NamedTuple):
     least: float
     most: float
 
-    def holds(self, step: float, error: float) -> bool:
+    def holds(self, step: float | np.ndarray, error: float) -> bool | np.ndarray:
         """Tell whether a usual step, known up to an error, is as in training."""
-        return self.least / OTHER_STEP - error <= step <= self.most * OTHER_STEP + error
+        low, high = self.least / OTHER_STEP - error, self.most * OTHER_STEP + error
+        return (low <= step) & (step <= high)
 
     def widened(self, step: float) -> "StepRange":
         """Range that holds a further step, unless that is a gap."""
@@ -81,10 +86,50 @@ class UsualSteps:
         """Usual one of the differences of times, where it is none of training, else None."""
         if self.step is None or len(differences) < STEP_ROWS - 1:
             return None
+        return self._other(self._own(series), differences)
+
+    def in_other_runs(self, series: Any, times: np.ndarray) -> np.ndarray:
+        """Tell the rows that are part of a run of other steps than those of training.
+
+        Parameters
+        ----------
+        series : label
+            Of the series.
+        times : ndarray of shape (row,)
+            Ascending times of all its rows.
+
+        Returns
+        -------
+        others : bool ndarray of shape (row,)
+            Rows before and after which steps are other ones, ``RUN_STEPS`` of them or more one
+            after the other. Where most are so long that they are gaps, rows stand alone anyway.
+        """
+        others, differences = np.zeros(len(times), dtype=bool), np.diff(times)
+        if self.step is None or len(differences) < RUN_STEPS:
+            return others
+        own, usual = self._own(series), self.of(series, times)
+        inside = np.any([each.holds(differences, 0.0) for each in own], axis=0)
+        side = np.where(inside, 0, np.where(differences > usual, 1, -1))
+        ends = np.flatnonzero(np.diff(side)) + 1
+        for start, stop in zip([0, *ends], [*ends, len(side)], strict=True):
+            if not side[start] or stop - start < RUN_STEPS:
+                continue
+            step = self._other(own, differences[start:stop])
+            if step is not None and not self.is_gap(step, series, times):
+                last = stop + (stop == len(side))
+                others[start + (start > 0) : last] = True
+        return others
+
+    def _own(self, series: Any) -> list[StepRange]:
+        """Steps that a series may have: its own, those of any where training did not show it."""
+        return [self.known[series]] if series in self.known else self.ranges
+
+    @staticmethod
+    def _other(own: list[StepRange], differences: np.ndarray) -> float | None:
+        """Usual one of the differences, where none of the ranges holds it, else None."""
         found = float(np.median(differences))
         apart = float(np.subtract(*np.quantile(differences, (0.75, 0.25))))
         error = MEDIAN_ERRORS * MEDIAN_ERROR * apart / len(differences) ** 0.5
-        own = [self.known[series]] if series in self.known else self.ranges
         return None if any(each.holds(found, error) for each in own) else found
 
 
@@ -117,6 +162,11 @@ def infer_steps(series: Iterable[tuple[Any, np.ndarray]]) -> tuple[float | None,
         for label, median in medians.items()
     }
     return usual, tuple((label, *each) for label, each in found.items())
+
+
+def shown_step(step: float, is_time: bool) -> str:
+    """Write a step as a duration if times are dates or durations, else as a number."""
+    return str(pd.Timedelta(step, "ns")) if is_time else f"{step:g}"
 
 
 def _positive(differences: np.ndarray) -> np.ndarray:

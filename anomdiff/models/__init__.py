@@ -7,7 +7,7 @@ row_components.py  components of rows, block by block; encoded_rows.py: rows as 
 training_rows.py   what is learned besides the network: split, reference, subsets, categories
 window_model.py    WindowModel: the same for series; window_fit.py, window_fields.py: fit, store;
   window_calibration.py: normal steps; forward_errors.py: the end of training by what came before
-segment_errors.py  errors of its components; judged_steps.py: what is told of steps
+segment_errors.py  errors of its components; judged_steps, silent_channels: what is told of steps
 training_run.py    training one denoiser: weights, checkpoint, progress bar, hooks
 parameters.py      their ranges; stored_checks.py: a stored model, checked; parallel.py: blocks
 

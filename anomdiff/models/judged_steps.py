@@ -17,11 +17,13 @@ from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.parsing import shown
 from anomdiff.encoding.segment import Segment
 from anomdiff.scoring.step_scores import JudgedSteps
+from anomdiff.thresholds.conformal import needed_rows
 
 __all__ = [
     "EVIDENT",
     "StepCells",
     "channel_cells",
+    "frame_cells",
     "step_cells",
     "warn_of_few_steps",
     "warn_of_unjudged",
@@ -42,7 +44,7 @@ class StepCells(NamedTuple):
 
     scores: np.ndarray
     evident: np.ndarray  # whether a step is off itself
-    channels: np.ndarray  # name of the channel that contributes most
+    channels: np.ndarray | ExtensionArray  # name of the channel that contributes most
 
 
 def channel_cells(cells: Sequence | np.ndarray, names: Sequence) -> np.ndarray | ExtensionArray:
@@ -57,6 +59,25 @@ def step_cells(found: JudgedSteps, known: Tensor, names: Sequence) -> StepCells:
     channels = found.channels.where(known, len(names)).numpy()
     scores = found.scores.where(known, torch.nan).numpy()
     return StepCells(scores, (found.evident & known).numpy(), label_array([*names, None])[channels])
+
+
+def frame_cells(
+    n_rows: int,
+    segments: Sequence[Segment[Tensor]],
+    judged: Sequence[tuple[JudgedSteps, Tensor]],
+    names: Sequence,
+) -> tuple[StepCells, np.ndarray]:
+    """Cells of all rows of a frame, and which of those in segments are not judged."""
+    cells = StepCells(
+        np.full(n_rows, np.nan), np.zeros(n_rows, dtype=bool), label_array([None] * n_rows)
+    )
+    unjudged = np.zeros(n_rows, dtype=bool)
+    for segment, found in zip(segments, judged, strict=True):
+        own = step_cells(*found, names)
+        for to, each in zip(cells, own, strict=True):
+            to[segment.rows] = each
+        unjudged[segment.rows] = np.isnan(own.scores)
+    return cells._replace(channels=channel_cells(cells.channels, names)), unjudged
 
 
 def warn_of_unjudged(
@@ -111,17 +132,22 @@ def warn_of_unknown(scaler: ChannelScaler, segments: Sequence[Segment]) -> bool:
 
 
 def warn_of_few_steps(n_steps: int, alpha: float) -> None:
-    """Warn where so few normal steps were learned from that new ones raise more alarms.
+    """Warn where so few normal steps were learned from that new ones raise more alarms, or none.
 
     Windows of new steps are further from those of a short training than these are from each other.
     """
     if n_steps * alpha >= LEAST_ALARMS:
         return
-    holds = SHORT_ALARMS / n_steps
+    share = SHORT_ALARMS / n_steps
+    holds = f"{min(share, 0.5):.2g}"
+    if n_steps < needed_rows(alpha):
+        so_that = "no step will be flagged"
+        holds += ", as more are flagged than a smaller one says"
+    else:
+        so_that = f"more of new normal steps will be flagged, some {min(share, 1.0):.1%}, or many "
+        so_that += "more where cycles are longer than a tenth of it"
     warnings.warn(
         f"need at least {math.ceil(LEAST_ALARMS / alpha)} steps of training for alpha={alpha:g}; "
-        f"got {n_steps}, so that more of new normal steps will be flagged, some "
-        f"{min(holds, 1.0):.1%}, or many more where cycles are longer than a tenth of it: give a "
-        f"longer training, or set alpha={min(holds, 0.5):.2g}.",
-        stacklevel=2,
+        f"got {n_steps}, so that {so_that}: give a longer training, or set alpha={holds}.",
+        stacklevel=4,
     )

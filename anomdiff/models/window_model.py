@@ -12,19 +12,20 @@ from torch import Tensor
 from anomdiff.diffusion.denoiser import Denoiser
 from anomdiff.encoding.channel_scaler import ChannelScaler
 from anomdiff.encoding.excluded import excluded_rows
-from anomdiff.encoding.json_values import label_array, to_json
+from anomdiff.encoding.json_values import to_json
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
+from anomdiff.encoding.step_changes import at_usual_steps
 from anomdiff.models import stored_checks as checks
 from anomdiff.models.judged_steps import (
     EVIDENT,
-    channel_cells,
-    step_cells,
+    frame_cells,
     warn_of_unjudged,
     warn_of_unknown,
 )
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors, segment_residuals, values_of
+from anomdiff.models.silent_channels import warn_of_silent
 from anomdiff.models.training_run import StepHook
 from anomdiff.models.window_fields import restored_fields, stored_fields
 from anomdiff.models.window_fit import VARIATIONS, fit_windows
@@ -200,20 +201,19 @@ class WindowModel:
 
         These are whether a step is off itself, the channel that contributes most, and those of
         series and time. The frame that the model was fitted to is scored with ``exclude_self``.
-        Score and channel are missing of rows that a mask leaves out, and of steps not judged.
+        Score and channel are missing of rows that a mask leaves out, of steps not judged, and of
+        parts in other steps than those of training.
         """
         segments = spread_out(self.encode(frame, left_out), apart=max(self.window_lengths))
+        if not exclude_self:
+            segments = at_usual_steps(self.layout, segments, frame)
         judged = map_blocks(lambda each: self.judge(each, exclude_self=exclude_self), segments)
-        scores, channel = np.full(len(frame), np.nan), label_array([None] * len(frame))
-        evident, unjudged = np.zeros((2, len(frame)), dtype=bool)
-        for segment, (found, known) in zip(segments, judged, strict=True):
-            rows, cells = segment.rows, step_cells(found, known, self.names)
-            scores[rows], evident[rows], channel[rows] = cells
-            unjudged[rows] = np.isnan(cells.scores)
+        cells, unjudged = frame_cells(len(frame), segments, judged, self.names)
         warn_of_unjudged(self.layout, frame, unjudged, min(self.window_lengths))
         warn_of_unknown(self.scaler, segments)
-        channels = channel_cells(channel, self.names)
-        return scores, {EVIDENT: evident, "channel": channels, **self.layout.labels(frame)}
+        warn_of_silent(self.scaler, segments, frame, unjudged, self.window_lengths)
+        labels = self.layout.labels(frame)
+        return cells.scores, {EVIDENT: cells.evident, "channel": cells.channels, **labels}
 
     def window_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of the score: banks of windows and levels, the regressions, the network.

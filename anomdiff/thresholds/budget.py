@@ -120,7 +120,7 @@ def segment_levels(scores: Sequence[ArrayLike], judged: Sequence[ArrayLike]) -> 
 
 
 def segment_budget_threshold(levels: ArrayLike, n_steps: int, segments_per_1000: float) -> float:
-    """Threshold that keeps the segments of alarms among normal steps within a budget.
+    """Threshold at which the segments of alarms among normal steps are about a budget, on average.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def segment_budget_threshold(levels: ArrayLike, n_steps: int, segments_per_1000:
     n_steps : int
         Number of these steps.
     segments_per_1000 : float
-        Most segments per 1,000 steps, above 0.
+        About how many segments per 1,000 steps, on average, above 0.
 
     Returns
     -------
@@ -149,7 +149,8 @@ def segment_budget_threshold(levels: ArrayLike, n_steps: int, segments_per_1000:
     Notes
     -----
     The steps have fewer segments than the budget allows them, by one, so that as many new steps
-    have at most the budget on average; compare ``conformal_threshold``.
+    like them have at most the budget on average; compare ``conformal_threshold``. It is no bound:
+    the number varies from period to period, and few steps say little of it.
     """
     if not isinstance(segments_per_1000, Real) or isinstance(segments_per_1000, bool):
         raise TypeError(f"segments_per_1000 must be a number; got {segments_per_1000!r}.")

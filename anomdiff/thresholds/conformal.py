@@ -16,6 +16,7 @@ __all__ = [
     "needed_rows",
     "rank_p_values",
     "safely_below",
+    "threshold_at",
     "weighted_p_values",
 ]
 
@@ -72,18 +73,23 @@ def conformal_threshold(calibration: np.ndarray, alpha: float) -> float:
     UserWarning
         If no row can be flagged.
     """
-    n = len(calibration)
-    # The same division as in the p-values: threshold and p-value then agree to the last bit.
-    allowed = np.searchsorted(np.arange(1, n + 2) / (1 + n), alpha, side="right") - 1
-    if allowed < 0:
+    threshold, n = threshold_at(calibration, alpha), len(calibration)
+    if threshold == math.inf:
         warnings.warn(
             f"alpha={alpha} needs at least {needed_rows(alpha)} held-out rows; "
             f"there are {n}, so no row will be flagged; set alpha to {least_alpha(n):g} or more.",
             UserWarning,
             stacklevel=3,
         )
-        return math.inf
-    return float(largest_ties(calibration[n - 1 - allowed]))
+    return threshold
+
+
+def threshold_at(calibration: np.ndarray, alpha: float) -> float:
+    """Return what ``conformal_threshold`` does, without its warning."""
+    n = len(calibration)
+    # The same division as in the p-values: threshold and p-value then agree to the last bit.
+    allowed = np.searchsorted(np.arange(1, n + 2) / (1 + n), alpha, side="right") - 1
+    return math.inf if allowed < 0 else float(largest_ties(calibration[n - 1 - allowed]))
 
 
 def rank_p_values(scores: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:

@@ -435,3 +435,34 @@ def test_a_stream_tells_of_steps_without_a_window_once_they_are_final():
     assert not told(detector.finish)
     assert not told(lambda: row_by_row(3))
     assert len(told(detector.finish)) == 1
+
+
+@pytest.mark.parametrize(("every", "n"), [(2, 65), (2, 4), (3, 40)])
+def test_a_part_at_another_step_is_not_judged_and_the_rest_scores_as_by_itself(wide, every, n):
+    whole = waves(100 + every * n, seed=5)
+    changed = pd.concat([whole[:100], whole[100::every]])
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        scored = wide.score_frame(changed)
+
+    told = [str(each.message) for each in caught if "as far apart as" in str(each.message)]
+    if n < 7:  # too few to tell
+        assert not told
+        return
+    assert len(told) == 1
+    assert f"0 days 00:0{every}:00 apart instead of 0 days 00:01:00" in told[0]
+    assert scored["p_value"][101:].isna().all()
+    assert not scored["is_anomaly"][101:].any()
+    pd.testing.assert_frame_equal(scored[:101], wide.score_frame(whole[:101]), check_freq=False)
+
+
+def test_a_series_cannot_be_finished_while_none_is_open(long):
+    detector = TimeSeriesDetector.from_dict(long.to_dict())
+
+    with pytest.raises(ValueError, match="none is: call score_next or stream first; got 'zz'"):
+        detector.finish(series="zz")
+
+    detector.score_next(panel(3, seed=0))
+    with pytest.raises(ValueError, match=r"one of \['a', 'b'\]; got 'zz'"):
+        detector.finish(series="zz")

@@ -6,7 +6,7 @@ from anomdiff import TimeSeriesDetector
 from anomdiff.explain.alarm_segments import alarm_segments
 from anomdiff.explain.fleet import fleet_frame, robust_z_scores
 from tests.series import panel
-from tests.settings import TINY_SERIES
+from tests.settings import TINY_LONG, TINY_SERIES
 
 
 def scored(scores, flags, labels=None):
@@ -97,6 +97,55 @@ def test_a_series_unlike_the_others_deviates():
     assert found.drop("e").abs().max() < 3
 
 
+def alike(n_series, n, seed):
+    """Scores of normal series, 0 or a little off, by series."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n_series, 1)) + rng.normal(size=(n_series, n))
+
+
+def deviations(scores, flagged, near=8):
+    """Deviation of each series, by scores and flags of shape (series, step)."""
+    flags = np.where(flagged.ravel(), "x", ".")
+    frame = scored(scores.ravel(), flags, np.repeat(np.arange(len(scores)), scores.shape[1]))
+    segments = alarm_segments(frame, "host", None, 0)
+    found = fleet_frame(frame, segments, "host", None, threshold=5.0, reach=199, near=near)
+    return found.set_index("host")["deviation"].sort_index().to_numpy()
+
+
+@pytest.mark.parametrize("n_faulty", [1, 2, 3])
+@pytest.mark.parametrize("steps", [1, 20])
+def test_a_short_fault_whose_windows_hold_the_whole_series_moves_it_little(n_faulty, steps):
+    scores, flagged = alike(8, 200, seed=0), np.zeros((8, 200), dtype=bool)
+    before = deviations(scores, flagged)
+    scores[:n_faulty] += 60
+    flagged[:n_faulty, 100 : 100 + steps] = True
+
+    after = deviations(scores, flagged)
+
+    assert np.abs(before).max() < 3
+    assert np.abs(after).max() < 3
+    assert (after[:n_faulty] == 0).all()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
+def test_a_series_with_alarms_throughout_deviates(share):
+    scores, flagged = alike(8, 200, seed=0), np.zeros((8, 200), dtype=bool)
+    scores[3] += 60
+    flagged[3] = np.random.default_rng(1).random(200) < share
+
+    found = deviations(scores, flagged)
+
+    assert found[3] > 20
+    assert np.abs(np.delete(found, 3)).max() < 3
+
+
+def test_a_series_that_is_high_without_an_alarm_deviates():
+    scores, flagged = alike(8, 200, seed=0), np.zeros((8, 200), dtype=bool)
+    scores[4] = 60
+
+    assert deviations(scores, flagged)[4] > 20
+
+
 def test_robust_z_scores_are_those_of_a_gaussian_whatever_its_scale():
     values = np.random.default_rng(0).normal(size=20_000)
     scores = robust_z_scores(values)
@@ -111,6 +160,25 @@ def test_where_most_are_alike_the_rest_deviates_finitely():
     assert found[:4].tolist() == [0] * 4
     assert 1 < found[4] < 10
     assert robust_z_scores(np.ones(4)).tolist() == [0] * 4
+
+
+def test_a_spike_in_a_short_series_of_a_detector_moves_its_deviation_little():
+    labels = [*"abcdef"]
+    detector = TimeSeriesDetector(series="host", time="time", **TINY_LONG)
+    detector.fit(panel(200, 0, labels))
+    rows = panel(150, seed=20, labels=labels)
+    spiked, noisy = rows.copy(), rows.copy()
+    spiked.loc[375, "slow"] += 300  # in the middle of series c, whose scale is 100
+    noise = np.random.default_rng(0).normal(0, 100, (150, 3))
+    noisy.loc[300:449, ["slow", "echo", "fast"]] += noise
+
+    normal, one, other = (
+        detector.fleet(detector.score_frame(each)).set_index("host")["deviation"]
+        for each in (rows, spiked, noisy)
+    )
+
+    assert abs(one["c"] - normal["c"]) < 5
+    assert other["c"] > 20
 
 
 def test_a_detector_tells_its_worst_series():

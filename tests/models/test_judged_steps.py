@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from anomdiff import TimeSeriesDetector
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.models.judged_steps import step_cells, warn_of_few_steps, warn_of_unjudged
 from anomdiff.scoring.step_scores import JudgedSteps
 from tests.series import panel, waves
+from tests.settings import TINY_SERIES
 
 
 def test_steps_that_are_not_judged_have_no_score_no_flag_and_no_channel():
@@ -55,8 +57,20 @@ def test_enough_steps_for_an_alpha_raise_no_warning(n_steps, alpha, recwarn):
         (500, 0.01, "need at least 1000 steps .* got 500, .* 4.0%, .* set alpha=0.04"),
         (999, 0.01, "need at least 1000 steps .* set alpha=0.02"),
         (30, 0.1, "need at least 100 steps .* set alpha=0.5"),
+        (60, 0.01, "need at least 1000 steps .* got 60, so that no step .* set alpha=0.33"),
     ],
 )
 def test_few_steps_for_an_alpha_are_told_with_one_that_holds(n_steps, alpha, said):
     with pytest.warns(UserWarning, match=said):
         warn_of_few_steps(n_steps, alpha)
+
+
+@pytest.mark.parametrize("n_steps", [60, 98, 99, 500])
+def test_a_short_training_is_told_in_one_warning_with_one_alpha(n_steps):
+    with pytest.warns(UserWarning, match="alpha") as told:
+        detector = TimeSeriesDetector(**TINY_SERIES).fit(waves(n_steps, seed=0))
+
+    said = [str(each.message) for each in told if "alpha" in str(each.message)]
+    assert len(said) == 1
+    assert said[0].count("set alpha") == 1
+    assert ("no step will be flagged" in said[0]) == np.isinf(detector.threshold_)
