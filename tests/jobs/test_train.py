@@ -108,6 +108,15 @@ def test_label_and_dropped_columns_never_reach_the_model(settings):
     assert list(training_rows(settings)) == list(mixed_table(1, seed=0))
 
 
+def test_a_sample_of_the_same_rows_is_the_same_without_a_seed_too(settings):
+    drawn = settings.model_copy(update={"max_rows": 50, "detector": {}})
+
+    rows = training_rows(drawn)
+
+    assert len(rows) == 50
+    pd.testing.assert_frame_equal(training_rows(drawn), rows)
+
+
 def test_rows_in_the_scope_of_a_rule_are_not_learned_from(settings):
     every = training_rows(settings)
     rules = [
