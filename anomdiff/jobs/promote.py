@@ -12,7 +12,7 @@ from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import ExitCode, SettingsError, meanings
 from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.settings import PromoteSettings
-from anomdiff.selection.comparison import Evidence, Verdict, gather, promotion_verdict
+from anomdiff.selection.comparison import Evidence, Verdict, gather_all, promotion_verdict
 
 __all__ = ["Outcome", "describe", "main", "promote"]
 
@@ -43,10 +43,12 @@ def promote(settings: PromoteSettings, *, move: bool = True) -> Outcome:
     )
     if challenger is None:
         return Outcome(None, champion)
-    found: dict[str | None, Evidence] = {}
-    for version in filter(None, (champion, challenger)):
+    versions: list[str | None] = [each for each in (champion, challenger) if each is not None]
+    measured = []
+    for version in versions:
         detector = flavor.load_model(f"models:/{name}/{version}")
-        found[version] = gather(detector, *read_model_rows(settings.source, settings, detector))
+        measured.append((detector, *read_model_rows(settings.source, settings, detector)))
+    found = dict(zip(versions, gather_all(measured), strict=True))
     verdict = promotion_verdict(found.get(champion), found[challenger], settings.rule)
     run_id = _log(settings, champion, challenger, found, verdict)
     if verdict.promote and move:
