@@ -15,11 +15,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
 import pandas as pd
 
+from anomdiff.explain.alarm_segments import alarm_rows
 from anomdiff.jobs import command_line
 from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import ExitCode, meanings
@@ -113,10 +115,22 @@ def findings(
         "drifted": bool(reasons),
         "reasons": reasons,
         "alarms": alarms,
-        "precision": estimated_precision(n_alarms, len(judged), calibration, bool(reasons)),
+        "precision": estimated_precision(
+            n_alarms, len(judged), calibration, bool(reasons), _usual_run(detector, scored)
+        ),
         "scores": scores,
         "columns": columns.to_dict("index"),
     }
+
+
+def _usual_run(detector: Any, scored: pd.DataFrame) -> float:
+    """Usual number of neighbouring steps that alarm together: the median; 1 for rows."""
+    if detector.unit == "row":
+        return 1.0
+    layout = detector.layout_
+    at_hand = [name if name in scored else None for name in (layout.series, layout.time)]
+    lengths = [len(rows) for rows in alarm_rows(scored, *at_hand, join=0)]
+    return float(median(lengths)) if lengths else 1.0
 
 
 def _scored(settings: MonitorSettings, detector: Any, rows: pd.DataFrame) -> pd.DataFrame:
