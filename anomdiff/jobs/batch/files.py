@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -54,6 +55,8 @@ class ScoredFiles:
         How many lines of the alarm table are muted, by what, where anything may mute lines.
     statuses : dict
         How many series, or segments, have which status, and those that are not just scored.
+    alarms_of_series, told_before : Series
+        Alarms by series, and those of them in incidents that go on from last night; empty for rows.
     cache : BatchCache
         Scores of the batches so far.
     """
@@ -68,6 +71,7 @@ class ScoredFiles:
         self.n_quarantined = 0
         self.muted: dict[str, Any] = {}
         self.statuses: dict[str, Any] = {}
+        self.alarms_of_series, self.told_before = pd.Series(dtype=int), pd.Series(dtype=int)
         self._alarms = _alarms(detector, source)
 
     def write(self) -> None:
@@ -132,6 +136,9 @@ class ScoredFiles:
 
     def _write_statuses(self) -> None:
         self.statuses = self.segments.counts()
+        if self.source.columns.series is not None:
+            status = self.scorer.status()
+            self.alarms_of_series = status.groupby(status["series"].map(str))["alarms"].sum()
         if "series" in self.paths:
             status = self.scorer.status()
             self.statuses = status_counts(status)
@@ -145,6 +152,8 @@ class ScoredFiles:
         if self._alarms is not None and path is not None:
             found = self._alarms.to_frame()
             self.table = found
+            if isinstance(self._alarms, IncidentAlarms):
+                self.told_before = _told_before(found)
             if self._alarms.muting is not None:
                 self.muted = self._alarms.muting.counts(found["muted_by"])
             with RowWriter(self.paths["alarms"], self._alarms.schema, path.suffix) as writer:
@@ -164,6 +173,13 @@ def _alarms(detector: Any, source: ScoringInput) -> RowAlarms | IncidentAlarms |
     series = source.columns.series
     kind = pa.string() if series is None else source.types([series]).types[0]
     return IncidentAlarms(detector, options, _previous(settings, settings.alarms), kind, muting)
+
+
+def _told_before(incidents: pd.DataFrame) -> pd.Series:
+    """Steps of the incidents that go on from last night, by series."""
+    going_on = incidents[~incidents["new"].astype(bool)]
+    series = going_on["series"].map(str) if "series" in going_on else np.zeros(len(going_on))
+    return going_on["steps"].groupby(series).sum().astype(int)
 
 
 def _muting(detector: Any, source: ScoringInput) -> Muting | None:
