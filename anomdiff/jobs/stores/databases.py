@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from anomdiff.jobs.errors import StoreError
+from anomdiff.jobs.exit_codes import SettingsError
 from anomdiff.jobs.stores.secrets import masked
 
 __all__ = [
@@ -77,14 +78,14 @@ class Database(BaseModel):
 
         Raises
         ------
-        ValueError
+        SettingsError
             If the environment variable is not set, or holds no address.
         """
         if self.url is not None:
             return _parsed(self.url)
         value = os.environ.get(self.url_env or "")
         if not value:
-            raise ValueError(
+            raise SettingsError(
                 f"need the address of a database in the environment variable {self.url_env}; "
                 f"it is not set: set it to one like {EXAMPLE}."
             )
@@ -176,8 +177,10 @@ def connected(database: Database) -> Iterator[sa.Connection]:
     ------
     StoreError
         If the database does not answer, does not let the job in, or hangs up.
+    SettingsError
+        If the driver is missing.
     ValueError
-        If the driver is missing, or the database refuses a statement.
+        If the database refuses a statement.
     """
     url = database.address()
     engine = _engine(url, database)
@@ -216,7 +219,7 @@ def _parsed(text: str) -> sa.URL:
     try:
         url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError):
-        raise ValueError(
+        raise SettingsError(
             f"need an address of a database like {EXAMPLE}; this one cannot be read: write @, / "
             "and other special characters of a password as %40, %2F and so on"
         ) from None
@@ -239,7 +242,7 @@ def _engine(url: sa.URL, database: Database) -> sa.Engine:
         install = (
             f"`pip install {extra}`" if extra else "pip, as SQLAlchemy's page of dialects says"
         )
-        raise ValueError(
+        raise SettingsError(
             f"need a driver for {url.drivername}://; got {str(error)!r}: install it with {install}."
         ) from None
 

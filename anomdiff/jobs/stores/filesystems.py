@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import pyarrow.fs as fs
 
+from anomdiff.jobs.exit_codes import SettingsError
+
 __all__ = ["SCHEMES", "client", "hint"]
 
 # How to set up the client of an address, and the variables that a user has to look at.
@@ -35,7 +37,7 @@ def client(scheme: str, authority: str) -> tuple[fs.FileSystem, str]:
 
     Raises
     ------
-    ValueError
+    SettingsError
         If the address of Azure has no account.
     OSError
         If the region of a bucket is not set and cannot be found.
@@ -63,7 +65,7 @@ def _client(
         return fs.GcsFileSystem(retry_time_limit=patience), authority
     container, _, host = authority.partition("@")
     if not host:
-        raise ValueError(
+        raise SettingsError(
             f"need an address like {scheme}://container@account.dfs.core.windows.net/path; "
             f"got {scheme}://{authority}."
         )

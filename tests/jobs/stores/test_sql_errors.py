@@ -93,6 +93,27 @@ def test_a_driver_that_is_missing_is_named(url, sentence):
         pass
 
 
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        (None, "the environment variable WAREHOUSE; it is not set"),
+        ("no address", "this one cannot be read"),
+        ("nothing://host/db", "need a driver for nothing://"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_a_mistake_of_settings(
+    address, sentence, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("WAREHOUSE", address or "")
+    settings = tmp_path / "score.toml"
+    settings.write_text('data = {url_env = "WAREHOUSE", table = "t"}\noutput = "o.parquet"\n')
+
+    result = CliRunner().invoke(score_command, [str(settings)])
+
+    assert result.exit_code == ExitCode.SETTINGS, result.output
+    assert sentence in result.output
+
+
 @pytest.mark.parametrize("end", ["data", "output"])
 def test_the_command_says_what_is_away_without_a_password(end, tiny, sales, tmp_path, monkeypatch):
     sales.to_parquet(tmp_path / "sales.parquet")
