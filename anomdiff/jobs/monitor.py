@@ -128,8 +128,8 @@ def _usual_run(detector: Any, scored: pd.DataFrame) -> float:
     if detector.unit == "row":
         return 1.0
     layout = detector.layout_
-    at_hand = [name if name in scored else None for name in (layout.series, layout.time)]
-    lengths = [len(rows) for rows in alarm_rows(scored, *at_hand, join=0)]
+    series, time = (name if name in scored else None for name in (layout.series, layout.time))
+    lengths = [len(rows) for rows in alarm_rows(scored, series, time, join=0)]
     return float(median(lengths)) if lengths else 1.0
 
 

@@ -55,7 +55,7 @@ def estimated_precision(
     if not alarms:
         return {**found, "trusted": False, "says": "there is no alarm whose precision to estimate"}
     tail = (1 - COVERED) / 2
-    in_runs = alarms_by_chance(*(max(1, round(each / run)) for each in (rows, n)), above / run)
+    in_runs = alarms_by_chance(max(1, round(rows / run)), max(1, round(n / run)), above / run)
     least, most = run * float(in_runs.ppf(tail)), run * float(in_runs.isf(tail))
     ends = {"estimate": false_alarms, "low": most, "high": least}
     found |= {name: min(1.0, max(0.0, 1 - false / alarms)) for name, false in ends.items()}
