@@ -62,7 +62,8 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     The scored file has `row` (int64, counted from 0 in the order of the input), the kept columns,
     `anomaly_score`, `p_value` and `is_anomaly`. Beside it, `STEM.summary.json` (`_summary.json`
     in a folder of a batch date) holds what is returned. Memory holds one batch, the alarms if
-    there is to be a table of them, and, for quantiles and quality, 5 bytes per row.
+    there is to be a table of them, and, for quantiles and quality, 5 bytes per row; 16
+    more with a `key`: a warning says if several rows share one.
 
     With a model of series, rows are the steps of whole series, in any order and mixed: the
     columns of series and time are copied, `channel` is the one that contributes most, and the

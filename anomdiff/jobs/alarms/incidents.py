@@ -24,8 +24,8 @@ __all__ = ["IncidentAlarms"]
 # windows of 8 and more.
 APART_WINDOWS = 8
 # An incident is ongoing if its alarms end at most `join` steps, or so many of the shortest windows,
-# before their series: with windows of 8, those of a fault that lasts end up to 9 steps before, and those of one
-# that has ended 20 steps before from 11 on.
+# before their series: with windows of 8, those of a fault that lasts end up to 9 steps before, and
+# those of one that has ended 20 steps before from 11 on.
 ONGOING_WINDOWS = 1.25
 
 

@@ -1,6 +1,7 @@
 """The files that scoring writes, batch by batch: scored rows, alarms, statuses, quarantine."""
 
 import sys
+import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -18,6 +19,7 @@ from anomdiff.jobs.batch.alarm_causes import AlarmCauses
 from anomdiff.jobs.batch.input import ScoringInput
 from anomdiff.jobs.batch.places import cache_folder
 from anomdiff.jobs.batch.quarantine import Quarantine
+from anomdiff.jobs.batch.repeated_keys import RepeatedKeys
 from anomdiff.jobs.batch.segment_status import SegmentStatus
 from anomdiff.jobs.batch.series_status import STATUS_TYPES, BatchScores, SeriesScorer, status_counts
 from anomdiff.jobs.batch.summary import ScoreSummary
@@ -72,7 +74,7 @@ class ScoredFiles:
         self.muted: dict[str, Any] = {}
         self.statuses: dict[str, Any] = {}
         self.alarms_of_series, self.told_before = pd.Series(dtype=int), pd.Series(dtype=int)
-        self._alarms = _alarms(detector, source)
+        self._alarms, self._keys = _alarms(detector, source), RepeatedKeys()
 
     def write(self) -> None:
         """Score all batches.
@@ -91,6 +93,9 @@ class ScoredFiles:
         self.scorer.require_some()
         self._write_statuses()
         self._write_alarms()
+        told = self._keys.sentence(list(map(str, self.source.keys)))
+        if told is not None:
+            warnings.warn(told, stacklevel=3)
 
     def _open_quarantine(self, stack: ExitStack) -> None:
         settings, columns = self.source.settings, self.source.columns
@@ -113,6 +118,8 @@ class ScoredFiles:
         writer.write(
             self.source.kept(frame).assign(row=frame.index, **results, **self.source.dated)
         )
+        if self.source.keys and self.source.columns.unit == "row":
+            self._keys.add(self.source.key_cells(frame))
         failed = len(frame) - (0 if found is None else len(found.rows))
         missing = pd.Series(0, index=self.source.columns.inputs)
         if found is not None and len(found.rows):
