@@ -27,6 +27,7 @@ from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import ExitCode, meanings
 from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.readers import Table
+from anomdiff.jobs.registered import told_if_missing
 from anomdiff.jobs.settings import MonitorSettings
 from anomdiff.jobs.writers import atomic_paths, json_values, write_json
 from anomdiff.monitoring import drift
@@ -47,7 +48,8 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     from anomdiff.integrations.mlflow import flavor, runs, tracking_store
 
     tracking_store.ensure_store()
-    model = mlflow.models.get_model_info(settings.model)  # an alias may move meanwhile
+    with told_if_missing(f"a model at {settings.model}", "`model`"):
+        model = mlflow.models.get_model_info(settings.model)  # an alias may move meanwhile
     detector = flavor.load_model(model.model_uri)
     rows, _ = read_model_rows(settings.source, settings, detector)
     scored = _scored(settings, detector, rows)

@@ -11,6 +11,7 @@ from anomdiff.jobs import command_line
 from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import ExitCode, SettingsError, meanings
 from anomdiff.jobs.model_columns import read_model_rows
+from anomdiff.jobs.registered import told_if_missing
 from anomdiff.jobs.settings import PromoteSettings
 from anomdiff.selection.comparison import Evidence, Verdict, gather_all, promotion_verdict
 
@@ -38,9 +39,10 @@ def promote(settings: PromoteSettings, *, move: bool = True) -> Outcome:
         raise SettingsError("need recent rows to compare on; got no `data`.")
     tracking_store.ensure_store()
     name = settings.registered_name
-    champion, challenger = (
-        registry.version_of(name, alias) for alias in (registry.CHAMPION, registry.CHALLENGER)
-    )
+    with told_if_missing(f"a registered model {name!r}", "`registered_name` (--name)"):
+        champion, challenger = (
+            registry.version_of(name, alias) for alias in (registry.CHAMPION, registry.CHALLENGER)
+        )
     if challenger is None:
         return Outcome(None, champion)
     versions: list[str | None] = [each for each in (champion, challenger) if each is not None]
@@ -125,5 +127,6 @@ def _roll_back(name: str, reason: str) -> str:
     from anomdiff.integrations.mlflow import registry, tracking_store
 
     tracking_store.ensure_store()
-    done = registry.rollback(name, reason)
+    with told_if_missing(f"a registered model {name!r}", "`registered_name` (--name)"):
+        done = registry.rollback(name, reason)
     return f"{done.name}: version {done.version} is champion again, not {done.replaced}"
