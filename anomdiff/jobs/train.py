@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import click
 import pandas as pd
-from sklearn.exceptions import NotFittedError
 
 import anomdiff
 from anomdiff.detectors.by_segment import SegmentedDetector
@@ -25,9 +24,9 @@ from anomdiff.diffusion import distributed
 from anomdiff.jobs import command_line
 from anomdiff.jobs.exit_codes import SettingsError, meanings
 from anomdiff.jobs.readers import match_columns
+from anomdiff.jobs.rescued import rescue, rescued
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.jobs.training_rows import panel_columns, training_rows
-from anomdiff.storage import save
 
 __all__ = [
     "TrainReport",
@@ -81,8 +80,9 @@ def fit_and_register(
     """Fit a detector, log the run and register the model, unless there is such a version.
 
     Of several processes, only the first logs, registers and gets the report; the others take part
-    in the fit and get None. A detector that was fitted before the store failed is saved. ``learn``
-    is that of `log_training`, and ``how`` tells in a few words what it does.
+    in the fit and get None. A detector that was fitted before the store failed is saved, and
+    `fitted` of the settings takes it up. ``learn`` is that of `log_training`, and ``how`` tells in
+    a few words what it does.
     """
     from anomdiff.integrations.mlflow import registry, runs, tracking_store
 
@@ -93,11 +93,13 @@ def fit_and_register(
         "data_digest": runs.data_digest(frame),
         "settings_digest": _settings_digest(settings, detector, how),
     }
+    if settings.fitted is not None:
+        detector, learn = rescued(settings.fitted, digests), _leave
     if first and not settings.force:
         known = registry.version_with(settings.registered_name, digests)
     known = distributed.from_first(known)
     if not first:
-        if known is None:
+        if known is None and settings.fitted is None:
             _take_part(detector, frame)
         return None
     if known is not None:
@@ -117,7 +119,7 @@ def fit_and_register(
         description = (model.metadata or {}).get("description")
         version = registry.register(model, settings.registered_name, tags, description)
     except BaseException as error:  # also what a signal raises
-        _rescue(detector, settings.registered_name, error)
+        rescue(detector, settings.registered_name, digests, error)
         raise
     return TrainReport(
         store=tracking_store.without_password(uri),
@@ -186,26 +188,14 @@ def _take_part(detector: Detector, frame: pd.DataFrame) -> None:
         detector.fit(frame)
 
 
+def _leave(detector: Detector, frame: pd.DataFrame, on_step: Any) -> None:
+    """Leave a detector as it is instead of a fit: it was fitted before."""
+
+
 def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
     """Settings of the job itself; the detector's own are logged by name."""
     found = settings.model_dump(mode="json", exclude={"detector", "kinds", "force"})
     return {f"job.{key}": value for key, value in found.items()}
-
-
-def _rescue(detector: Detector, name: str, error: BaseException) -> None:
-    """Save the detector, if it was fitted before the store failed or the job was stopped."""
-    folder = Path(f"unlogged-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-    try:
-        save(detector, folder)
-    except NotFittedError:
-        return
-    if not isinstance(error, Exception):  # a signal: the job ends with its number
-        logger.warning("the detector is fitted and saved in %s.", folder)
-        return
-    sentence = str(error).strip().split("\n")[0]
-    raise OSError(
-        f"the detector is fitted and saved in {folder}, but MLflow could not take it: {sentence}"
-    ) from error
 
 
 def told_of_training(settings: TrainSettings) -> str:
