@@ -7,8 +7,8 @@ Their settings: `base_settings` (TOML, checked), `settings`, `feedback_settings`
 `retrain_settings`, `settings_files` (as text), `assignments` (--set), `command_line` (options).
 What they share: `exit_codes`, `errors`, `stores` (addresses, databases), `runs` (what survives a
 crash), `readers` (tables; `tables` is behind that door), `writers` (complete outputs or none),
-`row_files` (small tables, also as text), `labels` (which rows are normal), `registered` (models),
-`model_columns` (that a model reads), `baseline` (IsolationForest), `verdict_store`, `dry_run`.
+`row_files` (small tables), `labels` (normal rows), `training_rows`, `rescued` (fitted, not logged),
+`registered`, `model_columns`, `baseline` (IsolationForest), `verdict_store`, `dry_run`.
 Of `score`: `batch` (rows in, files out), `alarms`, `alarm_rules` (what mutes), `alerts` (messages).
 May import every room; only `anomdiff.cli` imports a job.
 """

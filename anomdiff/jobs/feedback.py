@@ -18,6 +18,7 @@ from anomdiff.jobs.exit_codes import SettingsError, meanings
 from anomdiff.jobs.feedback_settings import FeedbackSettings
 from anomdiff.jobs.model_columns import TableColumns
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
+from anomdiff.jobs.registered import told_if_missing
 from anomdiff.jobs.verdict_store import (
     OWN,
     as_table,
@@ -32,6 +33,8 @@ __all__ = ["feedback", "main"]
 
 # Of judged alarms, the k most severe.
 FIRST_ALARMS = (10, 100)
+# Keys without a row that are named.
+FIRST_KEYS = 3
 ROW_NUMBER = "row"  # the number of a row, which tells it from others where there is no key
 JOINT = " | "  # between the parts of a key of several columns
 
@@ -47,11 +50,12 @@ def feedback(settings: FeedbackSettings, detector: Any = None) -> dict[str, Any]
     Returns
     -------
     summary : dict
-        ``verdicts`` (that were written), ``not_found`` (whose rows are not in the data), counts of
-        each verdict, ``precision`` (of judged alarms, by how many are looked at), ``missed``
-        (anomalies that raise no alarm), ``stored`` (verdicts of all nights), ``muting`` (false
-        alarms among them whose copies will be muted), ``radius`` and ``reweighting`` (whether
-        the order of alarms is learned from verdicts). It lies beside the store as JSON.
+        ``verdicts`` (that were written), ``not_found`` (whose rows are not in the data),
+        ``not_found_keys`` (of the first of them), counts of each verdict, ``precision`` (of judged
+        alarms, by how many are looked at), ``missed`` (anomalies that raise no alarm), ``stored``
+        (verdicts of all nights), ``muting`` (false alarms among them whose copies will be muted),
+        ``radius`` and ``reweighting`` (whether the order of alarms is learned from verdicts). It
+        lies beside the store as JSON.
     """
     if settings.output.suffix != ".parquet":
         raise SettingsError(f"need an output named .parquet; got {settings.output}.")
@@ -70,6 +74,7 @@ def feedback(settings: FeedbackSettings, detector: Any = None) -> dict[str, Any]
             "taken_in_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "verdicts": len(verdicts),
             "not_found": len(verdicts) - len(found),
+            "not_found_keys": _not_found(verdicts, found),
             "false_alarms": counts[FALSE_ALARM],
             "confirmed": counts[CONFIRMED],
             "missed": int((anomalous & ~found["verdict_flagged"].astype(bool)).sum()),
@@ -88,6 +93,12 @@ def feedback(settings: FeedbackSettings, detector: Any = None) -> dict[str, Any]
         pq.write_table(as_table(store), path, compression="zstd")
         write_json(report, summary)
     return summary
+
+
+def _not_found(verdicts: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+    """Keys of the first verdicts whose rows are not in the data."""
+    without = verdicts.index[~verdicts.index.isin(found["verdict_key"])]
+    return [str(key) for key in without[:FIRST_KEYS]]
 
 
 def _verdicts(settings: FeedbackSettings) -> pd.DataFrame:
@@ -208,7 +219,8 @@ def _load(uri: str) -> Any:
     from anomdiff.integrations.mlflow import flavor, tracking_store
 
     tracking_store.ensure_store()
-    return flavor.load_model(uri)
+    with told_if_missing(f"a model at {uri}", "`model`"):
+        return flavor.load_model(uri)
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -217,9 +229,12 @@ def describe(summary: dict[str, Any]) -> str:
         f"{share:.1%} of {'all' if k == 'all' else f'the first {k}'}"
         for k, share in summary["precision"].items()
     )
+    keys = ", ".join(map(repr, summary["not_found_keys"]))
+    more = ", ..." if summary["not_found"] > len(summary["not_found_keys"]) else ""
     return (
         f"verdicts   {summary['verdicts']:,}: {summary['confirmed']:,} confirmed, "
-        f"{summary['false_alarms']:,} false alarms; {summary['not_found']:,} without a row\n"
+        f"{summary['false_alarms']:,} false alarms; {summary['not_found']:,} without a row"
+        f"{f' ({keys}{more})' if keys else ''}\n"
         f"precision  of judged alarms: {precision or 'none was judged'}\n"
         f"missed     {summary['missed']:,} anomalies that raise no alarm\n"
         f"muted      what is within {summary['radius']:.3g} of {summary['muting']:,} false alarms\n"

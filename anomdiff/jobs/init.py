@@ -20,6 +20,10 @@ __all__ = ["main", "settings_texts", "write_settings"]
 
 # Rows that are looked at.
 ROWS_LOOKED_AT = 10_000
+# What stands in all files but that of training: their rows come later.
+REPLACE = (
+    "This is the table that was looked at: replace it by that of the night, or of recent rows."
+)
 
 
 def settings_texts(
@@ -53,17 +57,29 @@ def settings_texts(
     train: dict[str, Any] = {"data": data, **labelled, **of_series}
     train |= {"experiment": name, "model_name": name, "registered_name": name}
     train["detector"] = {"alpha": 0.01, "random_state": 0}
-    notes = {"detector": _columns(frame, [label, series, time])}
+    schema = _schema(frame, [label, series, time])
+    columns = {"detector": _columns(schema, len(frame))}
     if of_series:
         train["estimator"] = "timeseries"
+    key = None if of_series else _key(schema, frame)
+    keyed = {} if key is None else {"key": key}
+    alarms = {} if key is None else {"alarms": f"scored/{name}.alarms.csv"}
     given: dict[str, dict[str, Any]] = {
         "train": train,
-        "score": {"data": data, "model": alias, "output": f"scored/{name}.parquet", **labelled},
+        "score": {
+            "data": data,
+            "model": alias,
+            "output": f"scored/{name}.parquet",
+            **alarms,
+            **keyed,
+            **labelled,
+        },
         "feedback": {
             "verdicts": f"scored/{name}.verdicts.csv",
             "data": data,
             "model": alias,
             "output": f"scored/{name}.feedback.parquet",
+            **keyed,
         },
         "monitor": {"data": data, "model": alias, "output": f"scored/{name}.drift.json"},
         "retrain": {**train, "report": [f"scored/{name}.drift.json"]},
@@ -74,7 +90,7 @@ def settings_texts(
             settings,
             given[job],
             f"anomdiff {job} {job}.toml\nPaths count from the folder the command runs in.",
-            notes if job == "train" else {},
+            columns if job == "train" else {"data": REPLACE},
         )
         for job, settings in JOBS.items()
     }
@@ -103,17 +119,30 @@ def write_settings(
     return paths
 
 
-def _columns(frame: pd.DataFrame, known: list[str | None]) -> str:
-    """Lines on what the columns are, as far as some rows tell."""
+def _schema(frame: pd.DataFrame, known: list[str | None]) -> Schema:
+    """What the columns that are not known are, as far as some rows tell."""
     kept = frame.drop(columns=[name for name in frame if str(name) in map(str, known)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `train` says them, of all rows
-        schema = Schema.infer(kept)
+        return Schema.infer(kept)
+
+
+def _columns(schema: Schema, n_rows: int) -> str:
+    """Lines on what the columns are."""
     kinds: dict[str, list[str]] = {}
     for column in schema.columns:
         kinds.setdefault(column.kind, []).append(str(column.name))
     lines = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items()]
-    return "\n".join([f"The first {len(frame):,} rows have these columns.", *lines])
+    return "\n".join([f"The first {n_rows:,} rows have these columns.", *lines])
+
+
+def _key(schema: Schema, frame: pd.DataFrame) -> str | None:
+    """First column that no model learns from because it names the rows: whole and distinct."""
+    for column in schema.columns:
+        cells = frame[column.name]
+        if column.kind == "ignored" and len(cells) > 1 and cells.notna().all() and cells.is_unique:
+            return str(column.name)
+    return None
 
 
 @click.command(epilog=meanings())

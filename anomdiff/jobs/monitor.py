@@ -15,16 +15,19 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
 import pandas as pd
 
+from anomdiff.explain.alarm_segments import alarm_rows
 from anomdiff.jobs import command_line
 from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import ExitCode, meanings
 from anomdiff.jobs.model_columns import read_model_rows
 from anomdiff.jobs.readers import Table
+from anomdiff.jobs.registered import told_if_missing
 from anomdiff.jobs.settings import MonitorSettings
 from anomdiff.jobs.writers import atomic_paths, json_values, write_json
 from anomdiff.monitoring import drift
@@ -45,7 +48,8 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     from anomdiff.integrations.mlflow import flavor, runs, tracking_store
 
     tracking_store.ensure_store()
-    model = mlflow.models.get_model_info(settings.model)  # an alias may move meanwhile
+    with told_if_missing(f"a model at {settings.model}", "`model`"):
+        model = mlflow.models.get_model_info(settings.model)  # an alias may move meanwhile
     detector = flavor.load_model(model.model_uri)
     rows, _ = read_model_rows(settings.source, settings, detector)
     scored = _scored(settings, detector, rows)
@@ -113,10 +117,22 @@ def findings(
         "drifted": bool(reasons),
         "reasons": reasons,
         "alarms": alarms,
-        "precision": estimated_precision(n_alarms, len(judged), calibration, bool(reasons)),
+        "precision": estimated_precision(
+            n_alarms, len(judged), calibration, bool(reasons), _usual_run(detector, scored)
+        ),
         "scores": scores,
         "columns": columns.to_dict("index"),
     }
+
+
+def _usual_run(detector: Any, scored: pd.DataFrame) -> float:
+    """Usual number of neighbouring steps that alarm together: the median; 1 for rows."""
+    if detector.unit == "row":
+        return 1.0
+    layout = detector.layout_
+    series, time = (name if name in scored else None for name in (layout.series, layout.time))
+    lengths = [len(rows) for rows in alarm_rows(scored, series, time, join=0)]
+    return float(median(lengths)) if lengths else 1.0
 
 
 def _scored(settings: MonitorSettings, detector: Any, rows: pd.DataFrame) -> pd.DataFrame:

@@ -11,8 +11,9 @@ from anomdiff.jobs import command_line
 from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import ExitCode, SettingsError, meanings
 from anomdiff.jobs.model_columns import read_model_rows
+from anomdiff.jobs.registered import told_if_missing
 from anomdiff.jobs.settings import PromoteSettings
-from anomdiff.selection.comparison import Evidence, Verdict, gather, promotion_verdict
+from anomdiff.selection.comparison import Evidence, Verdict, gather_all, promotion_verdict
 
 __all__ = ["Outcome", "describe", "main", "promote"]
 
@@ -38,15 +39,18 @@ def promote(settings: PromoteSettings, *, move: bool = True) -> Outcome:
         raise SettingsError("need recent rows to compare on; got no `data`.")
     tracking_store.ensure_store()
     name = settings.registered_name
-    champion, challenger = (
-        registry.version_of(name, alias) for alias in (registry.CHAMPION, registry.CHALLENGER)
-    )
+    with told_if_missing(f"a registered model {name!r}", "`registered_name` (--name)"):
+        champion, challenger = (
+            registry.version_of(name, alias) for alias in (registry.CHAMPION, registry.CHALLENGER)
+        )
     if challenger is None:
         return Outcome(None, champion)
-    found: dict[str | None, Evidence] = {}
-    for version in filter(None, (champion, challenger)):
+    versions: list[str | None] = [each for each in (champion, challenger) if each is not None]
+    measured = []
+    for version in versions:
         detector = flavor.load_model(f"models:/{name}/{version}")
-        found[version] = gather(detector, *read_model_rows(settings.source, settings, detector))
+        measured.append((detector, *read_model_rows(settings.source, settings, detector)))
+    found = dict(zip(versions, gather_all(measured), strict=True))
     verdict = promotion_verdict(found.get(champion), found[challenger], settings.rule)
     run_id = _log(settings, champion, challenger, found, verdict)
     if verdict.promote and move:
@@ -123,5 +127,6 @@ def _roll_back(name: str, reason: str) -> str:
     from anomdiff.integrations.mlflow import registry, tracking_store
 
     tracking_store.ensure_store()
-    done = registry.rollback(name, reason)
+    with told_if_missing(f"a registered model {name!r}", "`registered_name` (--name)"):
+        done = registry.rollback(name, reason)
     return f"{done.name}: version {done.version} is champion again, not {done.replaced}"

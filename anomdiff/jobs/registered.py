@@ -6,8 +6,10 @@ from typing import Any
 
 from anomdiff.jobs.exit_codes import ModelError
 
-__all__ = ["NO_MODEL", "load_registered", "resolve_model"]
+__all__ = ["NO_MODEL", "load_registered", "resolve_model", "told_if_missing"]
 
+# What MLflow calls a model, and an alias or a version of one, that is not there.
+MISSING = "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"
 NO_MODEL: dict[str, Any] = {"uri": None, "version": None, "run_id": None}
 
 
@@ -55,6 +57,36 @@ def load_registered(uri: str) -> Any:
 
     with _told_how_to_train(uri):
         return flavor.load_model(uri)
+
+
+@contextmanager
+def told_if_missing(model: str, setting: str) -> Iterator[None]:
+    """Say in one sentence that the registry has no such model, and how to get one.
+
+    Parameters
+    ----------
+    model : str
+        What is missing, such as `a model at models:/sales@champion`.
+    setting : str
+        Key of the settings that names it.
+
+    Raises
+    ------
+    ModelError
+        If there is none; any other error stays as it is.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in MISSING:
+            raise
+        told = " ".join(str(error.message).split()).removesuffix(".")
+        raise ModelError(
+            f"need {model}; got: {told}. Train one with `anomdiff train`, whose first version "
+            f"becomes the champion, or name another in {setting}."
+        ) from None
 
 
 @contextmanager

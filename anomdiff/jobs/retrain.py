@@ -26,11 +26,10 @@ from anomdiff.jobs.train import (
     TrainReport,
     describe,
     fit_and_register,
-    learned_rows,
     make_detector,
-    read_rows,
     told_of_training,
 )
+from anomdiff.jobs.training_rows import learned_rows, read_rows, row_seed
 
 __all__ = ["Retrained", "main", "retrain", "split_recent"]
 
@@ -119,11 +118,11 @@ def split_recent(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split recent rows into those to learn from and those to compare on.
 
-    Single rows are drawn, the same ones for the same seed; of each series the last steps are held
+    Single rows are drawn, the same ones of the same rows; of each series the last steps are held
     out, because neighbours are no new rows.
     """
     if settings.estimator == "tabular":
-        rng = np.random.default_rng(settings.detector.get("random_state"))
+        rng = np.random.default_rng(row_seed(settings, frame))
         order = rng.permutation(len(frame))
         held = np.zeros(len(frame), dtype=bool)
         held[order[: round(settings.holdout * len(frame))]] = True

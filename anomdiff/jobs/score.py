@@ -62,7 +62,8 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     The scored file has `row` (int64, counted from 0 in the order of the input), the kept columns,
     `anomaly_score`, `p_value` and `is_anomaly`. Beside it, `STEM.summary.json` (`_summary.json`
     in a folder of a batch date) holds what is returned. Memory holds one batch, the alarms if
-    there is to be a table of them, and, for quantiles and quality, 5 bytes per row.
+    there is to be a table of them, and, for quantiles and quality, 5 bytes per row; 16
+    more with a `key`: a warning says if several rows share one.
 
     With a model of series, rows are the steps of whole series, in any order and mixed: the
     columns of series and time are copied, `channel` is the one that contributes most, and the
@@ -72,7 +73,9 @@ def score(settings: ScoreSettings, detector: Any = None) -> dict[str, Any]:
     `STEM.series.csv` and in the summary, says why.
 
     Where there are more alarms than make sense (`max_alarm_rate`, `max_alarm_factor`), a warning
-    names the columns that raise them; `alarm_causes` of the summary has their shares.
+    names the columns that raise them; `alarm_causes` of the summary has their shares, and
+    `alarm_series` those of series, where a few have nearly all. Alarms of incidents that go on from
+    last night (`alarms_told_before`) do not count there.
 
     With `dry_run` nothing is written, and what is returned has what would be done in `dry_run`.
     With `alert` a message is sent when all files are written. `alert` of the summary holds it, and
@@ -129,7 +132,7 @@ def _written(
             files.write()
             seconds = time.perf_counter() - started
             summary = _summary(settings, detector, source, files, told, seconds)
-            summary |= _message(settings, detector, source, files, summary)
+            summary |= _message(settings, source, files, summary)
             if "summary" in paths:
                 write_json(temporary[-1], summary)
     except Exception as error:
@@ -138,14 +141,12 @@ def _written(
         raise
     files.cache.clear()
     if summary["alarms_make_no_sense"]:
-        rate, columns = summary["alarm_rate"], summary["alarm_causes"]
-        warnings.warn(alarm_causes.sentence(rate, detector.alpha, columns), stacklevel=2)
+        warnings.warn(_why_senseless(summary), stacklevel=2)
     return _alerted(settings, summary)
 
 
 def _message(
     settings: ScoreSettings,
-    detector: Any,
     source: ScoringInput,
     files: ScoredFiles,
     summary: dict[str, Any],
@@ -155,8 +156,7 @@ def _message(
         return {}
     senseless = None
     if summary["alarms_make_no_sense"]:
-        rate, columns = summary["alarm_rate"], summary["alarm_causes"]
-        senseless = alarm_causes.sentence(rate, detector.alpha, columns)
+        senseless = _why_senseless(summary)
     return {"alert": message_of(settings.alert, summary, files.table, source.keys, senseless)}
 
 
@@ -205,13 +205,27 @@ def _summary(
 
 
 def _senseless(settings: ScoreSettings, alpha: float, files: ScoredFiles) -> dict[str, Any]:
-    """Say whether there are more alarms than make sense, and what raises them."""
-    counts = files.counts
-    senseless = alarm_causes.is_senseless(settings, counts.alarms, counts.rows, alpha)
+    """Say whether there are more alarms than make sense, and what raises them.
+
+    Alarms of incidents that go on from last night do not count: they were told then.
+    """
+    rows, told = files.counts.rows, files.told_before
+    alarms = max(files.counts.alarms - int(told.sum()), 0)
+    senseless = alarm_causes.is_senseless(settings, alarms, rows, alpha)
+    fresh = files.alarms_of_series.sub(told, fill_value=0).clip(lower=0)
     return {
+        "alarms_told_before": files.counts.alarms - alarms,
         "alarms_make_no_sense": senseless,
         "alarm_causes": files.causes.columns() if senseless else {},
+        "alarm_series": alarm_causes.series_shares(fresh) if senseless else {},
     }
+
+
+def _why_senseless(summary: dict[str, Any]) -> str:
+    """Say of a summary why its alarms make no sense."""
+    rate = (summary["alarms"] - summary["alarms_told_before"]) / summary["rows"]
+    causes, series = summary["alarm_causes"], summary["alarm_series"]
+    return alarm_causes.sentence(rate, summary["alpha"], causes, series)
 
 
 def _check_output(settings: ScoreSettings) -> FilePath | SqlTarget:

@@ -59,6 +59,8 @@ class TrainSettings(Settings):
     """Name of the logged model."""
     registered_name: str = NAME
     """Registered model to make a version of."""
+    fitted: Path | None = None
+    """Folder `unlogged-...` that a stopped training has left: registered without another fit."""
     force: bool = False
     """Train even if there is a version of the same rows and settings."""
     detector: dict[str, Any] = Field(default={})

@@ -1,11 +1,14 @@
 """Preview of thresholds: how many alarms a night each raises, and how many of them are false."""
 
+from fractions import Fraction
+from math import lcm
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import pandas as pd
+from scipy.stats import beta
 
 from anomdiff.jobs import command_line
 from anomdiff.jobs.exit_codes import SettingsError, meanings
@@ -15,6 +18,10 @@ from anomdiff.jobs.readers import FileOptions, Table, match_columns
 __all__ = ["main", "preview"]
 
 SCORED = ["anomaly_score", "p_value"]
+# False alarms to expect, and the ends of the range that holds so many of them.
+FALSE, COVERED = ["false", "false_low", "false_high"], 0.9
+# Most calibration rows that p-values are read for.
+LARGEST_GRID = 10_000_000
 # Budgets that are shown beside the one asked for, in times of it.
 BESIDE = 0.25, 0.5, 1.0, 2.0, 4.0
 
@@ -38,8 +45,10 @@ def preview(scored: pd.DataFrame, alarms: float, *, nights: int = 1) -> pd.DataF
         A row for each budget, from a quarter of it to four times: ``alarms`` (a night, that the
         threshold raises), ``threshold`` (of the anomaly score, which is to be above it), ``alpha``
         (largest p-value that is flagged), ``false`` (alarms a night that normal rows are expected
-        to raise: ``alpha`` times the rows), and where there are labels ``precision`` and
-        ``recall`` among the rows that have one.
+        to raise: ``alpha`` times the rows), ``false_low`` and ``false_high`` (with so few rows that
+        calibrate, these are as many in 90 % of models; NaN where the p-values do not tell how many
+        there are), and where there are labels ``precision`` and ``recall`` among the rows that have
+        one.
 
     Raises
     ------
@@ -49,7 +58,9 @@ def preview(scored: pd.DataFrame, alarms: float, *, nights: int = 1) -> pd.DataF
     Notes
     -----
     Rows that share the last score are all flagged or none, so that no more alarms are raised than
-    asked for.
+    asked for. Of ``n`` calibration scores ``k - 1`` are above a threshold with ``alpha`` = ``k /
+    (n + 1)``; the share of normal rows above it is then a Beta(``k``, ``n + 1 - k``) variable
+    (David and Nagaraja, 2003, "Order Statistics", section 2.1).
     """
     if not alarms > 0 or not nights > 0:
         raise SettingsError(f"need alarms and nights above 0; got {alarms} and {nights}.")
@@ -57,7 +68,8 @@ def preview(scored: pd.DataFrame, alarms: float, *, nights: int = 1) -> pd.DataF
     if judged.empty:
         raise ValueError(f"need rows with a score; none of {len(scored)} has one.")
     budgets = sorted({max(1, int(share * alarms * nights)) for share in BESIDE})
-    rows = [_of_budget(judged, budget, nights) for budget in budgets]
+    grid = _grid(judged["p_value"].to_numpy())
+    rows = [_of_budget(judged, budget, nights, grid) for budget in budgets]
     found = pd.DataFrame([row for row in rows if row]).drop_duplicates(ignore_index=True)
     if found.empty:
         raise ValueError(
@@ -71,7 +83,28 @@ def _n_tied(judged: pd.DataFrame) -> int:
     return int((judged["anomaly_score"] == judged["anomaly_score"].iloc[0]).sum())
 
 
-def _of_budget(judged: pd.DataFrame, budget: int, nights: int) -> dict[str, float]:
+def _grid(p_values: np.ndarray) -> int | None:
+    """Calibration rows and one: what p-values are whole shares of; None if they are of no such."""
+    found = 1
+    for value in np.unique(p_values):
+        found = lcm(found, Fraction(float(value)).limit_denominator(LARGEST_GRID).denominator)
+        if found > LARGEST_GRID:
+            return None
+    return found
+
+
+def _false_ones(alpha: float, rows: float, grid: int | None) -> dict[str, float]:
+    """False alarms to expect of some rows, and between which numbers in 90 % of models."""
+    ends = np.full(2, np.nan)
+    if grid is not None and alpha < 1:
+        above = round(alpha * grid)
+        ends = rows * beta(above, grid - above).ppf([(1 - COVERED) / 2, (1 + COVERED) / 2])
+    return dict(zip(FALSE, map(float, (alpha * rows, *ends)), strict=True))
+
+
+def _of_budget(
+    judged: pd.DataFrame, budget: int, nights: int, grid: int | None
+) -> dict[str, float]:
     """What the lowest threshold does that raises at most so many alarms; empty if none does."""
     scores = judged["anomaly_score"].to_numpy()
     n = min(budget, len(scores))
@@ -86,7 +119,7 @@ def _of_budget(judged: pd.DataFrame, budget: int, nights: int) -> dict[str, floa
         "alarms": n / nights,
         "threshold": float(below),
         "alpha": alpha,
-        "false": alpha * len(scores) / nights,
+        **_false_ones(alpha, len(scores) / nights, grid),
     }
     return found | (_quality(judged, flagged) if "label" in judged else {})
 
@@ -140,9 +173,17 @@ def _read(path: Path, label: str | None, normal: tuple[str, ...]) -> pd.DataFram
 
 def _table(frame: pd.DataFrame, alarms: float, nights: int) -> str:
     found = preview(frame, alarms, nights=nights)
-    shown = found.rename(columns={"alarms": "alarms a night", "false": "false ones expected"})
-    formats = {name: "{:.4g}".format for name in shown}
+    ranges = [_range(*ends) for ends in found[FALSE].to_numpy()]
+    shown = found.drop(columns=FALSE[1:]).assign(false=ranges)
+    shown = shown.rename(columns={"alarms": "alarms a night", "false": "false ones expected"})
+    formats = {name: "{:.4g}".format for name in shown if name != "false ones expected"}
     last = found.loc[(found["alarms"] <= alarms).to_numpy()]
     alpha = (last if len(last) else found).iloc[-1]["alpha"]
     advice = f"for at most {alarms:g} alarms a night: --set detector.alpha={alpha:.3g} in training"
     return f"{shown.to_string(index=False, formatters=formats)}\n{advice}"
+
+
+def _range(expected: float, low: float, high: float) -> str:
+    """False alarms to expect, with their range where it is known and not all the same."""
+    about, least, most = (f"{each:.3g}" for each in (expected, low, high))
+    return about if np.isnan(low) or least == most else f"{about} ({least} to {most})"

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import click
 import pandas as pd
-from sklearn.exceptions import NotFittedError
 
 import anomdiff
 from anomdiff.detectors.by_segment import SegmentedDetector
@@ -23,25 +22,20 @@ from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.diffusion import distributed
 from anomdiff.jobs import command_line
-from anomdiff.jobs.alarm_rules import in_scope
 from anomdiff.jobs.exit_codes import SettingsError, meanings
-from anomdiff.jobs.labels import is_normal
-from anomdiff.jobs.model_columns import whole_labels
-from anomdiff.jobs.readers import Name, Table, find_column, match_columns
+from anomdiff.jobs.readers import match_columns
+from anomdiff.jobs.rescued import rescue, rescued
 from anomdiff.jobs.settings import TrainSettings
-from anomdiff.storage import save
+from anomdiff.jobs.training_rows import panel_columns, training_rows
 
 __all__ = [
     "TrainReport",
     "describe",
     "fit_and_register",
     "how_to_look",
-    "learned_rows",
     "main",
     "make_detector",
-    "read_rows",
     "train",
-    "training_rows",
 ]
 
 logger = logging.getLogger(__name__)
@@ -86,8 +80,9 @@ def fit_and_register(
     """Fit a detector, log the run and register the model, unless there is such a version.
 
     Of several processes, only the first logs, registers and gets the report; the others take part
-    in the fit and get None. A detector that was fitted before the store failed is saved. ``learn``
-    is that of `log_training`, and ``how`` tells in a few words what it does.
+    in the fit and get None. A detector that was fitted before the store failed is saved, and
+    `fitted` of the settings takes it up. ``learn`` is that of `log_training`, and ``how`` tells in
+    a few words what it does.
     """
     from anomdiff.integrations.mlflow import registry, runs, tracking_store
 
@@ -98,11 +93,13 @@ def fit_and_register(
         "data_digest": runs.data_digest(frame),
         "settings_digest": _settings_digest(settings, detector, how),
     }
+    if settings.fitted is not None:
+        detector, learn = rescued(settings.fitted, digests), _leave
     if first and not settings.force:
         known = registry.version_with(settings.registered_name, digests)
     known = distributed.from_first(known)
     if not first:
-        if known is None:
+        if known is None and settings.fitted is None:
             _take_part(detector, frame)
         return None
     if known is not None:
@@ -122,7 +119,7 @@ def fit_and_register(
         description = (model.metadata or {}).get("description")
         version = registry.register(model, settings.registered_name, tags, description)
     except BaseException as error:  # also what a signal raises
-        _rescue(detector, settings.registered_name, error)
+        rescue(detector, settings.registered_name, digests, error)
         raise
     return TrainReport(
         store=tracking_store.without_password(uri),
@@ -166,34 +163,6 @@ def _settings_digest(settings: TrainSettings, detector: Detector, how: str) -> s
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def training_rows(settings: TrainSettings) -> pd.DataFrame:
-    """Rows of the table without its anomalies, its label and the columns to drop."""
-    return learned_rows(settings, read_rows(settings))
-
-
-def read_rows(settings: TrainSettings) -> pd.DataFrame:
-    """All rows and columns of the table, in the types that training needs."""
-    table = Table(settings.source, settings.file_options)
-    series = _panel(settings, table.names)["series"]
-    frame = table.read(text=_texts(settings, table.names, series))
-    if series is not None:
-        frame[series] = whole_labels(frame[series])
-    return frame
-
-
-def learned_rows(settings: TrainSettings, frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows to learn from: without anomalies, what rules leave out, the label and other columns."""
-    frame = _ruled(frame, settings)
-    if settings.label is not None:
-        label = match_columns([settings.label], list(frame))[settings.label]
-        frame = _normal_rows(frame, label, settings)
-    if settings.max_rows is not None and len(frame) > settings.max_rows:
-        seed = settings.detector.get("random_state")
-        frame = frame.sample(settings.max_rows, random_state=seed)
-    drop = match_columns(settings.drop, frame.columns)
-    return frame.drop(columns=list(drop.values())).reset_index(drop=True)
-
-
 def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
     """Detector with the parameters of the settings; one that it does not have is an error."""
     estimator: Any = ESTIMATORS[settings.estimator]
@@ -202,7 +171,7 @@ def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
     if unknown:
         raise SettingsError(f"detector has no parameters {unknown}; it has {', '.join(known)}.")
     if settings.estimator == "timeseries":
-        return estimator(**(_panel(settings, list(frame)) | settings.detector))
+        return estimator(**(panel_columns(settings, list(frame)) | settings.detector))
     named = match_columns(list(settings.kinds), frame.columns)
     kinds = {named[name]: kind for name, kind in settings.kinds.items()}
     given = {"kinds": kinds or None} | settings.detector
@@ -212,61 +181,6 @@ def make_detector(settings: TrainSettings, frame: pd.DataFrame) -> Detector:
     return SegmentedDetector(by=by, min_rows=settings.min_rows, **given)
 
 
-def _texts(settings: TrainSettings, names: list[Name], series: Name | None) -> list[Name]:
-    """Columns to read as text: a category stays what the file has ('0042'), as do series."""
-    kinds = {**settings.kinds, **(settings.detector.get("kinds") or {})}
-    categories = [name for name, kind in kinds.items() if kind == "category"]
-    found = [find_column(names, name) for name in (*categories, series, settings.by)]
-    return [name for name in found if name is not None]
-
-
-def _panel(settings: TrainSettings, names: list[Name]) -> dict[str, Name | None]:
-    """Columns of series and time, as the table names them."""
-    found: dict[str, Name | None] = {}
-    for role, wanted in (("series", settings.series), ("time", settings.time)):
-        found[role] = find_column(names, wanted)
-        if wanted is not None and found[role] is None:
-            raise ValueError(f"need the column {wanted!r} of {role}; the table has {names}.")
-    return found
-
-
-def _normal_rows(frame: pd.DataFrame, label: Name, settings: TrainSettings) -> pd.DataFrame:
-    """Leave out rows that are not normal; steps of series stay, without their values."""
-    normal = is_normal(frame[label], settings.normal)
-    if not normal.any():
-        found = frame[label].drop_duplicates().head(5).tolist()
-        raise ValueError(
-            f"need rows whose {label!r} is one of {list(settings.normal)}; got values {found}."
-        )
-    return _without(frame.drop(columns=[label]), ~normal, settings)
-
-
-def _ruled(frame: pd.DataFrame, settings: TrainSettings) -> pd.DataFrame:
-    """Leave out rows that the rules say not to learn from."""
-    left_out = pd.Series(False, index=frame.index)
-    for rule in settings.rules:
-        left_out |= in_scope(rule.where, frame)
-    if len(frame) and left_out.all():
-        raise ValueError(f"need rows to learn from; the rules leave out all {len(frame)}.")
-    return _without(frame, left_out, settings) if left_out.any() else frame
-
-
-def _without(rows: pd.DataFrame, left_out: pd.Series, settings: TrainSettings) -> pd.DataFrame:
-    """Rows without some of them; steps of series stay, without their values, where others do."""
-    if settings.estimator == "tabular":
-        return rows[~left_out]
-    # Without these steps their neighbours would become neighbours of each other.
-    panel = _panel(settings, list(rows))
-    if panel["series"] is not None:
-        whole = left_out.groupby(rows[panel["series"]].to_numpy(), dropna=False).transform("all")
-        rows, left_out = rows[~whole], left_out[~whole]
-    keys = [name for name in panel.values() if name is not None]
-    channels = [name for name in rows if name not in keys]
-    kept = rows.copy()
-    kept[channels] = rows[channels].mask(left_out)
-    return kept
-
-
 def _take_part(detector: Detector, frame: pd.DataFrame) -> None:
     """Take part in the training; the first process gives all warnings."""
     with warnings.catch_warnings():
@@ -274,26 +188,14 @@ def _take_part(detector: Detector, frame: pd.DataFrame) -> None:
         detector.fit(frame)
 
 
+def _leave(detector: Detector, frame: pd.DataFrame, on_step: Any) -> None:
+    """Leave a detector as it is instead of a fit: it was fitted before."""
+
+
 def _job_parameters(settings: TrainSettings) -> dict[str, Any]:
     """Settings of the job itself; the detector's own are logged by name."""
     found = settings.model_dump(mode="json", exclude={"detector", "kinds", "force"})
     return {f"job.{key}": value for key, value in found.items()}
-
-
-def _rescue(detector: Detector, name: str, error: BaseException) -> None:
-    """Save the detector, if it was fitted before the store failed or the job was stopped."""
-    folder = Path(f"unlogged-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-    try:
-        save(detector, folder)
-    except NotFittedError:
-        return
-    if not isinstance(error, Exception):  # a signal: the job ends with its number
-        logger.warning("the detector is fitted and saved in %s.", folder)
-        return
-    sentence = str(error).strip().split("\n")[0]
-    raise OSError(
-        f"the detector is fitted and saved in {folder}, but MLflow could not take it: {sentence}"
-    ) from error
 
 
 def told_of_training(settings: TrainSettings) -> str:

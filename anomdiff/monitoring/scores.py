@@ -100,7 +100,7 @@ def alarm_drift(
     return {"alarm_rate": alarms / rows, "alpha": alpha, "p_value": float(p_value)}
 
 
-def alarms_by_chance(rows: int, n_calibration: int, above: int) -> Any:
+def alarms_by_chance(rows: int, n_calibration: int, above: float) -> Any:
     """Alarms among new normal rows, as a distribution of scipy.
 
     The share of scores above one of ``n_calibration`` exchangeable ones, which ``above`` of them

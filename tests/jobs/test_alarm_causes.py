@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from anomdiff import TabularDetector, TimeSeriesDetector
 from anomdiff.integrations.mlflow import runs
 from anomdiff.integrations.mlflow.runs import log_training
-from anomdiff.jobs.batch.alarm_causes import AlarmCauses, is_senseless
+from anomdiff.jobs.batch.alarm_causes import AlarmCauses, is_senseless, sentence, series_shares
 from anomdiff.jobs.batch.places import summary_path
 from anomdiff.jobs.exit_codes import ExitCode
 from anomdiff.jobs.score import main, score
@@ -71,7 +71,7 @@ def test_the_column_that_raises_the_alarms_comes_first(table, tmp_path, column, 
         max_alarm_factor=1.0,
     )
 
-    with pytest.warns(UserWarning, match="leaves any sense"):
+    with pytest.warns(UserWarning, match="makes no sense"):
         summary = score(settings, table)
 
     assert summary["alarms_make_no_sense"]
@@ -95,6 +95,42 @@ def test_channels_of_series_are_named(tmp_path):
         summary = score(_settings(tmp_path, frame), detector)
 
     assert next(iter(summary["alarm_causes"])) == "echo"
+
+
+def test_the_few_series_that_raise_nearly_all_alarms_are_named():
+    alarms = pd.Series({"a": 1, "b": 80, "c": 0, "d": 15, "e": 2})
+
+    assert series_shares(alarms) == {"b": 80 / 98, "d": 15 / 98}
+    assert series_shares(alarms.clip(20, 20)) == {}
+    assert series_shares(alarms[["b"]]) == {}
+    told = sentence(0.345, 0.01, {"load": {"contribution": 1.0}}, series_shares(alarms))
+    assert "got 34.5%, which makes no sense unless it is a fault of the series 'b' (82%" in told
+    assert "'load'" in told
+
+
+@pytest.mark.filterwarnings("ignore:need an alarm rate")
+def test_a_fault_that_lasts_makes_no_sense_once(tmp_path):
+    detector = TimeSeriesDetector(series="host", time="time", **TINY_SERIES)
+    detector.fit(panel(300, seed=0, labels="abc"))
+    frame = panel(300, seed=5, labels="abc")
+    frame.loc[(frame["host"] == "b") & (frame.groupby("host").cumcount() >= 20), "echo"] += 900.0
+    step = frame.groupby("host").cumcount()
+    told = []
+
+    for night in range(2):
+        settings = _settings(
+            tmp_path,
+            frame[step // 150 == night],
+            alarms=tmp_path / "alarms.csv",
+            batch_date=f"2026-01-{night + 1:02d}",
+            overwrite=True,
+            join=8,
+        )
+        told.append(score(settings, detector))
+
+    assert [each["alarms_make_no_sense"] for each in told] == [True, False]
+    assert next(iter(told[0]["alarm_series"])) == "b"
+    assert told[1]["alarms"] > 0.2 * told[1]["rows"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from anomdiff import TabularDetector, TimeSeriesDetector, cli
 from anomdiff.jobs.exit_codes import ExitCode, SettingsError
-from anomdiff.jobs.feedback import feedback
+from anomdiff.jobs.feedback import describe, feedback
 from anomdiff.jobs.feedback_settings import FeedbackSettings
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import ScoreSettings
@@ -124,6 +124,7 @@ def test_rows_that_nobody_judged_and_keys_without_a_row_are_counted(job):
     summary, path = job(verdicts)
 
     assert (summary["verdicts"], summary["not_found"]) == (2, 1)
+    assert f"1 without a row ({summary['not_found_keys'][0]!r})\n" in describe(summary)
     assert pd.read_parquet(path)["verdict_key"].tolist() == ["sale-0"]
 
 
@@ -302,6 +303,7 @@ def test_without_a_model_the_exit_code_says_so(mlflow_store):
     result = CliRunner().invoke(cli.main, ["feedback", *given])
 
     assert result.exit_code == ExitCode.MODEL
+    assert "Train one with `anomdiff train`" in result.output
 
 
 def _run(*words):

@@ -134,7 +134,9 @@ def test_without_a_challenger_there_is_nothing_to_do(mlflow_store, good, recent)
         ([], "need recent rows to compare on; got no `data`"),
         (["--data", "none.parquet"], "need a table at none.parquet"),
         (["--rollback"], "need a version that version 1 of 'sales' has replaced"),
-        (["--data", "x.csv", "--name", "nobody"], "nobody"),
+        (["--data", "x.csv", "--name", "nobody"], "need a registered model 'nobody'; got: "),
+        (["--data", "x.csv", "--name", "nobody"], "Train one with `anomdiff train`"),
+        (["--rollback", "--name", "nobody"], "Train one with `anomdiff train`"),
         (["--data", "x.csv", "--label", "fault"], "need `normal`"),
     ],
 )

@@ -161,9 +161,10 @@ def test_a_mistake_is_one_sentence(settings, tmp_path):
         assert "Traceback" not in result.output
 
 
-def test_rows_are_held_out_once_and_the_same_ones_again():
+@pytest.mark.parametrize("detector", [{"random_state": 1}, {}], ids=["seeded", "unseeded"])
+def test_rows_are_held_out_once_and_the_same_ones_again(detector):
     frame = pd.DataFrame({"x": range(100)})
-    settings = RetrainSettings(data="x.csv", holdout=0.25, detector={"random_state": 1})
+    settings = RetrainSettings(data="x.csv", holdout=0.25, detector=detector)
 
     recent, held_out = split_recent(settings, frame)
 

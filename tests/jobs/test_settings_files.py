@@ -116,6 +116,24 @@ def test_init_writes_files_that_the_jobs_read(payments):
     assert "fraud" not in text.split("rows have these columns")[1]
 
 
+def test_init_says_to_replace_the_table_and_finds_the_column_that_names_rows(payments):
+    payments.assign(payment=[f"p{i:05d}" for i in range(80)]).to_csv("named.csv", index=False)
+
+    assert init("payments.csv", "--folder", "plain").exit_code == 0
+    assert init("named.csv").exit_code == 0
+
+    plain, named = JOBS["score"].load("plain/score.toml"), JOBS["score"].load("score.toml")
+    assert (plain.key, plain.alarms) == ((), None)
+    assert (named.key, str(named.alarms)) == (("payment",), "scored/anomdiff.alarms.csv")
+    assert JOBS["feedback"].load("feedback.toml").key == ("payment",)
+    for job in set(JOBS) - {"train"}:
+        assert (
+            "replace it by that of the night, or of recent rows.\ndata = "
+            in Path(f"{job}.toml").read_text()
+        )
+    assert "replace it" not in Path("train.toml").read_text()
+
+
 def test_init_keeps_files_that_are_there(payments):
     Path("score.toml").write_text("mine")
 

@@ -1,9 +1,12 @@
 """Thresholds by alarms a night: never more than asked for, and counted as a loop would."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from scipy.stats import norm
 
 from anomdiff import cli
 from anomdiff.jobs.exit_codes import ExitCode
@@ -37,6 +40,36 @@ def test_a_threshold_raises_what_the_table_says_and_no_more_than_is_asked_for(de
     assert found["alarms"].max() <= 40
     if decimals == 6:
         assert 10 in found["alarms"].tolist()
+
+
+def test_the_range_of_false_alarms_covers_what_models_of_so_few_calibration_rows_raise():
+    rng = np.random.default_rng(0)
+    covered = []
+
+    for _ in range(200):
+        known, batch = rng.normal(size=99), rng.normal(size=500)
+        p_values = [(1 + (known >= score).sum()) / 100 for score in batch]
+        found = preview(pd.DataFrame({"anomaly_score": batch, "p_value": p_values}), 40)
+        row = found.loc[(found["alpha"] - 0.1).abs().idxmin()]
+        k = round(row["alpha"] * 100)
+        rate = norm.sf(np.sort(known)[-k])  # of normal rows, at the threshold of this alpha
+        covered.append(row["false_low"] <= 500 * rate <= row["false_high"])
+
+    assert 0.85 < np.mean(covered) < 0.95
+
+
+def test_many_calibration_rows_narrow_the_range_and_other_p_values_have_none():
+    few, many = scored(400), scored(400)
+    many["p_value"] = (many["p_value"] * 401 * 100 + 1) / 40_101
+    free = scored(400).assign(p_value=lambda x: x["p_value"] ** 1.1)
+
+    widths = [
+        (found["false_high"] - found["false_low"]).iloc[-1]
+        for found in (preview(frame, 10) for frame in (few, many, free))
+    ]
+
+    assert widths[1] < widths[0] / 5
+    assert np.isnan(widths[2])
 
 
 def test_rows_without_a_score_do_not_count():
@@ -75,6 +108,7 @@ def test_the_command_reads_a_scored_file_and_names_an_alpha(tmp_path):
 
     assert plain.exit_code == 0, plain.output
     assert "for at most 10 alarms a night: --set detector.alpha=0.0274" in plain.output
+    assert re.search(r"11 \([\d.]+ to [\d.]+\)", plain.output)
     assert "precision" in labelled.output
     assert "precision" not in plain.output
     without = CliRunner().invoke(cli.main, ["threshold", *arguments, "--label", "fraud"])

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
-from anomdiff import cli, load
+from anomdiff import TabularDetector, cli, load
 from anomdiff.integrations.mlflow import flavor, registry
-from anomdiff.jobs.exit_codes import ExitCode
+from anomdiff.jobs.exit_codes import ExitCode, SettingsError
 from anomdiff.jobs.settings import TrainSettings
 from anomdiff.jobs.train import main, train, training_rows
 from tests.series import panel
@@ -108,6 +108,15 @@ def test_label_and_dropped_columns_never_reach_the_model(settings):
     assert list(training_rows(settings)) == list(mixed_table(1, seed=0))
 
 
+def test_a_sample_of_the_same_rows_is_the_same_without_a_seed_too(settings):
+    drawn = settings.model_copy(update={"max_rows": 50, "detector": {}})
+
+    rows = training_rows(drawn)
+
+    assert len(rows) == 50
+    pd.testing.assert_frame_equal(training_rows(drawn), rows)
+
+
 def test_rows_in_the_scope_of_a_rule_are_not_learned_from(settings):
     every = training_rows(settings)
     rules = [
@@ -185,6 +194,29 @@ def test_what_was_fitted_survives_a_store_that_fails(mlflow_store, settings, mon
 
     (folder,) = tmp_path.glob("unlogged-sales-*")
     assert load(folder).n_training_rows_ > 0
+
+
+def test_what_was_fitted_before_the_store_failed_is_registered_without_another_fit(
+    mlflow_store, settings, monkeypatch, tmp_path
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "register", lambda *_: (_ for _ in ()).throw(ConnectionError("x")))
+        with pytest.raises(OSError, match="run the same command with --fitted unlogged-sales-"):
+            train(settings)
+    (folder,) = tmp_path.glob("unlogged-sales-*")
+    again = settings.model_copy(update={"fitted": folder})
+    monkeypatch.setattr(TabularDetector, "fit", None)
+
+    report = train(again)
+
+    assert report.threshold == load(folder).threshold_
+    assert flavor.load_model("models:/sales@champion").n_iter_ == load(folder).n_iter_
+    for update, said in (
+        ({"detector": {**QUICK, "alpha": 0.1}}, "got other settings: leave `fitted` out"),
+        ({"fitted": tmp_path}, "need a folder that a stopped training has left"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            train(again.model_copy(update=update))
 
 
 def test_the_command_says_where_the_model_is(mlflow_store, config):

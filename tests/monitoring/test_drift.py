@@ -263,6 +263,17 @@ def test_the_estimate_of_precision_covers_the_truth_as_often_as_it_says(anomalie
     assert found["trusted"]
 
 
+def test_the_estimate_covers_the_truth_where_steps_alarm_in_runs():
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(300):
+        calibration, rows = np.sort(rng.normal(size=250)), rng.normal(size=500)
+        false = 4 * int((rows > calibration[-10]).sum())  # each value stands for four steps
+        found = estimated_precision(false + 50, 2050, (1000, 36), False, run=4)
+        covered.append(found["low"] <= 50 / (false + 50) <= found["high"])
+
+    assert 0.85 < np.mean(covered) < 0.96
+
+
 def test_an_estimate_after_a_drift_or_without_alarms_says_that_it_is_not_to_be_trusted():
     drifted = estimated_precision(100, 1000, (999, 9), True)
     silent = estimated_precision(0, 1000, (999, 9), False)

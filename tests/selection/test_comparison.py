@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from anomdiff import TimeSeriesDetector
-from anomdiff.selection.comparison import Evidence, PromotionRule, gather, promotion_verdict
+from anomdiff.selection import comparison
+from anomdiff.selection.comparison import (
+    Evidence,
+    PromotionRule,
+    gather,
+    gather_all,
+    promotion_verdict,
+)
 from tests.series import panel, waves
 from tests.settings import TINY_SERIES
 from tests.tables import mixed_table
@@ -99,6 +106,37 @@ def test_the_rule_decides_how_much_is_too_much():
     assert promotion_verdict(
         CHAMPION, worse, PromotionRule(average_precision=0.2, lose_columns=True)
     ).promote
+
+
+def test_a_time_that_the_champion_takes_itself_in_a_bad_turn_is_no_reason():
+    noisy = replace(CHAMPION, most_seconds_per_row=4e-4)
+
+    assert promotion_verdict(noisy, replace(CHAMPION, seconds_per_row=7e-4)).promote
+    assert not promotion_verdict(noisy, replace(CHAMPION, seconds_per_row=9e-4)).promote
+
+
+def test_a_machine_that_is_busy_for_a_while_does_not_slow_one_model_down(detector, monkeypatch):
+    busy = iter([0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])  # the first challenger's turn
+    clock = {"now": 0.0}
+
+    class Slow:
+        """Scores as the detector does, in one second and what the machine adds."""
+
+        def __getattr__(self, name):
+            return getattr(detector, name)
+
+        def score_frame(self, frame):
+            clock["now"] += 1.0 + (next(busy) if len(frame) > 100 else 0.0)
+            return detector.score_frame(frame)
+
+    monkeypatch.setattr(comparison.time, "process_time", lambda: clock["now"])
+    monkeypatch.setattr(comparison, "_unlabelled", lambda detector, frame: {})
+    rows = mixed_table(200, seed=5)
+
+    champion, challenger = gather_all([(Slow(), rows, None), (Slow(), rows, None)])
+
+    assert champion.seconds_per_row == challenger.seconds_per_row == 1 / 200
+    assert max(champion.most_seconds_per_row, challenger.most_seconds_per_row) == 10 / 200
 
 
 def test_evidence_counts_what_the_detector_says(detector):

@@ -13,12 +13,13 @@ import pyarrow as pa
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.parsing import storage
 
-__all__ = ["continue_incidents", "incident_times"]
+__all__ = ["MAY_GO_ON", "continue_incidents", "incident_times"]
 
 ID_LENGTH = 12
 # End of a time with its distance from UTC: 23:59:00+01:00.
 OFFSET = re.compile(r":\d\d(\.\d+)?\s?(Z|[+-]\d\d:?\d\d)$")
 WANTED = ["incident_id", "new", "batch_date", "start", "end", "ongoing"]
+MAY_GO_ON = "may_go_on"  # tables of earlier versions have `ongoing` only
 
 
 class Known(NamedTuple):
@@ -29,7 +30,7 @@ class Known(NamedTuple):
     batch_date: str
     start: float
     end: float
-    ongoing: bool
+    may_go_on: bool
 
 
 def incident_times(layout: PanelLayout, rows: pd.DataFrame) -> tuple[pd.Index, pa.DataType]:
@@ -62,7 +63,7 @@ def continue_incidents(
         (whether scores are high from the first row of the series on) and ``batch_date``.
     previous : DataFrame, optional
         Last night's table, all cells as text. An incident of the same series is the same one
-        where both overlap in time, or where the earlier one is ongoing, tonight's begins with its
+        where both overlap in time, or where the earlier one may go on, tonight's begins with its
         series, and so few steps are between them. Without times their number does not count.
     layout : PanelLayout
         Whether there are times, and the usual step of each series.
@@ -115,11 +116,11 @@ def _has_zone(cells: pd.Series) -> bool:
 def _is_same(known: Known, incident: pd.Series, apart: float, timed: bool) -> bool:
     """Whether an incident of last night goes on in one of tonight."""
     if not timed:
-        return known.ongoing and bool(incident["begins"])
+        return known.may_go_on and bool(incident["begins"])
     start, end = _as_numbers(pd.Series([incident["start"], incident["end"]]))
     if known.start <= end and start <= known.end:
         return True
-    adjoins = known.ongoing and bool(incident["begins"])
+    adjoins = known.may_go_on and bool(incident["begins"])
     return adjoins and 0 < start - known.end <= apart
 
 
@@ -138,7 +139,7 @@ def _by_series(previous: pd.DataFrame, several: bool) -> dict[str, list[Known]]:
         previous["batch_date"].str[:10],
         _text_as_numbers(previous["start"]),
         _text_as_numbers(previous["end"]),
-        previous["ongoing"] == "True",
+        previous[MAY_GO_ON if MAY_GO_ON in previous else "ongoing"] == "True",
     )
     known: dict[str, list[Known]] = {}
     rows = zip(labels, *parts, strict=True)

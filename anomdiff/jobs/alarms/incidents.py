@@ -11,7 +11,7 @@ from anomdiff.explain.alarm_segments import alarm_rows, in_order
 from anomdiff.explain.localisation import runs
 from anomdiff.explain.segment_kinds import alarm_kinds
 from anomdiff.jobs.alarms.batch import AlarmOptions, PValueCounts, largest, severities
-from anomdiff.jobs.alarms.continued import continue_incidents, incident_times
+from anomdiff.jobs.alarms.continued import MAY_GO_ON, continue_incidents, incident_times
 from anomdiff.jobs.alarms.muting import Muting
 from anomdiff.jobs.alarms.reasons import reason_cells, reason_types
 from anomdiff.jobs.alarms.rows import NUMBERS
@@ -23,6 +23,10 @@ __all__ = ["IncidentAlarms"]
 # fault that lasts, the last steps before the end of a series are often not flagged, up to 40 with
 # windows of 8 and more.
 APART_WINDOWS = 8
+# An incident is ongoing if its alarms end at most `join` steps, or so many of the shortest windows,
+# before their series: with windows of 8, those of a fault that lasts end up to 9 steps before, and
+# those of one that has ended 20 steps before from 11 on.
+ONGOING_WINDOWS = 1.25
 
 
 class IncidentAlarms:
@@ -63,6 +67,7 @@ class IncidentAlarms:
                 ("start", self._time_type),
                 ("end", self._time_type),
                 ("ongoing", pa.bool_()),
+                (MAY_GO_ON, pa.bool_()),
                 ("steps", pa.int64()),
                 ("channels", pa.string()),
                 ("kind", pa.string()),
@@ -84,13 +89,14 @@ class IncidentAlarms:
             return
         scores, p_values = scored["anomaly_score"].to_numpy(), scored["p_value"].to_numpy()
         peaks = np.array([own[np.nanargmax(scores[own])] for own in steps])
-        begins, ongoing = self._at_the_ends(scored, steps)
+        begins, ongoing, may_go_on = self._at_the_ends(scored, steps)
         part = pd.DataFrame(
             {
                 "start": times.take([own[0] for own in steps]),
                 "end": times.take([own[-1] for own in steps]),
                 "begins": begins,
                 "ongoing": ongoing,
+                MAY_GO_ON: may_go_on,
                 "steps": [len(own) for own in steps],
                 "channels": [", ".join(map(str, named)) for named in found["channels"]],
                 "anomaly_score": scores[peaks],
@@ -131,20 +137,24 @@ class IncidentAlarms:
 
     def _at_the_ends(
         self, scored: pd.DataFrame, steps: Sequence[np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Whether incidents begin with their series, and whether they go on at its end.
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Whether incidents begin with their series, are ongoing at its end, and may go on there.
 
-        The steps around an incident count too that score high, because windows which cover them
-        hold it.
+        Alarms alone tell what is ongoing. For the ends that another night is compared with, the
+        steps around an incident count too that score high, because windows which cover them hold
+        it.
         """
         high = scored["is_anomaly"].to_numpy(bool)
         high = high | (scored["anomaly_score"].to_numpy() > self.detector.threshold_)
-        before, after = np.zeros((2, len(scored)), dtype=int)
+        before, after, left = np.zeros((3, len(scored)), dtype=int)
         for _, rows in in_order(scored, self.layout.series, self.layout.time):
+            left[rows] = np.arange(len(rows))[::-1]
             for start, stop in runs(high[rows], 0):
                 before[rows[start:stop]], after[rows[start:stop]] = start, len(rows) - stop
+        last = [own[-1] for own in steps]
+        few = max(self.options.join, ONGOING_WINDOWS * min(self.detector.window_lengths_))
         begins = before[[own[0] for own in steps]] <= self._edge
-        return begins, after[[own[-1] for own in steps]] <= self._edge
+        return begins, left[last] <= few, after[last] <= self._edge
 
     def _explained(
         self,

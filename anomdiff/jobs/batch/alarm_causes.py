@@ -1,4 +1,4 @@
-"""Why a batch has more alarms than make sense: the columns that raise them."""
+"""Why a batch has more alarms than make sense: the columns and the series that raise them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pandas as pd
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.monitoring.scores import alarm_drift
 
-__all__ = ["AlarmCauses", "alarm_limit", "is_senseless", "sentence"]
+__all__ = ["AlarmCauses", "alarm_limit", "is_senseless", "sentence", "series_shares"]
 
 # Alarms that are explained, of however many.
 EXPLAINED_ALARMS = 20
@@ -16,6 +16,8 @@ EXPLAINED_ALARMS = 20
 MOST_ALARMS = 0.5
 # As many alarms come by chance with this probability: a few rows may all be anomalies.
 BY_CHANCE = 0.001
+# A few series, fewer than half of all, that have so large a share of the alarms are named.
+NAMED_SERIES, NEARLY_ALL = 3, 0.9
 # Columns that are named, and the share of cells beyond training from which on they always are.
 NAMED_COLUMNS, MANY_BEYOND = 3, 0.5
 
@@ -75,13 +77,29 @@ def alarm_limit(settings: ScoreSettings, alpha: float) -> float:
 
 
 def is_senseless(settings: ScoreSettings, alarms: int, rows: int, alpha: float) -> bool:
-    """Tell whether the alarm rate leaves any sense, and not by chance in a few rows."""
+    """Tell whether an alarm rate makes no sense, and not by chance in a few rows."""
     drift = alarm_drift(alarms, rows, alpha)
     return drift["alarm_rate"] > alarm_limit(settings, alpha) and drift["p_value"] < BY_CHANCE
 
 
-def sentence(rate: float, alpha: float, columns: dict[str, dict[str, float]]) -> str:
-    """Say how many alarms there are, and which columns raise them."""
+def series_shares(alarms: pd.Series) -> dict[str, float]:
+    """Shares of the alarms of the few series that have nearly all; empty where many have some.
+
+    Parameters are the alarms of each series, by its label.
+    """
+    shares = alarms.sort_values(ascending=False, kind="stable") / max(alarms.sum(), 1)
+    n = int((shares.cumsum() < NEARLY_ALL).sum()) + 1
+    few = n <= NAMED_SERIES and 2 * n < len(shares)
+    return {str(label): float(share) for label, share in shares.head(n).items()} if few else {}
+
+
+def sentence(
+    rate: float,
+    alpha: float,
+    columns: dict[str, dict[str, float]],
+    series: dict[str, float] | None = None,
+) -> str:
+    """Say how many alarms there are, and which columns raise them, of which few series if so."""
     beyond = [name for name, each in columns.items() if each.get("beyond", 0) >= MANY_BEYOND]
     named = list(dict.fromkeys([*list(columns)[:NAMED_COLUMNS], *beyond[:NAMED_COLUMNS]]))
     told = []
@@ -89,8 +107,16 @@ def sentence(rate: float, alpha: float, columns: dict[str, dict[str, float]]) ->
         each = columns[name]
         more = f", {each['beyond']:.0%} beyond training" if each.get("beyond") else ""
         told.append(f"{name!r} ({each['contribution']:.0%} of the scores{more})")
+    begin = f"need an alarm rate near alpha = {alpha:g}; got {rate:.1%}, which makes no sense"
+    if series:
+        labels = ", ".join(
+            f"{label!r} ({share:.0%} of the alarms)" for label, share in series.items()
+        )
+        return (
+            f"{begin} unless it is a fault of the series {labels} in the columns "
+            f"{', '.join(told)}: look at them; where they are normal now, train anew."
+        )
     return (
-        f"need an alarm rate near alpha = {alpha:g}; got {rate:.1%}, which leaves any sense. It "
-        f"comes from the columns {', '.join(told)}. Look at them; where they are normal now, train "
-        "anew, or leave them out with `kinds`."
+        f"{begin}. It comes from the columns {', '.join(told)}. Look at them; where they are "
+        "normal now, train anew, or leave them out with `kinds`."
     )

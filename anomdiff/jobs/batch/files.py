@@ -1,11 +1,13 @@
 """The files that scoring writes, batch by batch: scored rows, alarms, statuses, quarantine."""
 
 import sys
+import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -17,6 +19,7 @@ from anomdiff.jobs.batch.alarm_causes import AlarmCauses
 from anomdiff.jobs.batch.input import ScoringInput
 from anomdiff.jobs.batch.places import cache_folder
 from anomdiff.jobs.batch.quarantine import Quarantine
+from anomdiff.jobs.batch.repeated_keys import RepeatedKeys
 from anomdiff.jobs.batch.segment_status import SegmentStatus
 from anomdiff.jobs.batch.series_status import STATUS_TYPES, BatchScores, SeriesScorer, status_counts
 from anomdiff.jobs.batch.summary import ScoreSummary
@@ -54,6 +57,8 @@ class ScoredFiles:
         How many lines of the alarm table are muted, by what, where anything may mute lines.
     statuses : dict
         How many series, or segments, have which status, and those that are not just scored.
+    alarms_of_series, told_before : Series
+        Alarms by series, and those of them in incidents that go on from last night; empty for rows.
     cache : BatchCache
         Scores of the batches so far.
     """
@@ -68,7 +73,8 @@ class ScoredFiles:
         self.n_quarantined = 0
         self.muted: dict[str, Any] = {}
         self.statuses: dict[str, Any] = {}
-        self._alarms = _alarms(detector, source)
+        self.alarms_of_series, self.told_before = pd.Series(dtype=int), pd.Series(dtype=int)
+        self._alarms, self._keys = _alarms(detector, source), RepeatedKeys()
 
     def write(self) -> None:
         """Score all batches.
@@ -87,6 +93,9 @@ class ScoredFiles:
         self.scorer.require_some()
         self._write_statuses()
         self._write_alarms()
+        told = self._keys.sentence(list(map(str, self.source.keys)))
+        if told is not None:
+            warnings.warn(told, stacklevel=3)
 
     def _open_quarantine(self, stack: ExitStack) -> None:
         settings, columns = self.source.settings, self.source.columns
@@ -109,6 +118,8 @@ class ScoredFiles:
         writer.write(
             self.source.kept(frame).assign(row=frame.index, **results, **self.source.dated)
         )
+        if self.source.keys and self.source.columns.unit == "row":
+            self._keys.add(self.source.key_cells(frame))
         failed = len(frame) - (0 if found is None else len(found.rows))
         missing = pd.Series(0, index=self.source.columns.inputs)
         if found is not None and len(found.rows):
@@ -132,6 +143,9 @@ class ScoredFiles:
 
     def _write_statuses(self) -> None:
         self.statuses = self.segments.counts()
+        if self.source.columns.series is not None:
+            status = self.scorer.status()
+            self.alarms_of_series = status.groupby(status["series"].map(str))["alarms"].sum()
         if "series" in self.paths:
             status = self.scorer.status()
             self.statuses = status_counts(status)
@@ -145,6 +159,8 @@ class ScoredFiles:
         if self._alarms is not None and path is not None:
             found = self._alarms.to_frame()
             self.table = found
+            if isinstance(self._alarms, IncidentAlarms):
+                self.told_before = _told_before(found)
             if self._alarms.muting is not None:
                 self.muted = self._alarms.muting.counts(found["muted_by"])
             with RowWriter(self.paths["alarms"], self._alarms.schema, path.suffix) as writer:
@@ -164,6 +180,13 @@ def _alarms(detector: Any, source: ScoringInput) -> RowAlarms | IncidentAlarms |
     series = source.columns.series
     kind = pa.string() if series is None else source.types([series]).types[0]
     return IncidentAlarms(detector, options, _previous(settings, settings.alarms), kind, muting)
+
+
+def _told_before(incidents: pd.DataFrame) -> pd.Series:
+    """Steps of the incidents that go on from last night, by series."""
+    going_on = incidents[~incidents["new"].astype(bool)]
+    series = going_on["series"].map(str) if "series" in going_on else np.zeros(len(going_on))
+    return going_on["steps"].groupby(series).sum().astype(int)
 
 
 def _muting(detector: Any, source: ScoringInput) -> Muting | None:

@@ -1,6 +1,7 @@
 """Laws of the alarm table of a table: what it says is what the detector says."""
 
 import json
+import warnings
 from datetime import date
 
 import numpy as np
@@ -160,6 +161,21 @@ def test_a_cell_that_is_no_number_does_not_fail_the_explanation(tmp_path, detect
 
     table = pd.read_parquet(settings.alarms).set_index("row")
     assert table["reason_1_column"][150] == "price"
+
+
+@pytest.mark.parametrize("batch_size", [60, 1000])
+def test_keys_that_several_rows_share_are_told_once(tmp_path, detector, night, batch_size):
+    others = {"sale-150": "sale-7", "sale-40": "sale-20", "sale-90": "sale-20"}
+    repeated = night.assign(sale=night["sale"].replace(others))
+    said = r"3 rows have the key \['sale'\] of an earlier one, first row 40 that of row 20"
+
+    with pytest.warns(UserWarning, match=said):
+        _score(tmp_path, repeated, detector, data="in.csv", batch_size=batch_size)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _score(tmp_path, night, detector, data="in.csv", batch_size=batch_size)
+        _score(tmp_path, repeated, detector, key=("sale", "price"), batch_size=batch_size)
 
 
 def test_a_key_must_not_be_named_like_a_column_of_the_alarm_table(tmp_path, detector, night):

@@ -151,6 +151,21 @@ def test_an_incident_that_has_ended_is_another_one_later(tmp_path, detector, day
 
 
 @pytest.mark.filterwarnings("ignore:need an alarm rate")
+@pytest.mark.parametrize(("stop", "ongoing"), [(300, True), (216, False)])
+def test_ongoing_is_what_alarms_up_to_the_end_of_the_series(tmp_path, stop, ongoing):
+    given = {**TINY_SERIES, "window_lengths": (8, 32, 128)}
+    detector = TimeSeriesDetector(**given, time="time")
+    detector.fit(waves(600, seed=0).rename_axis("time").reset_index())
+    night = waves(300, seed=50).rename_axis("time").reset_index()
+    night.loc[150 : stop - 1, "echo"] += 3.0
+
+    found = _run(tmp_path, night, detector, 0, alarms="a.parquet", max_explained=0)
+
+    last = found.sort_values("end").iloc[-1]
+    assert (last["ongoing"], last["may_go_on"]) == (ongoing, True)
+
+
+@pytest.mark.filterwarnings("ignore:need an alarm rate")
 def test_a_night_that_is_run_again_says_the_same(tmp_path, detector, days):
     for night in (1, 2):
         once = _run(tmp_path, days[night], detector, night, max_explained=0)
@@ -190,7 +205,7 @@ def test_a_single_series_without_times_goes_on_from_its_first_row(tmp_path):
 
     first, second = (_run(tmp_path, part, detector, i, join=8) for i, part in enumerate(parts))
 
-    going = first[first["ongoing"]].iloc[0]
+    going = first[first["may_go_on"]].iloc[0]
     assert "series" not in first
     assert going["new"]
     goes_on = second[second["incident_id"] == going["incident_id"]]
