@@ -17,12 +17,7 @@ from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.encoding.step_changes import at_usual_steps
 from anomdiff.models import stored_checks as checks
-from anomdiff.models.judged_steps import (
-    EVIDENT,
-    frame_cells,
-    warn_of_unjudged,
-    warn_of_unknown,
-)
+from anomdiff.models.judged_steps import EVIDENT, frame_cells, warn_of_unjudged, warn_of_unknown
 from anomdiff.models.parallel import map_blocks
 from anomdiff.models.segment_errors import segment_errors, segment_residuals, values_of
 from anomdiff.models.silent_channels import warn_of_silent
@@ -212,8 +207,8 @@ class WindowModel:
         warn_of_unjudged(self.layout, frame, unjudged, min(self.window_lengths))
         warn_of_unknown(self.scaler, segments)
         warn_of_silent(self.scaler, segments, frame, unjudged, self.window_lengths)
-        labels = self.layout.labels(frame)
-        return cells.scores, {EVIDENT: cells.evident, "channel": cells.channels, **labels}
+        found = {EVIDENT: cells.evident, "channel": cells.channels}
+        return cells.scores, {**found, **self.layout.labels(frame)}
 
     def window_components(self, known: bool = True) -> list[WindowComponent]:
         """Components of the score: banks of windows and levels, the regressions, the network.
