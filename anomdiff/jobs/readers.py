@@ -7,7 +7,7 @@ How the files are written is found by looking at them (`anomdiff.jobs.tables`), 
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +16,7 @@ import pyarrow as pa
 from anomdiff.jobs.stores.databases import SqlSource
 from anomdiff.jobs.stores.locations import FilePath, as_location
 from anomdiff.jobs.tables.arrow_types import copied_type
+from anomdiff.jobs.tables.broken_lines import BrokenLine, BrokenLines
 from anomdiff.jobs.tables.files import find_files
 from anomdiff.jobs.tables.numbers import without_infinity
 from anomdiff.jobs.tables.options import FileOptions, Name
@@ -24,6 +25,7 @@ from anomdiff.jobs.tables.parts import PartsTable
 from anomdiff.jobs.tables.sql_table import SqlTable
 
 __all__ = [
+    "BrokenLine",
     "FileOptions",
     "Name",
     "Table",
@@ -94,6 +96,7 @@ class Table:
             frame = self._files.read(found)
         frame = without_infinity(frame, counts)
         self._warn_of_infinity(counts)
+        self._warn_of_cut_lines()
         return frame
 
     def batches(
@@ -102,28 +105,34 @@ class Table:
         *,
         columns: Sequence[Name] | None = None,
         text: Collection[Name] = (),
+        take: Callable[[BrokenLine], None] | None = None,
     ) -> Iterator[pd.DataFrame]:
         """Yield the rows in their order; the index counts those of the whole table.
 
         Memory holds about one batch, however large the files are. In files without types, the type
-        of columns that are not read as `text` is inferred batch by batch.
+        of columns that are not read as `text` is inferred batch by batch. `take` is given the
+        lines of text files that have not the fields of a row, which count as rows; without it too
+        many fields are an error, and a warning counts the lines with too few.
         """
         wanted = self.names if columns is None else columns
         found = list(match_columns(wanted, self.names).values())
         self._tell(found)
         if isinstance(self._files, PartsTable):
-            frames = self._files.batches(batch_size, found, text)
+            broken = None if take is None else BrokenLines(take)
+            frames = self._files.batches(batch_size, found, text, broken)
         else:
-            frames = self._files.batches(batch_size, found)
+            broken, frames = None, self._files.batches(batch_size, found)
         counts: Counter[Hashable] = Counter()
         rows = 0
         for each in frames:
             frame = without_infinity(each, counts)
-            frame.index = pd.RangeIndex(rows, rows + len(frame))
+            plain = pd.RangeIndex(rows, rows + len(frame))
+            frame.index = plain if broken is None else broken.numbers(len(frame))
             rows += len(frame)
             yield frame
         self._warn_of_infinity(counts)
-        if not rows:
+        self._warn_of_cut_lines()
+        if not rows and not (broken and broken.n_broken):
             raise ValueError(f"need at least one row; {self.path} is an empty table.")
 
     def snapshot(self, folder: Path, columns: Sequence[Name]) -> "Table":
@@ -157,6 +166,10 @@ class Table:
             logger.info("read %s", self.describe())
             self._is_described = True
         for sentence in self._files.notices(columns):
+            warnings.warn(sentence, UserWarning, stacklevel=3)
+
+    def _warn_of_cut_lines(self) -> None:
+        if isinstance(self._files, PartsTable) and (sentence := self._files.cut_short()):
             warnings.warn(sentence, UserWarning, stacklevel=3)
 
     def _warn_of_infinity(self, counts: Counter[Hashable]) -> None:

@@ -257,13 +257,20 @@ def main(config: Path | None, **options: Any) -> None:
         if settings.dry_run:
             click.echo(summary["dry_run"])
             return
-        click.echo(
-            f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
-            f"{summary['rows_per_second']:,.0f} rows/s: {summary['output']}"
-        )
+        click.echo(_told(settings, summary))
     code = _exit_code(summary)
     if code:
         sys.exit(code)
+
+
+def _told(settings: ScoreSettings, summary: dict[str, Any]) -> str:
+    """What was scored, in a line."""
+    taken = summary["rows_quarantined"]
+    unread = f"; {taken:,} rows that cannot be read: {settings.quarantine}" if taken else ""
+    return (
+        f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "
+        f"{summary['rows_per_second']:,.0f} rows/s: {summary['output']}{unread}"
+    )
 
 
 def _exit_code(summary: dict[str, Any]) -> ExitCode:

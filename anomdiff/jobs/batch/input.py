@@ -1,7 +1,7 @@
 """A table to score: its batches for a model, and its columns that go to the scored file."""
 
 import warnings
-from collections.abc import Generator, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from anomdiff.jobs.batch.series_groups import SeriesGroups, whole_series
 from anomdiff.jobs.exit_codes import SettingsError
 from anomdiff.jobs.labels import anomaly_labels
 from anomdiff.jobs.model_columns import PanelColumns, TableColumns
-from anomdiff.jobs.readers import Name, Table, find_column, match_columns
+from anomdiff.jobs.readers import BrokenLine, Name, Table, find_column, match_columns
 from anomdiff.jobs.runs.commit import PART
 from anomdiff.jobs.runs.logs import Heartbeat
 from anomdiff.jobs.settings import ScoreSettings
@@ -120,9 +120,8 @@ class ScoringInput:
 
     def _grouped(self, series: Name, folder: Path) -> Iterator[pd.DataFrame]:
         """Batches of whole series of a table whose rows stay in their order."""
-        labels = (frame[series] for frame in self._read([series], [series]))
-        if self.quarantine is not None:  # rows without a series are taken out when they are read
-            labels = (cells.ffill().bfill() for cells in labels)
+        cells = (frame[series] for frame in self._read([series], [series], _leave_out))
+        labels = cells if self.quarantine is None else _filled(cells)
         groups = SeriesGroups.of(labels, self.settings.batch_size)
         columns = dict(zip(self.wanted, self.types(self.wanted).types, strict=True))
         frames = whole_series(self.frames(), groups, columns, folder)
@@ -152,15 +151,23 @@ class ScoringInput:
                 if self.heartbeat is not None:
                     self.heartbeat.at = f"{done:,}{of_all} rows"
 
-    def _read(self, columns: list[Name], text: list[Name]) -> Iterator[pd.DataFrame]:
-        """Read columns in batches, some of them as text."""
-        return self._table.batches(self.settings.batch_size, columns=columns, text=text)
+    def _read(
+        self, columns: list[Name], text: list[Name], take: Callable[[BrokenLine], None]
+    ) -> Iterator[pd.DataFrame]:
+        """Read columns in batches, some as text; with a quarantine, broken lines are taken."""
+        return self._table.batches(
+            self.settings.batch_size,
+            columns=columns,
+            text=text,
+            take=None if self.settings.quarantine is None else take,
+        )
 
     def frames(self) -> Iterator[pd.DataFrame]:
         """Read the table; numbers of steps in CSV are read here: no batch decides on a type."""
         typed = set(self.columns.found.values()) - set(self.columns.text)
         text = [name for name in self.wanted if name not in typed]
-        batches = self._read(self.wanted, text)
+        take = _leave_out if self.quarantine is None else self.quarantine.take_line
+        batches = self._read(self.wanted, text, take)
         if self.quarantine is not None:
             batches = self.quarantine.passed(batches)
         for batch in batches:
@@ -185,6 +192,24 @@ class ScoringInput:
                 blank = pd.DataFrame(np.nan, index=part.index, columns=pd.Index(columns.numbers))
                 parts.append(pd.concat([part.drop(columns=columns.numbers), blank], axis=1))
         return pd.concat(parts).sort_index()[list(batch)]
+
+
+def _leave_out(line: BrokenLine) -> None:
+    """Take a broken line that is written at another time, or, in a dry run, not at all."""
+
+
+def _filled(labels: Iterator[pd.Series]) -> Iterator[pd.Series]:
+    """Labels of all rows, those of a neighbour where there are none: the quarantine has these."""
+    start = 0
+    for cells in labels:
+        rows = pd.RangeIndex(start, cells.index[-1] + 1)
+        yield cells.reindex(rows).ffill().bfill()
+        start = rows.stop
+    if not start:
+        raise ValueError(
+            "need at least one row that can be read; none can: look at the lines by scoring "
+            "without `quarantine`, which names the first."
+        )
 
 
 def _require_free(columns: list[Name], results: dict[str, pa.DataType]) -> None:

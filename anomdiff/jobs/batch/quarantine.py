@@ -1,4 +1,7 @@
-"""Rows that cannot be read: written to a file with the reason, and left out of the scores."""
+"""Rows that cannot be read: written to a file with the reason, and left out of the scores.
+
+These are rows with a cell that is none of its column, and lines that have not the fields of a row.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +12,14 @@ import pyarrow as pa
 
 from anomdiff.encoding.parsing import shown
 from anomdiff.jobs.model_columns import PanelColumns, TableColumns
-from anomdiff.jobs.readers import Name
+from anomdiff.jobs.readers import BrokenLine, Name
 from anomdiff.jobs.row_files import RowWriter
 
 __all__ = ["Quarantine"]
 
-# Rows between the reason and the cells of a row.
-FIRST = {"row": pa.int64(), "reason": pa.string()}
+# Columns before the cells of a row; a line that cannot be parted into cells is there as it is.
+FIRST = {"row": pa.int64(), "reason": pa.string(), "raw_line": pa.string()}
+MAX_HELD = 10_000  # broken lines that wait for the rows beside them
 UNPLACED = "need a series and a time that can be read; got none"
 
 
@@ -43,8 +47,11 @@ class Quarantine:
         self, path: Path, suffix: str, columns: TableColumns | PanelColumns, names: list[Name]
     ):
         self.columns, self.names, self.rows = columns, names, 0
+        self.n_lines = 0
+        self._lines: list[BrokenLine] = []
         texts = {str(name): pa.string() for name in names if str(name) not in FIRST}
-        self._writer = RowWriter(path, pa.schema(FIRST | texts), suffix)
+        self._schema = pa.schema(FIRST | texts)
+        self._writer = RowWriter(path, self._schema, suffix)
         self._blank: list[np.ndarray] = []
 
     def __enter__(self) -> "Quarantine":
@@ -52,6 +59,12 @@ class Quarantine:
 
     def __exit__(self, *error: object) -> None:
         self._writer.__exit__(*error)
+
+    def take_line(self, line: BrokenLine) -> None:
+        """Take a line that has not the fields of a row."""
+        self._lines.append(line)
+        if len(self._lines) >= MAX_HELD:
+            self._write([], self._lines[-1].row)
 
     def passed(self, frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Yield the rows that can be read, batch by batch; the index is the number of the row.
@@ -68,7 +81,10 @@ class Quarantine:
             some |= len(passed) > 0
             if len(passed):
                 yield passed
+        if self._lines:
+            self._write([], self._lines[-1].row)
         if not some:
+            read += self.n_lines
             raise ValueError(
                 f"need at least one row that can be read; none of {read} can: look at them by "
                 "scoring without `quarantine`, which names the first."
@@ -85,14 +101,14 @@ class Quarantine:
         broken = unreadable.any(axis=1)
         taken = broken | unplaced
         if not taken.any():
+            self._write([], frame.index[-1])
             return frame
         reasons = [
             UNPLACED if unplaced[row] else _reason(frame.loc[row], unreadable.loc[row])
             for row in frame.index[taken]
         ]
         rows = frame.loc[taken, self.names].rename(columns=str)
-        self._writer.write(rows.assign(row=rows.index, reason=reasons))
-        self.rows += len(rows)
+        self._write([rows.assign(row=rows.index, reason=reasons)], frame.index[-1])
         if self.columns.unit == "row":
             return frame[~taken]
         blank = broken & ~unplaced
@@ -101,6 +117,19 @@ class Quarantine:
         for name in unreadable:
             passed[name] = passed[name].mask(blank[~unplaced])
         return passed
+
+    def _write(self, rows: list[pd.DataFrame], last: int) -> None:
+        """Write rows, and the broken lines up to a row, in the order of their numbers."""
+        lines = [line for line in self._lines if line.row <= last]
+        if lines:
+            self._lines = self._lines[len(lines) :]
+            self.n_lines += len(lines)
+            rows = [*rows, pd.DataFrame(lines).rename(columns={"text": "raw_line"})]
+        if rows:
+            cells = [each.reindex(columns=self._schema.names).astype(object) for each in rows]
+            written = pd.concat(cells).sort_values("row")
+            self._writer.write(written)
+            self.rows += len(written)
 
 
 def _reason(row: pd.Series, unreadable: pd.Series) -> str:

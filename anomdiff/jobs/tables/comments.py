@@ -103,7 +103,7 @@ def blank_comments(
 
 
 def without_comments(pieces: Iterable[str], found: Comments) -> Iterator[str]:
-    """Yield pieces of whole lines without the comments; lines within quotes are none."""
+    """Yield pieces of whole lines, blank ones in place of comments; none are within quotes."""
     quoted = False
     for piece in pieces:
         if not _may_hold_comments(piece):
@@ -113,11 +113,11 @@ def without_comments(pieces: Iterable[str], found: Comments) -> Iterator[str]:
         kept = []
         for line in re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", piece):
             if not quoted and found.is_comment(line):
+                kept.append("\n")  # lines keep their numbers
                 continue
             quoted ^= bool(line.count(found.quote) % 2)
             kept.append(line)
-        if kept:
-            yield "".join(kept)
+        yield "".join(kept)
 
 
 def _first_full(records: Sequence[Sequence[str]], found: Comments) -> int:

@@ -105,6 +105,8 @@ def _footer_start(lines: Sequence[str], rows: Rows) -> int:
         fields = _fields(lines[i], rows)
         if fields is None or (any(fields) and not _is_footer(fields, rows)):
             break
+        if not lines[i].endswith(("\n", "\r")) and _may_be_cut(fields, rows):
+            break
         if any(fields):
             start = i
     while 0 < start < len(lines) and not any(_fields(lines[start - 1], rows) or ["?"]):
@@ -132,6 +134,15 @@ def _is_footer(fields: Sequence[str], rows: Rows) -> bool:
     if TOTAL.fullmatch(fields[first]) and _is_total(fields, first, rows):
         return True
     return _is_note(fields, filled, rows)
+
+
+def _may_be_cut(fields: Sequence[str], rows: Rows) -> bool:
+    """Whether a line without an end may be the first part of a row, cut in its last field."""
+    if not 1 < len(fields) < rows.width or TOTAL.fullmatch(fields[0]):
+        return False
+    told = NOTE.fullmatch(fields[0]) or SENTENCE.search(fields[0])
+    alike = (rows.looks[i] in ("text", look(field)) for i, field in enumerate(fields[:-1]))
+    return not told and all(alike)
 
 
 def _is_note(fields: Sequence[str], filled: Sequence[int], rows: Rows) -> bool:

@@ -20,12 +20,14 @@ __all__ = [
     "distinct_names",
     "find_layout",
     "header_names",
+    "least_fields",
     "looks_like_header",
 ]
 
 MAX_HEADER = 4  # lines
 N_TOP = 60  # records among which a header is looked for
 YEARS = range(1900, 2101)
+MAX_SHORT = 0.1, 0.5  # share of lines cut short; the latter where empty cells end other lines
 Records = Sequence[Sequence[str]]
 
 
@@ -133,6 +135,24 @@ def _joined(upper: Sequence[str], lower: Sequence[str]) -> list[str]:
     for i in range(1, width):
         above[i] = above[i] or (above[i - 1] if below[i] else "")
     return [" ".join(filter(None, pair)) for pair in zip(above, below, strict=True)]
+
+
+def least_fields(rows: Records, n_names: int) -> int:
+    """Fewest fields of a line that is not cut short; 1 where many lines lack those at the end.
+
+    Some programs write no empty cells at the end of a line. Where some line ends with one, or where
+    nearly all lines have the same number of fields, a shorter line is an exception.
+
+    Examples
+    --------
+    >>> least_fields([["1", "2"]] * 9 + [["3"]], 2), least_fields([["1", "2"], ["3"]] * 9, 2)
+    (2, 1)
+    """
+    widths = Counter(min(len(row), n_names) for row in rows if any(row))
+    usual = max(widths, key=lambda n: (widths[n], n), default=1)
+    others = widths.total() - widths[usual]
+    written = usual == n_names and any(len(row) >= n_names and not row[n_names - 1] for row in rows)
+    return usual if others <= max(MAX_SHORT[written] * widths.total(), 1) else 1
 
 
 def distinct_names(names: Sequence[Name]) -> tuple[list[Name], list[Name]]:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 __all__ = [
     "COLUMN_MARK",
     "Lines",
-    "as_lines",
     "chunks_of",
     "unescaped",
     "unwrapped",
     "with_separator",
     "without_end",
+    "without_lines",
 ]
 
 CHUNK = 262_144  # characters
@@ -45,15 +45,19 @@ class Lines(io.TextIOBase):
         return "".join(found)
 
 
-def as_lines(lines: io.TextIOBase, left_out: tuple[str, ...]) -> Iterator[str]:
-    """Yield the lines that begin with none of some texts."""
-    return (line for line in lines if not line.startswith(left_out))
-
-
 def chunks_of(lines: io.TextIOBase) -> Iterator[str]:
     """Yield a text in pieces of whole lines."""
     while text := lines.read(CHUNK):
         yield text + lines.readline()
+
+
+def without_lines(pieces: Iterable[str], left_out: tuple[str, ...]) -> Iterator[str]:
+    """Yield pieces of whole lines, blank ones in place of those that begin with some texts."""
+    for piece in pieces:
+        if any(text in piece for text in left_out):
+            lines = io.StringIO(piece, newline="")
+            piece = "".join("\n" if line.startswith(left_out) else line for line in lines)
+        yield piece
 
 
 def with_separator(pieces: Iterable[str], separator: str) -> Iterator[str]:

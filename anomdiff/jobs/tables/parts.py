@@ -12,6 +12,7 @@ from typing import Protocol
 import pandas as pd
 
 from anomdiff.jobs.stores.locations import FilePath
+from anomdiff.jobs.tables.broken_lines import BrokenLines
 from anomdiff.jobs.tables.files import (
     EmptyFileError,
     Part,
@@ -118,11 +119,33 @@ class PartsTable:
         filled = [frame.dropna(axis=1, how="all") for frame in brought]
         return pd.concat(filled, ignore_index=True).reindex(columns=self.names)
 
+    def cut_short(self) -> str:
+        """Sentence on lines that are read although they are cut short; empty if there are none."""
+        checks = [each.check for each, _ in self._files if isinstance(each, TextFile)]
+        kept = [check for check in checks if check.n_kept]
+        if not kept:
+            return ""
+        n_kept = sum(check.n_kept for check in kept)
+        lines = "1 line is no whole row" if n_kept == 1 else f"{n_kept:,} lines are no whole rows"
+        return (
+            f"{lines}, and what is lacking counts as missing: {kept[0].first_kept}; mend or remove "
+            "such lines, or set `quarantine` of `anomdiff score` to leave them out."
+        )
+
     def batches(
-        self, batch_size: int, columns: Sequence[Name], text: Collection[Name]
+        self,
+        batch_size: int,
+        columns: Sequence[Name],
+        text: Collection[Name],
+        broken: BrokenLines | None = None,
     ) -> Iterator[pd.DataFrame]:
-        """Yield some columns in batches; types of columns that are no text are inferred in each."""
+        """Yield some columns in batches; types of columns that are no text are inferred in each.
+
+        Lines of text files that have not the fields of a row go to `broken`, if it is given.
+        """
         for each, part in self._files:
+            if broken is not None and isinstance(each, TextFile):
+                each = each.leaving_out(broken)
             with _unless_alone(self._files):
                 for frame in each.batches(batch_size, set(text) & set(columns)):
                     yield self._brought(frame, part, columns)

@@ -9,26 +9,29 @@ import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from anomdiff.jobs.stores.locations import FilePath
+from anomdiff.jobs.tables.broken_lines import BrokenLines
 from anomdiff.jobs.tables.comments import without_comments
 from anomdiff.jobs.tables.drawings import undrawn
 from anomdiff.jobs.tables.encodings import register_mixed_errors
+from anomdiff.jobs.tables.field_check import FieldCheck
 from anomdiff.jobs.tables.files import EmptyFileError, damaged, first_line, open_bytes
 from anomdiff.jobs.tables.footers import MAX_FOOTER_BYTES, split_footer
 from anomdiff.jobs.tables.lines import (
     COLUMN_MARK,
     Lines,
-    as_lines,
     chunks_of,
     unescaped,
     unwrapped,
     with_separator,
     without_end,
+    without_lines,
 )
 from anomdiff.jobs.tables.numbers import MIN_NUMBERS, plain_numbers
 from anomdiff.jobs.tables.options import FileOptions, Name
@@ -49,6 +52,10 @@ class TextFile:
         Names of its columns.
     infinite : Counter
         Infinite numbers beside other text by column, as far as the file has been read.
+    broken : BrokenLines, optional
+        Is given the lines that have not the fields of a row.
+    check : FieldCheck
+        What was found of lines that are cut short, as far as the file has been read.
     """
 
     def __init__(self, path: FilePath, options: FileOptions):
@@ -60,6 +67,14 @@ class TextFile:
         self.has_header = self.format.has_header
         self.guessed_header = options.header is None
         self.infinite: Counter[Hashable] = Counter()
+        self.broken: BrokenLines | None = None
+        self.check = FieldCheck(path, self.format, None)
+
+    def leaving_out(self, broken: BrokenLines) -> "TextFile":
+        """Return the same file without the lines that have not the fields of a row."""
+        other = copy(self)
+        other.broken = broken
+        return other
 
     def describe(self) -> str:
         """What is not as in plain CSV."""
@@ -71,14 +86,16 @@ class TextFile:
         `text` are the columns to read as text, `mixed` those that are text in another file of the
         table: numbers may be among them.
         """
-        with self._errors(), _open_text(self.path, self.format) as lines:
+        with self._errors(), _open_text(self.path, self.format) as pieces:
+            lines = self._checked_lines(pieces)
             frame = pd.read_csv(lines, **self._options({*text, *mixed}))
         frame = self._without_blank_end(self._checked(frame, 0))
         return self._with_plain_numbers(frame, text, MIN_NUMBERS)
 
     def batches(self, batch_size: int, text: Collection[Name] = ()) -> Iterator[pd.DataFrame]:
         """Yield the rows in batches; types of columns that are no text are inferred in each."""
-        with self._errors(), _open_text(self.path, self.format) as lines:
+        with self._errors(), _open_text(self.path, self.format) as pieces:
+            lines = self._checked_lines(pieces)
             with pd.read_csv(lines, chunksize=batch_size, **self._options(text)) as chunks:
                 start = 0
                 for chunk in chunks:
@@ -86,6 +103,10 @@ class TextFile:
                     start += len(chunk)
                     if len(frame):
                         yield self._with_plain_numbers(frame, text, 0.0)
+
+    def _checked_lines(self, pieces: Iterator[str]) -> Lines:
+        self.check = FieldCheck(self.path, self.format, self.broken)
+        return Lines(self.check.passed(pieces))
 
     def _options(self, text: Collection[Name]) -> dict[str, Any]:
         unnamed = [f"\0{i}" for i in range(len(self.names), self.format.n_fields)]
@@ -102,7 +123,7 @@ class TextFile:
 
     def _checked(self, frame: pd.DataFrame, start: int) -> pd.DataFrame:
         """Refuse what pandas accepts silently: no rows, and rows longer than the header."""
-        if frame.empty:
+        if frame.empty and self.broken is None:
             raise self._no_rows()
         unnamed = frame.columns[len(self.names) :]
         index = frame.index.equals(pd.RangeIndex(start, start + len(frame)))
@@ -115,7 +136,11 @@ class TextFile:
 
     def _without_blank_end(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Leave out rows of separators alone at the end, as spreadsheets write them."""
-        if self.format.n_fields == len(self.names) or not frame.iloc[-1].isna().all():
+        if (
+            self.format.n_fields == len(self.names)
+            or frame.empty
+            or not frame.iloc[-1].isna().all()
+        ):
             return frame
         filled = frame.notna().any(axis=1).to_numpy().nonzero()[0]
         return frame.iloc[: filled[-1] + 1 if len(filled) else 0]
@@ -145,7 +170,8 @@ class TextFile:
             with damaged(self.path):
                 yield
         except pd.errors.EmptyDataError:
-            raise self._no_rows() from None
+            if self.broken is None:
+                raise self._no_rows() from None
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{self.path} is not {self.format.encoding} text: {error}; set `encoding`."
@@ -162,8 +188,8 @@ class TextFile:
 
 
 @contextmanager
-def _open_text(path: FilePath, form: TextFormat) -> Iterator[io.TextIOBase]:
-    """Open a file at its first row."""
+def _open_text(path: FilePath, form: TextFormat) -> Iterator[Iterator[str]]:
+    """Open a file at its first row, and read it in pieces."""
     with open_bytes(path) as handle:
         lines = io.TextIOWrapper(handle, form.encoding, form.errors, newline="")
         for _ in range(form.n_above):
@@ -178,19 +204,21 @@ def _separator(separator: str) -> str:
     return separator if len(separator) == 1 else COLUMN_MARK
 
 
-def _rows_alone(lines: io.TextIOBase, form: TextFormat) -> io.TextIOBase:
-    """Rows of a file in the way that pandas can read them."""
+def _rows_alone(lines: io.TextIOBase, form: TextFormat) -> Iterator[str]:
+    """Yield the rows of a file in the way that pandas can read them."""
     if form.quoted_lines:
         lines = Lines(unwrapped(lines))
     if form.drawing:
         lines = Lines(undrawn(lines, form.drawing))
     if form.escaped:
         lines = Lines(unescaped(lines))
-    pieces = as_lines(lines, form.left_out) if form.left_out else chunks_of(lines)
+    pieces = chunks_of(lines)
+    if form.left_out:
+        pieces = without_lines(pieces, form.left_out)
     if form.comments:
         pieces = without_comments(pieces, form.comments)
     if form.rows:
         pieces = without_end(pieces, partial(split_footer, rows=form.rows), MAX_FOOTER_BYTES)
     if len(form.separator) > 1:
         pieces = with_separator(pieces, form.separator)
-    return Lines(pieces)
+    return pieces

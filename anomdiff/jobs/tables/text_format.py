@@ -52,6 +52,8 @@ class TextFormat:
         Names of the columns, distinct; 0, 1, 2, ... without a header.
     n_fields : int
         Fields of a row: more than there are names where rows end with separators.
+    least : int
+        Fewest fields of a line that is not cut short.
     left_out : tuple of str
         What lines begin with that are no rows: headers that are repeated.
     has_header : bool
@@ -93,6 +95,7 @@ class TextFormat:
     n_above: int
     names: tuple[Name, ...]
     n_fields: int
+    least: int = 1
     left_out: tuple[str, ...] = ()
     has_header: bool = True
     repeated: tuple[Name, ...] = ()
@@ -207,6 +210,7 @@ def _with_footer(
 ) -> TextFormat:
     """Look for lines at the end that are no rows."""
     whole = sample.whole and len(sample.lines) <= MAX_SAMPLE_LINES
+    form = replace(form, least=layouts.least_fields(records, len(form.names)))
     rows = rows_of(records, form.separator, form.decimal, form.quote, whole=whole)
     if sample.whole:
         end: str | None = "".join(sample.lines[form.n_above :])[-MAX_FOOTER_BYTES:]
@@ -219,7 +223,11 @@ def _with_footer(
     if end is None:
         return replace(form, rows=rows)
     _, footer = split_footer(end, rows)
-    return replace(form, rows=rows, footer=tuple(footer)) if footer else form
+    if not footer:
+        return form
+    body = records[: len(records) - len(footer)] if whole else records
+    least = layouts.least_fields(body, len(form.names))
+    return replace(form, rows=rows, footer=tuple(footer), least=least)
 
 
 def _footer_said(footer: Sequence[str]) -> str:

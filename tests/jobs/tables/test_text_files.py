@@ -283,7 +283,7 @@ def test_a_row_without_any_value_is_a_row(tmp_path):
 def test_values_beyond_the_names_are_refused_wherever_they_are(tmp_path):
     content = b"a,b,\n" + b"1,2,\n" * 30_000 + b"1,2,3\n"
 
-    with pytest.raises(ValueError, match="more values in a row than names"):
+    with pytest.raises(ValueError, match="need 2 fields in line 30002 of t.csv; got 3"):
         _read(tmp_path / "t.csv", content)
 
 
