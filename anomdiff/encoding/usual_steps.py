@@ -108,7 +108,7 @@ class UsualSteps:
         if self.step is None or len(differences) < RUN_STEPS:
             return others
         own, usual = self._own(series), self.of(series, times)
-        inside = np.any([each.holds(differences, 0.0) for each in own], axis=0)
+        inside = np.any([np.asarray(each.holds(differences, 0.0)) for each in own], axis=0)
         side = np.where(inside, 0, np.where(differences > usual, 1, -1))
         ends = np.flatnonzero(np.diff(side)) + 1
         for start, stop in zip([0, *ends], [*ends, len(side)], strict=True):
@@ -164,8 +164,10 @@ def infer_steps(series: Iterable[tuple[Any, np.ndarray]]) -> tuple[float | None,
     return usual, tuple((label, *each) for label, each in found.items())
 
 
-def shown_step(step: float, is_time: bool) -> str:
+def shown_step(step: float | None, is_time: bool) -> str:
     """Write a step as a duration if times are dates or durations, else as a number."""
+    if step is None:
+        return "unknown"
     return str(pd.Timedelta(step, "ns")) if is_time else f"{step:g}"
 
 

@@ -104,7 +104,7 @@ def _measured(scaler: ChannelScaler, several: Sequence[_Series]) -> Iterator[_Se
     """
     anywhere = np.any([own.observed.any(0) for own in several], axis=0)
     known = [label for label in scaler.scales if label is not None]
-    alone = np.all([scaler.has_scale_of_all(label) for label in known] or [False], axis=0)
+    alone = np.all([scaler.has_scale_of_all(label) for label in known] or [np.array(False)], axis=0)
     for own in several:
         lacking = scaler.has_scale_of_all(own.label) & ~own.observed.any(0)
         lacking &= anywhere | ~alone
