@@ -23,7 +23,7 @@ class _Change(NamedTuple):
     series: Any
     rows: np.ndarray  # places in the frame
     step: float  # usual one of these rows
-    usual: float  # that of training
+    usual: float | None  # that of training
 
 
 def at_usual_steps(
