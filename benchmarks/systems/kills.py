@@ -32,7 +32,7 @@ from benchmarks.common.postgres import PostgresServer
 from benchmarks.common.results import write
 from benchmarks.systems.files import LIGHT, first_night, run_job
 
-__all__ = ["main", "measure"]
+__all__ = ["both", "compared", "line", "main", "measure"]
 
 BATCH = 20_000  # rows that are scored together
 KEY = "payment_id"
@@ -112,7 +112,7 @@ def measure(n_rows: int, n_kills: int, seed: int, *, database: bool = False) -> 
         counts = _killed(night, n_kills, np.random.default_rng(seed))
         summary = json.loads(night.summary.read_text())
         whole = pd.read_parquet(night.folder / "whole.parquet")
-        figures = {"rows": n_rows, **counts, **_compared(whole, _found(night))}
+        figures = {"rows": n_rows, **counts, **compared(whole, _found(night))}
         left = [path.name for path in night.folder.iterdir() if path.name.startswith(".")]
         figures |= {"left_over": len(left) + _staged(night)}
         restored, batches = summary["batches_restored"], -(-n_rows // BATCH)
@@ -213,7 +213,7 @@ def _asked(night: Night, ask: Callable[[sa.Connection], Any]) -> Any:
         return ask(connection)
 
 
-def _compared(whole: pd.DataFrame, found: pd.DataFrame) -> dict[str, int]:
+def compared(whole: pd.DataFrame, found: pd.DataFrame) -> dict[str, int]:
     """Rows that are missing, that are there twice, and whose cells differ."""
     once = found.drop_duplicates(FIRST_KEYS)
     both = whole.merge(once, on=FIRST_KEYS, suffixes=("", "_found"))
