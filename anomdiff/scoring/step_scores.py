@@ -23,8 +23,9 @@ PER_NAT_SCREENED = 0.02
 # Share of normal steps whose evidence is strong, and of those whose window score is high.
 STRONG_SHARE, HIGH_SHARE = 0.005, 0.01
 # Evidence beyond the largest of training, in nats, that raises the score by itself: of what windows
-# do not see, and of anything.
-QUIET, ANY = 5.0, 20.0
+# do not see, of anything, and of anything in one of several channels, whose windows see the others
+# as well.
+QUIET, ANY, ANY_OF_SEVERAL = 5.0, 40.0, 20.0
 # Steps count whose evidence, or window score where there is none, is this share of the largest near
 # them.
 NEAR_EVIDENCE, NEAR_SCORE = 0.8, 0.9
@@ -130,15 +131,16 @@ class StepScores:
             evidence, quiet = evidence.maximum(own_evidence), quiet.maximum(own_evidence)
             longer = nats.to(evidence)
         near = _largest_near(evidence, self.reach)
+        by_itself = self.largest + (ANY_OF_SEVERAL if residuals.shape[2] > 1 else ANY)
         strong = evidence > self.strong
-        strong &= (evidence > self.largest + ANY) | (evidence >= WEAK_EVIDENCE * near)
+        strong &= (evidence > by_itself) | (evidence >= WEAK_EVIDENCE * near)
         evident = (evidence > 0) & (strong | (evidence >= NEAR_EVIDENCE * near))
         highest = scores >= NEAR_SCORE * _largest_near(scores, self.reach).clamp(min=0)
         evident |= (near == 0) & highest
         evident &= ~residuals.isnan().all(2).all(0)  # nothing of the step itself is known
         falling = self._fall(scores, evident)
         lifted = falling + self.per_nat * (evidence - self.strong).clamp(min=0)
-        alone = (evidence > self.largest + ANY) | (quiet > self.largest + QUIET)
+        alone = (evidence > by_itself) | (quiet > self.largest + QUIET)
         lifted = torch.where(alone, lifted.clamp(min=self.raised), lifted)
         lifted = torch.where(longer > 0, lifted.maximum(self.raised + longer), lifted)
         channels = torch.where(evident & (channels >= 0), channels, contributions.argmax(1))

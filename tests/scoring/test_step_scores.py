@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from anomdiff.scoring.step_evidence import StepEvidence
-from anomdiff.scoring.step_scores import ANY, FALL, NEAR_SCORE, PER_NAT, QUIET, StepScores
+from anomdiff.scoring.step_scores import (
+    ANY,
+    ANY_OF_SEVERAL,
+    FALL,
+    NEAR_SCORE,
+    PER_NAT,
+    QUIET,
+    StepScores,
+)
 
 N_STEPS, REACH = 1000, 16
 
@@ -69,18 +77,33 @@ def test_evidence_lifts_scores_makes_steps_evident_and_names_the_channel():
     lift = PER_NAT * (found - step_scores.strong).clamp(min=0)
     assert judged.evident[305:325].all()
     assert (judged.channels[305:325] == 1).all()
-    beyond = found > step_scores.largest + ANY
+    beyond = found > step_scores.largest + ANY_OF_SEVERAL
     assert beyond[305:325].all()
     raised = (windows + lift).clamp(min=step_scores.raised)
     torch.testing.assert_close(judged.scores[beyond], raised[beyond])
     assert (judged.scores[305:325] > step_scores.high).all()
 
 
+@pytest.mark.parametrize(("n_channels", "least"), [(1, ANY), (2, ANY_OF_SEVERAL)])
+def test_less_evidence_raises_a_score_by_itself_where_windows_see_other_channels(n_channels, least):
+    normal = [residuals()[:, :, :n_channels] for _ in range(2)]
+    evidence = StepEvidence.fit(normal, None, ())
+    step_scores = StepScores.fit(evidence, REACH, normal, [scores(), scores()])
+    windows, parts = torch.full((N_STEPS,), -9.0), contributions()[:, :n_channels]
+
+    for size in range(1, 60):
+        new = residuals()[:, :, :n_channels]
+        new[0, 300:330, -1] += size / 8
+        found = evidence.steps(new)[0] - step_scores.largest
+        raised = step_scores.judge(windows.double(), parts, new).scores >= step_scores.raised
+        assert torch.equal(raised, found > least)
+
+
 def test_what_is_too_quiet_raises_scores_with_less_evidence_than_anything_else():
     quiet = StepEvidence.fit([residuals(), residuals()], None, (), quiet=(0,))
     fit = [residuals(), residuals()], [scores(), scores()]
     step_scores, windows = StepScores.fit(quiet, REACH, *fit), scores().clamp(max=0)
-    least = step_scores.largest + (QUIET + ANY) / 2
+    least = step_scores.largest + (QUIET + ANY_OF_SEVERAL) / 2
 
     for size in range(1, 40):
         new = residuals().clamp(max=2)
