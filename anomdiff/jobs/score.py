@@ -265,7 +265,7 @@ def main(config: Path | None, **options: Any) -> None:
 
 def _told(settings: ScoreSettings, summary: dict[str, Any]) -> str:
     """What was scored, in a line."""
-    taken = summary["rows_quarantined"]
+    taken = summary.get("rows_quarantined", 0)
     unread = f"; {taken:,} rows that cannot be read: {settings.quarantine}" if taken else ""
     return (
         f"{summary['rows']:,} rows, {summary['alarms']:,} alarms, "

@@ -336,7 +336,9 @@ def test_a_forecast_follows_the_calendar_at_the_last_temperature(week, later):
 def test_drawn_windows_score_as_normal_ones(week):
     drawn = week.sample(40, length=8, random_state=0)
 
-    found = [scores(week, part[["load", "outdoor"]]) for _, part in drawn.groupby("series")]
+    hours = pd.date_range("1970-01-01", periods=8, freq="h")
+    parts = [part[["load", "outdoor"]].set_axis(hours) for _, part in drawn.groupby("series")]
+    found = [scores(week, part) for part in parts]
 
     assert np.median(np.concatenate(found)) < week.threshold_
     assert drawn["outdoor"].nunique() == 1
