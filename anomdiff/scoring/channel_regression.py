@@ -227,8 +227,12 @@ def _residuals(
 
 
 def _precision(gram: Float[Tensor, "feature feature"]) -> Float[Tensor, "feature feature"]:
-    """Inverse of a covariance whose features carry noise."""
-    return torch.linalg.inv(gram + CHANNEL_NOISE * torch.eye(len(gram), dtype=gram.dtype))
+    """Inverse of a covariance whose features carry noise.
+
+    In the order of memory that it has when it is loaded, so that products are the same to the bit.
+    """
+    noisy = gram + CHANNEL_NOISE * torch.eye(len(gram), dtype=gram.dtype)
+    return torch.linalg.inv(noisy).contiguous()
 
 
 def _weights(precision: Float[Tensor, "feature feature"], n_channels: int) -> Tensor:
