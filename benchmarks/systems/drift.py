@@ -30,7 +30,7 @@ from benchmarks.common.commands import add_params, count
 from benchmarks.common.results import write
 from benchmarks.tables.reading import find_sets
 
-__all__ = ["Quarters", "line", "main", "measure"]
+__all__ = ["Quarters", "line", "main", "measure", "measure_all"]
 
 QUARTERS = tuple(f"hmeqpr_{number}_{number}q" for number in range(1, 5))
 # Share of the normal loans that belongs to each quarter; the others show alarm rates.
@@ -80,14 +80,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="figures, as CSV")
     add_params(parser)
     options = parser.parse_args()
-    found = []
-    for seed in range(options.seeds):
-        found += measure(options.data, seed, options.weeks, options.params)
-        table = pd.DataFrame(found, columns=COLUMNS)
-        write(table, options.out)
+    table = measure_all(options.data, options.seeds, options.weeks, options.params, options.out)
     means = table.pivot_table("value", ["measure", "quarter"], "method", sort=False)
     print(means.round(3).to_string(na_rep=""))
     print(line(table))
+
+
+def measure_all(
+    folder: Path, n_seeds: int, n_weeks: int, params: Mapping[str, Any], out: Path | None
+) -> pd.DataFrame:
+    """Figures of all seeds, as from ``measure``, written anew after each one."""
+    found = []
+    for seed in range(n_seeds):
+        found += measure(folder, seed, n_weeks, params)
+        table = pd.DataFrame(found, columns=COLUMNS)
+        write(table, out)
+    return table
 
 
 def measure(

@@ -24,12 +24,12 @@ from benchmarks.common.results import write
 from benchmarks.tables.protocols import as_frame, take
 from benchmarks.tables.reading import Dataset, Table, find_sets
 
-__all__ = ["batches", "compare", "full_names", "main", "summary"]
+__all__ = ["batches", "compare", "main", "measure", "summary"]
 
 N_VERDICTS = TOP_ALARMS = 100
 # More alarms than anybody reads: the verdicts say which of them are read.
 ALARM_SHARE = 0.1
-DEFAULT_SETS = "fraud_oracle,ai4i2020,creditcard"
+DEFAULT_SETS = ("fraud_oracle", "ai4i2020", "creditcard")
 MAX_ITER = 3000
 FULL_NAMES = {"creditcard": "creditcard_ulb_merged_subset"}
 COLUMNS = ["set", "seed", "confirmed", "learned", "alarms", "muted", "muted_anomalies"]
@@ -44,18 +44,23 @@ def main() -> None:
     parser.add_argument("--max-iter", type=int, default=MAX_ITER, help="training steps")
     parser.add_argument("--out", type=Path, required=True, help="results, a CSV")
     options = parser.parse_args()
-    names = words(options.sets) if isinstance(options.sets, str) else options.sets
-    sets = find_sets("mixed", options.data, full_names(names))
-    runs = [(each, seed, options.max_iter) for each in sets for seed in range(options.seeds)]
-    table = pd.DataFrame(gather(compare, runs), columns=[*COLUMNS, "before", "after"])
+    table = measure(options.data, options.sets, options.seeds, options.max_iter)
     write(table, options.out)
     print(table.to_string(index=False))
     print(summary(table))
 
 
-def full_names(names: Sequence[str]) -> list[str]:
-    """Names of sets as those of their files."""
-    return [FULL_NAMES.get(name, name) for name in names]
+def measure(
+    folder: Path,
+    names: Sequence[str] = DEFAULT_SETS,
+    n_seeds: int = 5,
+    max_iter: int = MAX_ITER,
+    processes: int = 1,
+) -> pd.DataFrame:
+    """A row for each set and seed: what was judged, what was muted, and precision."""
+    sets = find_sets("mixed", folder, [FULL_NAMES.get(name, name) for name in names])
+    runs = [(each, seed, max_iter) for each in sets for seed in range(n_seeds)]
+    return pd.DataFrame(gather(compare, runs, processes), columns=[*COLUMNS, "before", "after"])
 
 
 def compare(run: tuple[Dataset, int, int]) -> list[tuple]:

@@ -15,12 +15,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.common.commands import count, words
-from benchmarks.common.processes import gather
+from benchmarks.common.commands import count
 from benchmarks.common.results import write
 from benchmarks.systems import drift, feedback, kills
 from benchmarks.systems.files import first_night, run_job
-from benchmarks.tables.reading import find_sets
 
 __all__ = ["end_to_end", "main"]
 
@@ -62,21 +60,13 @@ def _speed(options: argparse.Namespace) -> str:
 
 
 def _drift(options: argparse.Namespace) -> str:
-    found = [
-        row
-        for seed in range(options.drift_seeds)
-        for row in drift.measure(options.data, seed, options.weeks, {})
-    ]
-    table = pd.DataFrame(found, columns=drift.COLUMNS)
-    write(table, options.out / "drift.csv")
+    sizes = options.drift_seeds, options.weeks
+    table = drift.measure_all(options.data, *sizes, {}, options.out / "drift.csv")
     return drift.line(table).replace("drift | ", "drift ")
 
 
 def _feedback(options: argparse.Namespace) -> str:
-    sets = find_sets("mixed", options.data, feedback.full_names(words(feedback.DEFAULT_SETS)))
-    runs = [(each, seed, feedback.MAX_ITER) for each in sets for seed in range(options.seeds)]
-    rows = gather(feedback.compare, runs, options.processes)
-    table = pd.DataFrame(rows, columns=[*feedback.COLUMNS, "before", "after"])
+    table = feedback.measure(options.data, n_seeds=options.seeds, processes=options.processes)
     write(table, options.out / "feedback.csv")
     return feedback.summary(table).replace("feedback | ", "feedback ")
 
