@@ -104,6 +104,29 @@ def fit_and_register(
         return None
     if known is not None:
         return _known(known, uri, len(frame))
+    model, version = _registered(settings, frame, detector, digests, learn)
+    return TrainReport(
+        store=tracking_store.without_password(uri),
+        run_id=model.run_id,
+        name=version.name,
+        version=version.version,
+        alias=version.alias,
+        model_uri=version.uri,
+        n_rows=len(frame),
+        threshold=float(detector.threshold_),
+    )
+
+
+def _registered(
+    settings: TrainSettings,
+    frame: pd.DataFrame,
+    detector: Detector,
+    digests: dict[str, str],
+    learn: Any,
+) -> tuple[Any, Any]:
+    """Log the run and register its model; save the detector if that fails after the fit."""
+    from anomdiff.integrations.mlflow import registry, runs
+
     try:
         model = runs.log_training(
             detector,
@@ -117,20 +140,10 @@ def fit_and_register(
         )
         tags = {**digests, "alpha": detector.alpha}
         description = (model.metadata or {}).get("description")
-        version = registry.register(model, settings.registered_name, tags, description)
+        return model, registry.register(model, settings.registered_name, tags, description)
     except BaseException as error:  # also what a signal raises
         rescue(detector, settings.registered_name, digests, error)
         raise
-    return TrainReport(
-        store=tracking_store.without_password(uri),
-        run_id=model.run_id,
-        name=version.name,
-        version=version.version,
-        alias=version.alias,
-        model_uri=version.uri,
-        n_rows=len(frame),
-        threshold=float(detector.threshold_),
-    )
 
 
 def _known(version: Any, uri: str, n_rows: int) -> TrainReport:
