@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 import click
+import numpy as np
 import pandas as pd
 
 from anomdiff.explain.alarm_segments import alarm_rows
@@ -31,6 +32,7 @@ from anomdiff.jobs.registered import told_if_missing
 from anomdiff.jobs.settings import MonitorSettings
 from anomdiff.jobs.writers import atomic_paths, json_values, write_json
 from anomdiff.monitoring import drift
+from anomdiff.monitoring.classifier_test import classifier_drift
 from anomdiff.monitoring.drift import DriftLimits
 from anomdiff.monitoring.precision import estimated_precision
 from anomdiff.monitoring.scores import alarm_drift, score_drift, without_alarms
@@ -45,7 +47,7 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
     """Compare a batch with training, write what was found as JSON, and log it to MLflow."""
     import mlflow
 
-    from anomdiff.integrations.mlflow import flavor, runs, tracking_store
+    from anomdiff.integrations.mlflow import flavor, tracking_store
 
     tracking_store.ensure_store()
     with told_if_missing(f"a model at {settings.model}", "`model`"):
@@ -60,14 +62,13 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
             "give series of more steps in a row."
         )
     reference = _reference(settings, detector, model.run_id)
-    plain = runs.plain_rows(detector, rows)
     report = {
         "monitored_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "batch_date": (settings.batch_date or date.today()).isoformat(),
         "model": {"uri": settings.model, "id": model.model_id, "run_id": model.run_id},
         "data": str(settings.source),
         "rows": len(scored),
-        **findings(detector, reference, plain, scored, settings.limits),
+        **findings(detector, reference, rows, scored, settings.limits),
         "limits": asdict(settings.limits),
     }
     report = json_values(report)
@@ -80,7 +81,7 @@ def monitor(settings: MonitorSettings) -> dict[str, Any]:
 def findings(
     detector: Any,
     reference: Mapping[str, Any],
-    rows: pd.DataFrame,
+    frame: pd.DataFrame,
     scored: pd.DataFrame,
     limits: DriftLimits,
 ) -> dict[str, Any]:
@@ -92,27 +93,33 @@ def findings(
         That has scored the batch.
     reference : mapping
         Profile of the training rows.
-    rows, scored : DataFrame
-        The batch as `plain_rows` gives it, and as `score_frame` does.
+    frame, scored : DataFrame
+        The batch, and what `score_frame` says of it.
     limits : DriftLimits
         What is too far away.
 
     Returns
     -------
     found : dict
-        JSON values: ``drifted``, ``reasons``, ``alarms``, ``precision``, ``scores``, ``columns``.
+        JSON values: ``drifted``, ``reasons``, ``alarms``, ``precision``, ``scores``, ``columns``,
+        and, of tables, ``classifier``.
     """
+    from anomdiff.integrations.mlflow import runs
+
     threshold, most = float(detector.threshold_), limits.most_alarms(detector.alpha)
     judged = scored[scored["anomaly_score"].notna()]
+    classifier = None
     if detector.unit == "row":  # steps that are left out would make gaps in their series
-        rows = rows[without_alarms(scored["anomaly_score"], threshold, most)]
+        frame = frame[without_alarms(scored["anomaly_score"], threshold, most)]
+        classifier = classifier_drift(*_encoded(detector, frame), limits.anomalies)
+    rows = runs.plain_rows(detector, frame)
     columns = drift.column_drift(reference, rows, limits)
     known = detector.calibration_scores_
     calibration = len(known), int((known > threshold).sum())
     n_alarms = int(judged["is_anomaly"].sum())
     scores = score_drift(known, judged["anomaly_score"], threshold, most, limits.anomalies)
-    alarms = alarm_drift(n_alarms, len(judged), detector.alpha, calibration)
-    reasons = drift.drift_alarms(columns, scores, alarms, limits)
+    alarms = alarm_drift(n_alarms, len(judged), detector.alpha, calibration, limits.anomalies)
+    reasons = drift.drift_alarms(columns, scores, alarms, limits, classifier)
     return {
         "drifted": bool(reasons),
         "reasons": reasons,
@@ -121,8 +128,24 @@ def findings(
             n_alarms, len(judged), calibration, bool(reasons), _usual_run(detector, scored)
         ),
         "scores": scores,
+        **({} if classifier is None else {"classifier": classifier}),
         "columns": columns.to_dict("index"),
     }
+
+
+def _encoded(detector: Any, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of training that the model has stored, and those of a batch, without their times.
+
+    A batch is a night or a week, so that its times tell it from training.
+    """
+    model, used = detector.model_, detector.schema_.used
+    masks = model.encoder.column_masks()
+    of_times = masks[[column.kind == "datetime" for column in used]].any(0)
+    known = model.reference.values.numpy()
+    values, observed = model.encoder.encode(model.schema.check(frame))
+    pairs = (known, model.encoder.observed(known)), (values, observed)
+    before, now = (np.where(seen, rows, np.nan)[:, ~of_times] for rows, seen in pairs)
+    return before, now
 
 
 def _usual_run(detector: Any, scored: pd.DataFrame) -> float:
@@ -180,6 +203,7 @@ def _log(settings: MonitorSettings, report: dict[str, Any]) -> dict[str, str]:
         "alarm_rate": report["alarms"]["alarm_rate"],
         "score_ks": report["scores"]["ks"],
         "score_higher": report["scores"]["higher"],
+        "classifier_auc": report.get("classifier", {}).get("auc"),
         "psi_max": max((each["psi"] for each in columns.values()), default=0.0),
         "drifted": report["drifted"],
         "estimated_precision": report["precision"]["estimate"],

@@ -18,8 +18,8 @@ from anomdiff.monitoring.values import describe_values, digits, novelty
 
 __all__ = ["DriftLimits", "column_drift", "drift_alarms", "profile"]
 
-# Tests of each column, and of scores and alarms together.
-TESTS_OF_COLUMN, FURTHER_TESTS = 3, 2
+# Tests of each column, and of all columns together: by scores, alarms and a classifier.
+TESTS_OF_COLUMN, JOINT_TESTS = 3, 3
 PROFILE_QUANTILES, N_BINS = 101, 10
 RARE = 0.05  # categories below this share are one bin
 
@@ -41,8 +41,8 @@ class DriftLimits:
     alarm_factor : float
         How many times more, or fewer, alarms than ``alpha`` are allowed.
     level : float
-        Share of batches without drift that alarm, at most; it is divided among all tests
-        (Bonferroni).
+        Share of batches without drift that alarm, at most; one half is divided among the tests of
+        columns, the other among those of all columns together (Bonferroni).
     """
 
     anomalies: float = 0.05
@@ -52,8 +52,13 @@ class DriftLimits:
     level: float = 0.01
 
     def per_test(self, n_columns: int) -> float:
-        """Level of each test of a batch of so many columns."""
-        return self.level / (TESTS_OF_COLUMN * n_columns + FURTHER_TESTS)
+        """Level of each test of each of so many columns."""
+        return self.level / (2 * TESTS_OF_COLUMN * max(n_columns, 1))
+
+    @property
+    def per_joint_test(self) -> float:
+        """Level of each test of all columns together."""
+        return self.level / (2 * JOINT_TESTS)
 
     def most_alarms(self, alpha: float) -> float:
         """Share of alarms up to which they are anomalies and false alarms, and no drift."""
@@ -121,17 +126,27 @@ def drift_alarms(
     scores: Mapping[str, float],
     alarms: Mapping[str, float],
     limits: DriftLimits | None = None,
+    classifier: Mapping[str, float] | None = None,
 ) -> list[str]:
-    """One sentence for each figure of `column_drift`, `score_drift`, `alarm_drift` too far away."""
+    """One sentence for each figure that is too far away.
+
+    They are those of `column_drift`, `score_drift`, `alarm_drift` and, where rows of training are
+    at hand, `classifier_drift`.
+    """
     limits = limits or DriftLimits()
     sentences, rate, alpha = [], alarms["alarm_rate"], alarms["alpha"]
     least, most = alpha / limits.alarm_factor, limits.most_alarms(alpha)
-    level = limits.per_test(len(columns))
-    if not least <= rate <= most and alarms["p_value"] < level:
+    level, joint = limits.per_test(len(columns)), limits.per_joint_test
+    if not least <= rate <= most and alarms["p_value"] < joint:
         sentences.append(f"alarm rate {rate:.2%} is far from alpha = {alpha:g}")
-    if scores["ks"] > limits.anomalies and scores["p_value"] < level:
+    if scores["ks"] > limits.anomalies and scores["p_value"] < joint:
         way = "risen" if scores["higher"] > 0 else "fallen"
         sentences.append(f"scores have {way}: KS distance {scores['ks']:.2f}")
+    if classifier is not None and classifier["p_value"] < joint:
+        sentences.append(
+            "columns together are not as in training: a classifier tells the rows apart, "
+            f"AUC {classifier['auc']:.2f}"
+        )
     for name, row in columns.iterrows():
         sentences += [f"column {name!r}: {what}" for what in _column_alarms(row, limits, level)]
     return sentences

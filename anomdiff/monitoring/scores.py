@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import betabinom, binomtest
+from scipy.stats import betabinom, binom
 
 __all__ = ["alarm_drift", "alarms_by_chance", "score_drift", "without_alarms"]
 
@@ -76,9 +76,15 @@ def score_drift(
 
 
 def alarm_drift(
-    alarms: int, rows: int, alpha: float, calibration: tuple[int, int] | None = None
+    alarms: int,
+    rows: int,
+    alpha: float,
+    calibration: tuple[int, int] | None = None,
+    odd: float = 0.0,
 ) -> dict[str, float]:
     """Share of alarms in a batch, and the p-value of its distance from ``alpha``.
+
+    What is too much counts from where so many odd rows, each of them an alarm, explain it.
 
     Parameters
     ----------
@@ -90,13 +96,12 @@ def alarm_drift(
         Rows that calibrate, and how many of them score above the threshold. The share of alarms
         that a threshold has is then known as well as so many rows tell, by the beta-binomial
         distribution; without them it counts as ``alpha`` exactly.
+    odd : float
+        Share of rows that may be odd.
     """
-    if calibration is None:
-        p_value = binomtest(alarms, rows, alpha).pvalue
-    else:
-        by_chance = alarms_by_chance(rows, *calibration)
-        tails = by_chance.cdf(alarms), by_chance.sf(alarms - 1)
-        p_value = min(1.0, 2 * min(tails))
+    by_chance = binom(rows, alpha) if calibration is None else alarms_by_chance(rows, *calibration)
+    tails = by_chance.cdf(alarms), by_chance.sf(alarms - 1 - int(odd * rows))
+    p_value = min(1.0, 2 * min(tails))
     return {"alarm_rate": alarms / rows, "alpha": alpha, "p_value": float(p_value)}
 
 

@@ -137,7 +137,7 @@ def _monitored(
     from anomdiff.jobs.monitor import findings
 
     frame, rng = quarters.frames[0], np.random.default_rng(seed)
-    scored, plain = detector.score_frame(frame), plain_rows(detector, frame)
+    scored = detector.score_frame(frame)
     reference = profile(plain_rows(detector, training))
     normal, odd = np.concatenate(quarters.parts[1:]), np.flatnonzero(quarters.defaulted)
     drifted = []
@@ -145,14 +145,14 @@ def _monitored(
         rows = rng.choice(normal, WEEK_ROWS)
         if week % 2:
             rows = np.concatenate([rows, _planted(odd, WEEK_ROWS, rng)])
-        batch = plain.iloc[rows], scored.iloc[rows]
+        batch = frame.iloc[rows], scored.iloc[rows]
         drifted.append(findings(detector, reference, *batch, DriftLimits())["drifted"])
     yield 0, "monitor", "false alarms", float(np.mean(drifted))
     yield 0, "monitor", "false alarms, 2 % anomalies", float(np.mean(drifted[1::2]))
     yield 0, "monitor", "level", DriftLimits().level
     for quarter in range(1, len(QUARTERS)):
         recent = quarters.recent(quarter, seed)
-        batch = plain_rows(detector, recent), detector.score_frame(recent)
+        batch = recent, detector.score_frame(recent)
         found = findings(detector, reference, *batch, DriftLimits())
         yield quarter, "monitor", "drifted", float(found["drifted"])
 

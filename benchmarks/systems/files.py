@@ -20,7 +20,7 @@ CHUNK = 250_000  # rows of the file that are written together
 TRAINING_ROWS = 20_000
 PLAIN = "random_state = 0\nalpha = 0.01\n"
 # A detector that costs little: of what a job itself does, more is seen.
-LIGHT = f"{PLAIN}max_iter = 300\nmax_reference = 500\nn_levels = 2\nn_draws = 2\nwidth = 32\n"
+LIGHT = f"{PLAIN}max_iter = 300\nmax_reference = 50\nn_levels = 2\nn_draws = 2\nwidth = 32\n"
 
 
 def first_night(folder: Path, n_rows: int, key: str | None = None, detector: str = PLAIN) -> Path:

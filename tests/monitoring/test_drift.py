@@ -230,9 +230,18 @@ def test_an_alarm_rate_is_reported_if_it_is_far_off_and_no_chance(
 ):
     drift = column_drift(reference, _draw(300, seed=1))
 
-    sentences = drift_alarms(drift, QUIET, alarm_drift(alarms, rows, 0.01), DriftLimits())
+    sentences = drift_alarms(drift, QUIET, alarm_drift(alarms, rows, 0.01, odd=0.05), DriftLimits())
 
     assert bool(sentences) == reported
+
+
+def test_alarms_count_as_too_many_from_where_odd_rows_explain_them():
+    without, odd = (alarm_drift(70, 1000, 0.01, (1000, 10), odd) for odd in (0.0, 0.05))
+
+    assert odd == {**alarm_drift(20, 1000, 0.01, (1000, 10)), "alarm_rate": 0.07}
+    assert without["p_value"] < 1e-6 < odd["p_value"]
+    few = alarm_drift(0, 1000, 0.01, odd=0.05)
+    assert few == alarm_drift(0, 1000, 0.01)
 
 
 @pytest.mark.parametrize(("n_calibration", "above"), [(99, 0), (200, 9)])
