@@ -15,6 +15,7 @@ from anomdiff.encoding.json_values import label_array
 from anomdiff.encoding.panel import PanelLayout
 from anomdiff.encoding.segment import Segment
 from anomdiff.encoding.times import later_times
+from anomdiff.models.progress import progressed
 from anomdiff.models.window_model import WindowModel
 
 __all__ = [
@@ -53,7 +54,7 @@ def forecast_paths(
             raise ValueError(f"{name} must be a whole number above 0; got {number!r}.")
     generator = generator_of(random_state, model.seed)
     last = {segment.series: segment for segment in model.encode(frame)}
-    for segment in last.values():
+    for segment in progressed(last.values(), "forecast", unit="series"):
         history = interpolated(segment.values, segment.observed)
         forecaster = _forecaster(model, segment, horizon)
         paths = forecaster.paths(history, horizon, n_draws, generator).numpy()

@@ -8,6 +8,7 @@ from anomdiff.conditional.row_imputer import RowImputer
 from anomdiff.conditional.window_imputer import fill_segment
 from anomdiff.encoding.casting import fill_missing
 from anomdiff.encoding.parsing import read_cells
+from anomdiff.models.progress import progressed
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.models.window_model import WindowModel
 
@@ -47,7 +48,7 @@ def impute_steps(
     observed = np.ones(cells.shape[1:], dtype=bool)
     # Cells that are there stay, also where a covariate that says what is normal is missing.
     read = np.column_stack([model.layout.numbers(frame[name], name) for name in model.names])
-    for segment in model.encode(frame):
+    for segment in progressed(model.encode(frame), "impute", unit="series"):
         observed[segment.rows] = segment.observed.numpy() | ~np.isnan(read[segment.rows])
         if not segment.observed.all():
             mean, std = model.scaler.scale_of(segment)

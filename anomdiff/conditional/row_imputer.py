@@ -11,6 +11,7 @@ from anomdiff.conditional.reference_rows import ReferenceRows
 from anomdiff.conditional.stacking import ridge_weights
 from anomdiff.diffusion.noise import karras_levels, seeded
 from anomdiff.diffusion.sampling import sample
+from anomdiff.models.progress import progressed
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.reference.conditional_means import gaussian_means, neighbour_means, pick
 
@@ -53,7 +54,8 @@ class RowImputer:
         self, values: Rows, given: RowMask, n_draws: int, generator: torch.Generator
     ) -> Draws:
         """Complete rows by draws of what is missing."""
-        blocks = zip(values.split(DRAWN_AT_ONCE), given.split(DRAWN_AT_ONCE), strict=True)
+        pairs = list(zip(values.split(DRAWN_AT_ONCE), given.split(DRAWN_AT_ONCE), strict=True))
+        blocks = progressed(pairs, "impute", unit=f"{DRAWN_AT_ONCE} rows")
         return torch.cat([self._draws(*each, n_draws, generator) for each in blocks], dim=1)
 
     def _draws(self, values, given, n_draws, generator) -> Draws:

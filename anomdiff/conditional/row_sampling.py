@@ -18,6 +18,7 @@ from anomdiff.conditional.draws import check_count, generator_of, quantile_map
 from anomdiff.conditional.reference_rows import ReferenceRows
 from anomdiff.diffusion.noise import karras_levels, seeded
 from anomdiff.diffusion.sampling import sample
+from anomdiff.models.progress import progressed
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.reference.conditional_means import nearest_distances, pick, recombine
 
@@ -77,8 +78,9 @@ def _find_start(reference: ReferenceRows) -> tuple[int, float]:
     On every path it is the first that takes draws about as far as held-out rows are; of these,
     the one whose draws a classifier confuses most with reference rows.
     """
-    starts = [_far_enough(reference, path) for path in tuned.PATHS]
-    return min(starts, key=lambda start: _difference(reference, start))
+    starts = [_far_enough(reference, path) for path in progressed(tuned.PATHS, "sample", "trial")]
+    differences = [_difference(reference, each) for each in progressed(starts, "sample", "trial")]
+    return starts[int(np.argmin(differences))]
 
 
 def _far_enough(reference: ReferenceRows, path) -> tuple[int, float]:

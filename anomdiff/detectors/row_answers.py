@@ -12,6 +12,7 @@ from anomdiff.conditional.imputation import impute_rows
 from anomdiff.conditional.row_sampling import sample_rows
 from anomdiff.explain.row_counterfactuals import repair_rows
 from anomdiff.explain.row_explanation import explain_rows
+from anomdiff.models.progress import showing
 from anomdiff.models.tabular_model import TabularModel
 
 __all__ = ["RowAnswers"]
@@ -22,6 +23,7 @@ class RowAnswers:
 
     model_: TabularModel
     threshold_: float
+    progress: bool
     _framed: Callable[..., pd.DataFrame]
     _require_fitted: Callable[[], None]
 
@@ -55,7 +57,8 @@ class RowAnswers:
             If the data cannot be used, or ``top`` is below 1.
         """
         check_is_fitted(self)
-        return explain_rows(self.model_, *self._asked(X), top)
+        with showing(self.progress):
+            return explain_rows(self.model_, *self._asked(X), top)
 
     def repair(
         self, X: ArrayLike, *, max_columns: int | None = None, immutable: Sequence = ()
@@ -103,7 +106,8 @@ class RowAnswers:
         """
         self._require_fitted()
         frames = self._asked(X)
-        return repair_rows(self.model_, self.threshold_, *frames, max_columns, immutable)
+        with showing(self.progress):
+            return repair_rows(self.model_, self.threshold_, *frames, max_columns, immutable)
 
     def impute(
         self,
@@ -142,7 +146,8 @@ class RowAnswers:
         Multiple imputation: Rubin (1987), "Multiple Imputation for Nonresponse in Surveys".
         """
         check_is_fitted(self)
-        return impute_rows(self.model_, *self._asked(X), n_draws, random_state)
+        with showing(self.progress):
+            return impute_rows(self.model_, *self._asked(X), n_draws, random_state)
 
     def sample(
         self,
@@ -179,7 +184,8 @@ class RowAnswers:
             cannot be read.
         """
         check_is_fitted(self)
-        return sample_rows(self.model_, n, conditions, random_state)
+        with showing(self.progress):
+            return sample_rows(self.model_, n, conditions, random_state)
 
     def _asked(self, X: ArrayLike) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Rows as they came, and checked."""

@@ -12,6 +12,7 @@ from anomdiff.conditional.imputation import impute_rows
 from anomdiff.conditional.row_sampling import sample_rows
 from anomdiff.explain.row_counterfactuals import repair_rows
 from anomdiff.explain.row_explanation import explain_rows
+from anomdiff.models.progress import showing
 from anomdiff.models.segmented_model import SegmentRows
 
 __all__ = ["SegmentAnswers"]
@@ -23,6 +24,7 @@ class SegmentAnswers:
     by: Any
     model_: Any  # a SegmentedModel
     threshold_: float
+    progress: bool
     columns_: Any
     _framed: Callable[..., pd.DataFrame]
     _asked: Callable[..., tuple[pd.DataFrame, pd.DataFrame]]
@@ -62,7 +64,8 @@ class SegmentAnswers:
             found["contribution"] = scaled.fillna(pd.Series(np.repeat(alike, n_lines)))
             return found, np.repeat(part.rows, n_lines)
 
-        return self._by_segment(X, explained).reset_index(drop=True)
+        with showing(self.progress):
+            return self._by_segment(X, explained).reset_index(drop=True)
 
     def repair(
         self, X: ArrayLike, *, max_columns: int | None = None, immutable: Sequence = ()
@@ -83,7 +86,8 @@ class SegmentAnswers:
             frames = shown, part.frame
             return repair_rows(part.model, threshold, *frames, max_columns, fixed), part.rows
 
-        return self._by_segment(X, repaired)
+        with showing(self.progress):
+            return self._by_segment(X, repaired)
 
     def impute(
         self,
@@ -104,7 +108,8 @@ class SegmentAnswers:
             return found, np.concatenate([part.rows + draw * n_rows for draw in draws])
 
         n_rows = len(self._framed(X, by_name=True))
-        return self._by_segment(X, filled)
+        with showing(self.progress):
+            return self._by_segment(X, filled)
 
     def sample(
         self,
@@ -115,7 +120,8 @@ class SegmentAnswers:
     ) -> pd.DataFrame:
         """Draw new rows by the shared model, with the column ``by``; see ``TabularDetector``."""
         check_is_fitted(self)
-        return sample_rows(self.model_.shared, n, conditions, random_state)
+        with showing(self.progress):
+            return sample_rows(self.model_.shared, n, conditions, random_state)
 
     def _by_segment(
         self,

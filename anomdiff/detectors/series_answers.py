@@ -21,6 +21,7 @@ from anomdiff.conditional.window_sampling import sample_windows
 from anomdiff.encoding.index_levels import without_levels
 from anomdiff.explain.segment_counterfactuals import repair_steps
 from anomdiff.explain.step_explanation import explain_steps
+from anomdiff.models.progress import showing
 from anomdiff.models.window_model import WindowModel
 
 __all__ = ["SeriesAnswers"]
@@ -33,6 +34,7 @@ class SeriesAnswers:
 
     model_: WindowModel
     threshold_: float
+    progress: bool
     _check: Callable[..., pd.DataFrame]
     _require_fitted: Callable[[], None]
 
@@ -73,7 +75,10 @@ class SeriesAnswers:
             If the data cannot be used, ``top`` is below 1, or ``rows`` names no rows of ``X``.
         """
         self._require_fitted()
-        return explain_steps(self.model_, self.threshold_, self._check(X, by_name=True), top, rows)
+        with showing(self.progress):
+            return explain_steps(
+                self.model_, self.threshold_, self._check(X, by_name=True), top, rows
+            )
 
     def forecast(
         self,
@@ -122,7 +127,8 @@ class SeriesAnswers:
         Forecasts as imputation: Tashiro et al. (2021), "CSDI", section 4.
         """
         forecasts = self._forecasts(X, horizon, n_draws, random_state)
-        return quantile_frame(self.model_, forecasts, quantiles)
+        with showing(self.progress):
+            return quantile_frame(self.model_, forecasts, quantiles)
 
     def forecast_paths(
         self, X: ArrayLike, horizon: int, *, n_draws: int = 400, random_state: Seed = None
@@ -137,7 +143,8 @@ class SeriesAnswers:
             belong together.
         """
         forecasts = self._forecasts(X, horizon, n_draws, random_state)
-        return path_frame(self.model_, forecasts)
+        with showing(self.progress):
+            return path_frame(self.model_, forecasts)
 
     def risk(
         self,
@@ -170,7 +177,8 @@ class SeriesAnswers:
             If ``event`` names no channel that is scored, or a series has too few rows.
         """
         forecasts = self._forecasts(X, horizon, n_draws, random_state)
-        return risk_frame(self.model_, forecasts, event)
+        with showing(self.progress):
+            return risk_frame(self.model_, forecasts, event)
 
     def impute(
         self, X: ArrayLike, *, n_draws: int | None = None, random_state: Seed = None
@@ -199,7 +207,8 @@ class SeriesAnswers:
         """
         check_is_fitted(self)
         frame = self._check(X, by_name=True)
-        return without_levels(impute_steps(self.model_, frame, n_draws, random_state))
+        with showing(self.progress):
+            return without_levels(impute_steps(self.model_, frame, n_draws, random_state))
 
     def repair(
         self, X: ArrayLike, *, max_channels: int | None = None, immutable: Sequence = ()
@@ -242,7 +251,8 @@ class SeriesAnswers:
         self._require_fitted()
         frame = self._check(X, by_name=True)
         repaired = repair_steps(self.model_, self.threshold_, frame, max_channels, immutable)
-        return without_levels(repaired)
+        with showing(self.progress):
+            return without_levels(repaired)
 
     def sample(
         self,
@@ -291,7 +301,8 @@ class SeriesAnswers:
         Vincent and Bengio (2003), "Manifold Parzen Windows".
         """
         check_is_fitted(self)
-        return sample_windows(self.model_, n, length, series, random_state)
+        with showing(self.progress):
+            return sample_windows(self.model_, n, length, series, random_state)
 
     def _forecasts(
         self, X: ArrayLike, horizon: int, n_draws: int, random_state: Seed

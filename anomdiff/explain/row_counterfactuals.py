@@ -31,6 +31,7 @@ from anomdiff.explain.row_explanation import (
     rows_at_once,
     suggest,
 )
+from anomdiff.models.progress import progressed
 from anomdiff.models.tabular_model import TabularModel
 from anomdiff.thresholds.conformal import safely_below
 
@@ -79,7 +80,8 @@ def repair_rows(
     repaired = X.copy()
     anomalies = np.flatnonzero(model.score_rows(frame) > threshold)
     n = rows_at_once(model)
-    for rows in (anomalies[start : start + n] for start in range(0, len(anomalies), n)):
+    for start in progressed(range(0, len(anomalies), n), "repair", unit=f"{n} rows"):
+        rows = anomalies[start : start + n]
         cells = Cells(*model.encode(frame.iloc[rows]))
         found = RowChanges(model, safely_below(threshold), cells, mutable).search(n_rounds)
         _write(model, repaired, rows, found)

@@ -24,6 +24,7 @@ from anomdiff.explain.attribution import (
     shares_of_score,
 )
 from anomdiff.explain.near_copies import ensemble_of_copies
+from anomdiff.models.progress import progressed
 from anomdiff.models.tabular_model import TabularModel
 
 __all__ = [
@@ -70,7 +71,8 @@ def explain_rows(
     """
     check_count("top", top)
     n = rows_at_once(model)
-    blocks = (slice(start, start + n) for start in range(0, len(frame), n))
+    starts = progressed(range(0, len(frame), n), "explain", unit=f"{n} rows")
+    blocks = (slice(start, start + n) for start in starts)
     explained = [_explain_block(model, X.iloc[b], frame.iloc[b], top) for b in blocks]
     return pd.concat(explained, ignore_index=True)
 

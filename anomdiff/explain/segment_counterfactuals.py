@@ -23,6 +23,7 @@ from anomdiff.explain.changed_frame import mutable_columns, warn_of_rest
 from anomdiff.explain.counterfactuals import excess_over, search
 from anomdiff.explain.localisation import anomalous_cells, runs, widened
 from anomdiff.models.judged_steps import EVIDENT
+from anomdiff.models.progress import progressed
 from anomdiff.models.window_model import WindowModel
 from anomdiff.thresholds.conformal import safely_below
 
@@ -74,7 +75,7 @@ def repair_steps(
     mutable = mutable_columns("channel", channels, model.names, max_channels, immutable)
     repaired = frame.copy()
     whole, n_flagged = [holds_whole_numbers(frame[name].dtype) for name in model.names], 0
-    for segment in model.encode(frame):
+    for segment in progressed(model.encode(frame), "repair", unit="series"):
         judged = model.judge(segment)[0]
         flagged = (judged.scores > threshold).numpy()
         n_flagged += int((flagged & judged.evident.numpy()).sum())

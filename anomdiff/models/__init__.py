@@ -8,7 +8,7 @@ training_rows.py   what is learned besides the network: split, reference, subset
 window_model.py    WindowModel: the same for series; window_fit.py, window_fields.py: fit, store;
   window_calibration.py: normal steps; forward_errors.py: the end of training by what came before
 segment_errors.py  errors of its components; judged_steps, silent_channels: what is told of steps
-training_run.py    training one denoiser: weights, checkpoint, progress bar, hooks
+training_run.py    training one denoiser: weights, checkpoint, hooks; progress.py: bars
 parameters.py      their ranges; stored_checks.py: a stored model, checked; parallel.py: blocks
 
 In: checked frames and parameters. Out: models that score, and that the answers ask. May import

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from anomdiff.diffusion.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from anomdiff.diffusion.denoiser import Denoiser
@@ -18,6 +17,7 @@ from anomdiff.diffusion.distributed import from_first, rank, require_same
 from anomdiff.diffusion.networks import ResidualMLP, WindowMLP
 from anomdiff.diffusion.training import TrainingConfig, TrainingState, train
 from anomdiff.models.parallel import torch_threads
+from anomdiff.models.progress import progress_bar
 
 __all__ = ["HISTORY", "StepHook", "chain", "train_denoiser", "warm_started"]
 
@@ -168,7 +168,7 @@ def chain(*hooks: StepHook | None) -> StepHook:
 @contextmanager
 def _progress_bar(total: int, *, shown: bool) -> Iterator[StepHook]:
     """Give a hook that advances a bar; quiet where nobody watches (no terminal)."""
-    with tqdm(total=total, desc="training", unit="step", disable=None if shown else True) as bar:
+    with progress_bar(shown, total=total, desc="training", unit="step") as bar:
 
         def advance(state: TrainingState) -> None:
             bar.update(state.step - bar.n)
