@@ -7,9 +7,9 @@ timeseries.py       TimeSeriesDetector; series_answers.py: its explain, forecast
                     series_alarms.py: its segments and their kinds, fleet, budget of alarms
 series_streams.py   its steps as they come; stream.py: of many series, series_stream.py: of one
 input_frames.py     the door: rows of any kind as a pandas frame
+overview.py         alarms with reasons, figures against known anomalies, summary in a notebook
 diagnostics.py      what may be wrong with a fitted model
 covariate_shift.py  how much more often a row occurs in one frame than in another
 
-In: frames or arrays. Out: frames with the same index. May import scikit-learn, pandas and the
-rooms below; knows nothing of files, servers or MLflow.
+In: frames or arrays. Out: frames with the same index. May import scikit-learn and the rooms below.
 """

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from anomdiff.detectors.input_frames import InputFrames
+from anomdiff.detectors.overview import Overview
 from anomdiff.detectors.recalibration import Recalibration
 from anomdiff.encoding.index_levels import without_levels
 from anomdiff.encoding.json_values import from_json, to_json
@@ -24,7 +25,7 @@ from anomdiff.thresholds.conformal import conformal_p_values, conformal_threshol
 __all__ = ["DiffusionDetector"]
 
 
-class DiffusionDetector(InputFrames, Recalibration, OutlierMixin, BaseEstimator):
+class DiffusionDetector(Overview, InputFrames, Recalibration, OutlierMixin, BaseEstimator):
     """Base of the detectors: what they do with scores, whatever the data.
 
     Attributes

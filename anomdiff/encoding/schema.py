@@ -56,6 +56,19 @@ class Schema:
         """The columns that are not ignored."""
         return tuple(column for column in self.columns if column.kind != "ignored")
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per column: ``kind``, ``dtype``, ``nullable``, and why it is ``ignored``."""
+        told = {
+            "kind": [column.kind for column in self.columns],
+            "dtype": [column.dtype for column in self.columns],
+            "nullable": [column.nullable for column in self.columns],
+            "ignored": [column.reason for column in self.columns],
+        }
+        names = pd.Index(
+            [column.name for column in self.columns], name="column", tupleize_cols=False
+        )
+        return pd.DataFrame(told, index=names)
+
     @classmethod
     def infer(cls, frame: pd.DataFrame, **options: Any) -> "Schema":
         """Infer what each column of a frame of training rows is; see ``infer_with_order``."""

@@ -6,6 +6,7 @@ row, with row_changes, what they change, and network_of_copies, the network's pa
 cells that an alarm is due to. counterfactuals: the search for few changes that make rows or
 segments normal. These six are tensors only. row_explanation, step_explanation,
 row_counterfactuals, segment_counterfactuals: the same for frames. changed_frame: checks of
-repairs. alarm_segments: flagged steps joined; segment_kinds: what kind of fault each is. fleet:
-the series of a panel compared. May import conditional, models and what is below.
+repairs. reasons: contributions as flat cells and as a sentence. alarm_segments: flagged steps
+joined; segment_kinds: what kind of fault each is. fleet: the series of a panel compared. May
+import conditional, models and what is below.
 """

@@ -9,9 +9,9 @@ import click
 import pandas as pd
 import pyarrow.parquet as pq
 
+from anomdiff.explain.reasons import cell_text
 from anomdiff.feedback.verdicts import CONFIRMED, FALSE_ALARM, MISSED, precision_at, read_verdicts
 from anomdiff.jobs import command_line
-from anomdiff.jobs.alarms.reasons import cell_text
 from anomdiff.jobs.batch.places import summary_path
 from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import SettingsError, meanings

@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from anomdiff.explain.reasons import reason_names
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.thresholds.fdr import q_values
 from anomdiff.thresholds.severity import severity
 
-__all__ = ["AlarmOptions", "PValueCounts", "largest", "severities"]
+__all__ = ["AlarmOptions", "PValueCounts", "largest", "reason_types", "severities"]
 
 
 class AlarmOptions(NamedTuple):
@@ -53,3 +55,12 @@ def severities(detector: Any, scores: pd.Series) -> np.ndarray:
 def largest(scores: np.ndarray, n: int) -> np.ndarray:
     """Places of the largest scores, in their order; of equal ones the first."""
     return np.argsort(-scores, kind="stable")[:n]
+
+
+def reason_types(n_reasons: int) -> dict[str, pa.DataType]:
+    """Arrow types of the cells of some reasons, and of the sentence.
+
+    Values are text, because those of one reason come from columns of different types.
+    """
+    numbers = {name: pa.float64() for name in reason_names(n_reasons) if "_contribution" in name}
+    return dict.fromkeys(reason_names(n_reasons), pa.string()) | numbers

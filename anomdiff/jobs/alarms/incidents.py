@@ -9,11 +9,17 @@ import pyarrow as pa
 
 from anomdiff.explain.alarm_segments import alarm_rows, in_order
 from anomdiff.explain.localisation import runs
+from anomdiff.explain.reasons import reason_cells
 from anomdiff.explain.segment_kinds import alarm_kinds
-from anomdiff.jobs.alarms.batch import AlarmOptions, PValueCounts, largest, severities
+from anomdiff.jobs.alarms.batch import (
+    AlarmOptions,
+    PValueCounts,
+    largest,
+    reason_types,
+    severities,
+)
 from anomdiff.jobs.alarms.continued import MAY_GO_ON, continue_incidents, incident_times
 from anomdiff.jobs.alarms.muting import Muting
-from anomdiff.jobs.alarms.reasons import reason_cells, reason_types
 from anomdiff.jobs.alarms.rows import NUMBERS
 
 __all__ = ["IncidentAlarms"]

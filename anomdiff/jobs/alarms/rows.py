@@ -5,9 +5,15 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from anomdiff.jobs.alarms.batch import AlarmOptions, PValueCounts, largest, severities
+from anomdiff.explain.reasons import reason_cells
+from anomdiff.jobs.alarms.batch import (
+    AlarmOptions,
+    PValueCounts,
+    largest,
+    reason_types,
+    severities,
+)
 from anomdiff.jobs.alarms.muting import Muting
-from anomdiff.jobs.alarms.reasons import reason_cells, reason_types
 from anomdiff.jobs.exit_codes import SettingsError
 
 __all__ = ["RowAlarms"]

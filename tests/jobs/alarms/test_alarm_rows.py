@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from anomdiff.jobs.alarms.reasons import PARTS, cell_text, sentence
+from anomdiff.explain.reasons import PARTS, cell_text, sentence
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.thresholds.severity import severity

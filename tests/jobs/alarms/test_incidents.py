@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from anomdiff import TimeSeriesDetector
+from anomdiff.explain.reasons import cell_text
 from anomdiff.jobs.alarms.continued import continue_incidents
-from anomdiff.jobs.alarms.reasons import cell_text
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.thresholds.severity import severity

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-__all__ = ["PARTS", "cell_text", "reason_cells", "reason_types", "sentence"]
+__all__ = ["PARTS", "cell_text", "reason_cells", "reason_names", "sentence"]
 
 PARTS = ("column", "value", "expected", "low", "high", "contribution")
 # Digits of numbers in a sentence; the cells beside it have all.
@@ -17,17 +16,10 @@ LEAST_OF_FIRST = 0.1
 MOST_EXACT = 2.0**53
 
 
-def reason_types(n_reasons: int) -> dict[str, pa.DataType]:
-    """Arrow types of the cells of some reasons, and of the sentence.
-
-    Values are text, because those of one reason come from columns of different types.
-    """
-    types = {
-        f"reason_{i}_{part}": pa.float64() if part == "contribution" else pa.string()
-        for i in range(1, n_reasons + 1)
-        for part in PARTS
-    }
-    return {**types, "sentence": pa.string()}
+def reason_names(n_reasons: int) -> list[str]:
+    """Columns of some reasons, the parts of each side by side, and of the sentence."""
+    names = [f"reason_{i}_{part}" for i in range(1, n_reasons + 1) for part in PARTS]
+    return [*names, "sentence"]
 
 
 def reason_cells(explained: pd.DataFrame, n_reasons: int) -> pd.DataFrame:
@@ -43,10 +35,10 @@ def reason_cells(explained: pd.DataFrame, n_reasons: int) -> pd.DataFrame:
     Returns
     -------
     cells : DataFrame
-        The columns of ``reason_types``, indexed by the labels of the rows.
+        The columns of ``reason_names``, indexed by the labels of the rows.
     """
     lines = {row: _flat(part.head(n_reasons)) for row, part in explained.groupby("row", sort=False)}
-    columns = list(reason_types(n_reasons))
+    columns = reason_names(n_reasons)
     return pd.DataFrame(list(lines.values()), index=list(lines), columns=columns, dtype=object)
 
 
