@@ -19,6 +19,8 @@ JOBS = {
     "init": "Write settings files from a table that is looked at.",
     "train": "Train a detector, log the run and register the model.",
     "score": "Score a table with a registered model.",
+    "explain": "Say why rows of a table are alarms.",
+    "inspect": "Say what a model is.",
     "threshold": "Show how many alarms thresholds raise on a scored file.",
     "feedback": "Take in verdicts on alarms, which mute false ones.",
     "monitor": "Look for drift in a scored batch.",

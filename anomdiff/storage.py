@@ -19,7 +19,7 @@ from anomdiff.detectors.tabular import TabularDetector
 from anomdiff.detectors.timeseries import TimeSeriesDetector
 from anomdiff.encoding.json_values import to_json
 
-__all__ = ["load", "save"]
+__all__ = ["MODEL", "load", "save"]
 
 FORMAT = 3
 MAX_CAUSE = 200  # characters of the cause of damage that are shown

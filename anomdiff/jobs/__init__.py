@@ -1,8 +1,8 @@
 """Scheduled jobs: settings and files in; files, MLflow runs and registered models out.
 
 The jobs: `init` (settings files), `train` (a registered model), `score` (scored rows and alarms),
-`threshold` (alarms by threshold), `feedback` (verdicts), `monitor` (drift), `retrain` (after
-drift), `promote` (challenger and champion), `demo`.
+`explain` (reasons), `inspect` (a model), `threshold` (alarms by threshold), `feedback` (verdicts),
+`monitor` (drift), `retrain` (after drift), `promote` (challenger and champion), `demo`.
 Their settings: `base_settings` (TOML, checked), `settings`, `feedback_settings`,
 `retrain_settings`, `settings_files` (as text), `assignments` (--set), `command_line` (options).
 What they share: `exit_codes`, `errors`, `stores` (addresses, databases), `runs` (what survives a

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from anomdiff.jobs.exit_codes import ModelError
+from anomdiff.storage import MODEL, load
 
-__all__ = ["NO_MODEL", "load_registered", "resolve_model", "told_if_missing"]
+__all__ = ["NO_MODEL", "load_model", "load_registered", "resolve_model", "told_if_missing"]
 
 # What MLflow calls a model, and an alias or a version of one, that is not there.
 MISSING = "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"
@@ -57,6 +59,20 @@ def load_registered(uri: str) -> Any:
 
     with _told_how_to_train(uri):
         return flavor.load_model(uri)
+
+
+def load_model(place: str) -> Any:
+    """Load a detector from an address of MLflow, or from a folder that `anomdiff.save` wrote.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it cannot be read.
+    """
+    if (Path(place) / MODEL).is_file():
+        with _told_how_to_train(place):
+            return load(place)
+    return load_registered(resolve_model(place)["uri"])
 
 
 @contextmanager

@@ -123,7 +123,11 @@ def test_a_notebook_shows_a_short_summary_and_escapes_names(batch):
 
 @pytest.mark.parametrize(
     ("word", "instead"),
-    [("contamination", "alpha"), ("decision_scores_", "calibration_scores_"), ("labels_", "screen")],
+    [
+        ("contamination", "alpha"),
+        ("decision_scores_", "calibration_scores_"),
+        ("labels_", "screen"),
+    ],
 )
 def test_words_of_other_libraries_say_what_is_meant(fitted, word, instead):
     with pytest.raises(AttributeError, match=instead):
