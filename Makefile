@@ -1,4 +1,4 @@
-# make demo | test | test-slow | mutants | cases | lint | lock | clean; every target first sets up what it needs.
+# make demo | test | test-slow | mutants | cases | docs | lint | lock | clean; every target first sets up what it needs.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # Idle OpenMP threads sleep instead of spinning: on a busy machine this is worth a factor of ten.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: setup demo test test-slow mutants cases lint lock clean
+.PHONY: setup demo test test-slow mutants cases docs lint lock clean
 
 setup: $(VENV)/.ready
 
@@ -36,6 +36,10 @@ mutants: setup
 
 cases: setup
 	$(BIN)/python -m tests.cases
+
+docs: setup
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo build/docs/index.html
 
 lint: setup
 	$(BIN)/ruff check .

@@ -88,7 +88,7 @@ class TabularDetector(RowAnswers, DiffusionDetector):
         Anomaly score above which a row is an anomaly; ``offset_`` is minus that.
     alpha_ : float
         The ``alpha`` that the threshold was set for.
-    calibration_scores_ : ndarray of shape (n_validation_rows_,)
+    calibration_scores_ : ndarray of shape (calibration row,)
         Sorted anomaly scores of the held-out rows.
     n_training_rows_, n_validation_rows_ : int
         Rows that were trained on, and held out.

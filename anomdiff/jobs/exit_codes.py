@@ -2,7 +2,15 @@
 
 from enum import IntEnum
 
-__all__ = ["ExitCode", "ModelError", "SettingsError", "SettingsMissing", "exit_code", "meanings"]
+__all__ = [
+    "MEANINGS",
+    "ExitCode",
+    "ModelError",
+    "SettingsError",
+    "SettingsMissing",
+    "exit_code",
+    "meanings",
+]
 
 
 class ExitCode(IntEnum):

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from anomdiff.jobs.alerts.alert_settings import AlertSettings
 from anomdiff.jobs.base_settings import Settings
+from anomdiff.jobs.exit_codes import MEANINGS
 from anomdiff.jobs.feedback_settings import FeedbackSettings
 from anomdiff.jobs.retrain_settings import RetrainSettings
 from anomdiff.jobs.settings import (
@@ -111,7 +112,7 @@ def commented(
 
 
 def reference_page() -> str:
-    """All keys of all jobs as Markdown, by job."""
+    """All keys of all jobs as Markdown, by job, and what the exit codes tell."""
     parts = [HEAD]
     for job, settings in JOBS.items():
         rows = [
@@ -121,6 +122,8 @@ def reference_page() -> str:
         parts.append(
             "\n".join([f"## anomdiff {job}\n", "| key | default | |", "|---|---|---|", *rows])
         )
+    codes = [f"| {code:d} | {told} |" for code, told in MEANINGS.items()]
+    parts.append("\n".join(["## Exit codes\n", "| code | |", "|---|---|", *codes]))
     return "\n\n".join(parts) + "\n"
 
 
