@@ -23,23 +23,36 @@ PLAIN = "random_state = 0\nalpha = 0.01\n"
 LIGHT = f"{PLAIN}max_iter = 300\nmax_reference = 50\nn_levels = 2\nn_draws = 2\nwidth = 32\n"
 
 
-def first_night(folder: Path, n_rows: int, key: str | None = None, detector: str = PLAIN) -> Path:
-    """Train on payments, promote the model, and return a file with as many later ones."""
+def first_night(
+    folder: Path,
+    n_rows: int,
+    key: str | None = None,
+    detector: str = PLAIN,
+    columns: list[str] | None = None,
+) -> Path:
+    """Train on payments, promote the model, and return a file with as many later ones.
+
+    Of both the ``columns`` are kept, all by default.
+    """
     history, data, settings = (
         folder / name for name in ("history.parquet", "large.parquet", "train.toml")
     )
-    payments(TRAINING_ROWS, seed=0)[0].to_parquet(history, index=False)
-    write_payments(data, n_rows, CHUNK, key)
+    training = payments(TRAINING_ROWS, seed=0)[0]
+    training[columns or list(training)].to_parquet(history, index=False)
+    write_payments(data, n_rows, CHUNK, key, columns)
     settings.write_text(f"[detector]\n{detector}")
     run_job("train", settings, "--data", history, folder=folder)
     return data
 
 
-def write_payments(path: Path, n_rows: int, chunk: int, key: str | None = None) -> None:
+def write_payments(
+    path: Path, n_rows: int, chunk: int, key: str | None = None, columns: list[str] | None = None
+) -> None:
     """Write generated payments, 1 % of them fraud, chunk by chunk; with a key if it has a name."""
     writer = None
     for seed, start in enumerate(tqdm(range(0, n_rows, chunk), desc="writing", disable=None)):
         frame, _ = payments(min(chunk, n_rows - start), fraud_rate=0.01, seed=seed + 1)
+        frame = frame[columns or list(frame)]
         if key is not None:
             frame[key] = FIRST_KEY + np.arange(start, start + len(frame))
         table = pa.Table.from_pandas(frame, preserve_index=False)
