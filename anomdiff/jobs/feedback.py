@@ -19,6 +19,7 @@ from anomdiff.jobs.feedback_settings import FeedbackSettings
 from anomdiff.jobs.model_columns import TableColumns
 from anomdiff.jobs.readers import Name, Table, find_column, match_columns
 from anomdiff.jobs.registered import told_if_missing
+from anomdiff.jobs.runs.locks import locked
 from anomdiff.jobs.verdict_store import (
     OWN,
     as_table,
@@ -45,7 +46,7 @@ def feedback(settings: FeedbackSettings, detector: Any = None) -> dict[str, Any]
     Scores and p-values are those that the model gives to the judged rows now: what a night has
     written, if the model is that of the night. A `detector` is used instead of the model that the
     settings name. Verdicts that the store has already stay as they are, so that a second run
-    changes nothing.
+    changes nothing. One run at a time writes a store: another one is a ``BusyError``.
 
     Returns
     -------
@@ -63,6 +64,14 @@ def feedback(settings: FeedbackSettings, detector: Any = None) -> dict[str, Any]
     detector = _load(settings.model) if detector is None else detector
     require_rows(detector)
     found = _judged(settings, detector, verdicts)
+    with locked(settings.output):  # two runs at once would each write a store without the other's
+        return _stored(settings, detector, verdicts, found)
+
+
+def _stored(
+    settings: FeedbackSettings, detector: Any, verdicts: pd.DataFrame, found: pd.DataFrame
+) -> dict[str, Any]:
+    """Merge judged rows into the store, write it, and tell how good the alarms were."""
     store = read_store(settings.output) if settings.output.is_file() else None
     store = merged(store, found)
     judge = judge_of(detector, store, settings.feedback_radius)

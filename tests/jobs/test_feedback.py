@@ -10,9 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from anomdiff import TabularDetector, TimeSeriesDetector, cli
+from anomdiff.jobs.errors import BusyError
 from anomdiff.jobs.exit_codes import ExitCode, SettingsError
 from anomdiff.jobs.feedback import describe, feedback
 from anomdiff.jobs.feedback_settings import FeedbackSettings
+from anomdiff.jobs.runs.locks import locked
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.verdict_store import OWN, as_table, merged
@@ -116,6 +118,18 @@ def test_the_store_grows_and_a_changed_verdict_replaces_its_own(job):
     assert store.loc[("2026-01-31", "sale-10"), "verdict"] == "confirmed"
     assert store.loc[("2026-02-01", "sale-10"), "verdict"] == "false alarm"
     assert store.loc[("2026-01-31", "sale-0"), "verdict"] == "confirmed"
+
+
+def test_a_store_that_another_run_writes_is_left_to_it(job, tmp_path):
+    first, path = job({"sale": ["sale-0"], "verdict": ["no"]})
+    before = path.read_bytes()
+
+    with locked(path), pytest.raises(BusyError, match="another one does right now"):
+        job({"sale": ["sale-10"], "verdict": ["no"]})
+
+    assert path.read_bytes() == before
+    again, _ = job({"sale": ["sale-10"], "verdict": ["no"]})
+    assert (first["stored"], again["stored"]) == (1, 2)
 
 
 def test_rows_that_nobody_judged_and_keys_without_a_row_are_counted(job):
