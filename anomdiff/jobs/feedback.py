@@ -65,10 +65,10 @@ def feedback(settings: FeedbackSettings, detector: Any = None) -> dict[str, Any]
     require_rows(detector)
     found = _judged(settings, detector, verdicts)
     with locked(settings.output):  # two runs at once would each write a store without the other's
-        return _stored(settings, detector, verdicts, found)
+        return _added(settings, detector, verdicts, found)
 
 
-def _stored(
+def _added(
     settings: FeedbackSettings, detector: Any, verdicts: pd.DataFrame, found: pd.DataFrame
 ) -> dict[str, Any]:
     """Merge judged rows into the store, write it, and tell how good the alarms were."""
