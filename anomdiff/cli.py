@@ -26,6 +26,7 @@ JOBS = {
     "monitor": "Look for drift in a scored batch.",
     "retrain": "Train again where monitoring has found drift.",
     "promote": "Promote the challenger if it is no worse than the champion.",
+    "mcp": "Offer tools to an assistant (Model Context Protocol).",
     "demo": "Train, register and score on built-in tables, or on your own.",
 }
 

@@ -29,7 +29,7 @@ FORMER_WORDS = re.compile(
 )
 # Imported distributions by another name than their module's.
 DISTRIBUTIONS = {"charset_normalizer": "charset-normalizer", "sklearn": "scikit-learn"}
-OPTIONAL = {"holidays": "holidays", "optuna": "sweep", "pyspark": "spark"}
+OPTIONAL = {"mcp": "mcp", "holidays": "holidays", "optuna": "sweep", "pyspark": "spark"}
 
 
 def name_of(path):

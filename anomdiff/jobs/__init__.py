@@ -2,8 +2,8 @@
 
 The jobs: `init` (settings files), `train` (a registered model), `score` (scored rows and alarms),
 `explain` (reasons), `inspect` (a model), `threshold` (alarms by threshold), `feedback` (verdicts),
-`monitor` (drift), `retrain` (after drift), `promote` (challenger and champion), `demo`.
-Their settings: `base_settings` (TOML, checked), `settings`, `feedback_settings`,
+`monitor` (drift), `retrain` (after drift), `promote` (the champion), `demo`, `mcp`
+(tools). Their settings: `base_settings` (TOML, checked), `settings`, `feedback_settings`,
 `retrain_settings`, `settings_files` (as text), `assignments` (--set), `command_line` (options).
 What they share: `exit_codes`, `errors`, `stores` (addresses, databases), `runs` (what survives a
 crash), `readers` (tables; `tables` is behind that door), `writers` (complete outputs or none),
