@@ -18,7 +18,10 @@ from jaxtyping import install_import_hook
 
 from tests.series import panel, waves
 from tests.settings import SMALL, TINY, TINY_LONG
+from tests.spark_session import spark
 from tests.tables import mixed_table
+
+__all__ = ["spark"]  # a fixture
 
 torch.set_num_threads(1)
 # The shapes in the signatures of the tensor rooms are enforced while the tests run.

@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 Wanted = TypeVar("Wanted", bound=Settings)
 
 PATH = click.Path(path_type=Path)
-TABLES = ("kinds", "detector", "rule", "rules", "limits", "alert")  # for a settings file only
+# For a settings file only.
+TABLES = ("kinds", "detector", "rule", "rules", "limits", "alert", "spark")
 
 
 def with_options(settings: type[Settings]) -> Callable[[Callable], Callable]:

@@ -6,13 +6,14 @@ import pandas as pd
 
 from anomdiff.jobs.base_settings import Settings
 from anomdiff.jobs.batch.input import ScoringInput
-from anomdiff.jobs.batch.places import output_paths, summary_of
+from anomdiff.jobs.batch.places import output_paths, paths_to_write, summary_of
 from anomdiff.jobs.batch.record import batch_record, earlier_summary
 from anomdiff.jobs.model_columns import model_columns
 from anomdiff.jobs.readers import Table
 from anomdiff.jobs.registered import NO_MODEL, load_registered, resolve_model
 from anomdiff.jobs.runs.retries import retried
 from anomdiff.jobs.settings import ScoreSettings
+from anomdiff.jobs.spark.engines import engine_of
 from anomdiff.jobs.writers import require_writable
 
 __all__ = ["dry_run"]
@@ -41,12 +42,20 @@ def dry_run(settings: Settings, detector: Any = None) -> str:
     ValueError, OSError
         What the job itself would raise.
     """
+    if isinstance(settings, ScoreSettings):
+        with engine_of(settings) as engine:
+            data = retried(settings.retries, engine.table, settings)
+            return _checked(settings, detector, {"data": data})
+    return _checked(settings, detector, {})
+
+
+def _checked(settings: Settings, detector: Any, opened: dict[str, Any]) -> str:
+    """Check all that is not opened yet, and say what would be done."""
     tables = {name: getattr(settings, name, None) for name in TABLES}
-    opened = {
-        name: retried(settings.retries, Table, _source(settings, name), settings.file_options)
-        for name, place in tables.items()
-        if place is not None
-    }
+    for name, place in tables.items():
+        if place is not None and name not in opened:
+            source = _source(settings, name)
+            opened[name] = retried(settings.retries, Table, source, settings.file_options)
     lines = [f"  would read   {name}: {tables[name]}" for name in opened]
     model = NO_MODEL
     if (uri := getattr(settings, "model", None)) is not None and detector is None:
@@ -76,12 +85,13 @@ def _first_rows(table: Table) -> pd.DataFrame:
 
 def _of_scoring(settings: ScoreSettings, model: dict[str, Any], source: ScoringInput) -> list[str]:
     """Lines on what scoring would write."""
-    record = batch_record(settings, model)
+    record = batch_record(settings, model, source.table.version)
     if earlier_summary(summary_of(settings), record, settings.overwrite) is not None:
         return [f"  would write  nothing: {settings.batch_date} was scored before (--overwrite)"]
     source.columns.rows(next(source.frames()))
-    paths = output_paths(settings, source.columns.series is not None)
-    for target in paths.values():
+    of_series = source.columns.series is not None
+    paths = output_paths(settings, of_series)
+    for target in paths_to_write(settings, of_series).values():
         retried(settings.retries, require_writable, target)
     lines = [f"  would write  {name}: {path}" for name, path in paths.items()]
     if settings.alert is not None:

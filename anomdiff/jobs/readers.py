@@ -57,6 +57,8 @@ class Table:
         Names of the columns.
     has_types : bool
         Whether the table says what type a column has, as parquet and databases do.
+    version : None
+        Files and databases have none.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class Table:
                 warnings.warn(sentence, UserWarning, stacklevel=2)
         self.names = self._files.names
         self.has_types = not isinstance(self._files, PartsTable)
+        self.version: str | None = None
         self._is_described = False
 
     def describe(self) -> str:

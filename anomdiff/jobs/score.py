@@ -19,7 +19,6 @@ from anomdiff.jobs import command_line
 from anomdiff.jobs.alerts.message import message_of
 from anomdiff.jobs.alerts.sending import send
 from anomdiff.jobs.batch import alarm_causes
-from anomdiff.jobs.batch.files import ScoredFiles
 from anomdiff.jobs.batch.input import ScoringInput
 from anomdiff.jobs.batch.places import (
     SUFFIX,
@@ -27,18 +26,19 @@ from anomdiff.jobs.batch.places import (
     cache_folder,
     output_of,
     output_paths,
+    paths_to_write,
     summary_of,
 )
 from anomdiff.jobs.batch.record import batch_record, earlier_summary
 from anomdiff.jobs.dry_run import dry_run
 from anomdiff.jobs.exit_codes import ExitCode, SettingsError, meanings
 from anomdiff.jobs.model_columns import model_columns
-from anomdiff.jobs.readers import Table
 from anomdiff.jobs.registered import NO_MODEL, load_registered, resolve_model
 from anomdiff.jobs.runs.locks import locked
 from anomdiff.jobs.runs.logs import heartbeat
 from anomdiff.jobs.runs.retries import retried
 from anomdiff.jobs.settings import ScoreSettings
+from anomdiff.jobs.spark.engines import Engine, engine_of
 from anomdiff.jobs.stores.databases import SqlTarget
 from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.jobs.writers import (
@@ -96,12 +96,20 @@ def _beside(settings: ScoreSettings) -> list[FilePath | None]:
 
 def _scored_once(settings: ScoreSettings, detector: Any) -> dict[str, Any]:
     """Score, unless it was done before for the same batch date."""
-    # Fails before a model is fetched if there is no table.
-    table = retried(settings.retries, Table, settings.source, settings.file_options)
+    with engine_of(settings) as engine:
+        # Fails before a model is fetched if there is no table.
+        table = retried(settings.retries, engine.table, settings)
+        return _scored_by(engine, table, settings, detector)
+
+
+def _scored_by(
+    engine: Engine, table: Any, settings: ScoreSettings, detector: Any
+) -> dict[str, Any]:
+    """Score a table that was opened, unless it was done before for the same batch date."""
     model = NO_MODEL
     if detector is None:
         model = retried(settings.retries, resolve_model, settings.model)
-    record = batch_record(settings, model)
+    record = batch_record(settings, model, table.version)
     earlier = earlier_summary(summary_of(settings), record, settings.overwrite)
     if earlier is not None:
         logger.info(
@@ -113,14 +121,15 @@ def _scored_once(settings: ScoreSettings, detector: Any) -> dict[str, Any]:
     if detector is None:
         detector = retried(settings.retries, load_registered, model["uri"])
     source = ScoringInput(settings, table, model_columns(detector, table.names))
-    return _written(settings, detector, source, {"model": model, "record": record})
+    return _written(engine, detector, source, {"model": model, "record": record})
 
 
 def _written(
-    settings: ScoreSettings, detector: Any, source: ScoringInput, told: dict[str, Any]
+    engine: Engine, detector: Any, source: ScoringInput, told: dict[str, Any]
 ) -> dict[str, Any]:
     """Write all files, and the summary, which is returned."""
-    paths = output_paths(settings, source.columns.series is not None)
+    settings = source.settings
+    paths = paths_to_write(settings, source.columns.series is not None)
     started = time.perf_counter()
     files = None
     try:
@@ -128,7 +137,7 @@ def _written(
             atomic_paths(*paths.values(), retries=settings.retries) as temporary,
             heartbeat("score", settings.heartbeat) as source.heartbeat,
         ):
-            files = ScoredFiles(detector, source, dict(zip(paths, temporary, strict=True)))
+            files = engine.files(detector, source, dict(zip(paths, temporary, strict=True)))
             files.write()
             seconds = time.perf_counter() - started
             summary = _summary(settings, detector, source, files, told, seconds)
@@ -137,9 +146,9 @@ def _written(
                 write_json(temporary[-1], summary)
     except Exception as error:
         if files is not None and not isinstance(error, ConnectionError):
-            files.cache.clear()  # the next run would fail there again
+            files.clear()  # the next run would fail there again
         raise
-    files.cache.clear()
+    files.clear()
     if summary["alarms_make_no_sense"]:
         warnings.warn(_why_senseless(summary), stacklevel=2)
     return _alerted(settings, summary)
@@ -148,7 +157,7 @@ def _written(
 def _message(
     settings: ScoreSettings,
     source: ScoringInput,
-    files: ScoredFiles,
+    files: Any,
     summary: dict[str, Any],
 ) -> dict[str, Any]:
     """The message of the night, as the summary keeps it."""
@@ -176,7 +185,7 @@ def _summary(
     settings: ScoreSettings,
     detector: Any,
     source: ScoringInput,
-    files: ScoredFiles,
+    files: Any,
     told: dict[str, Any],
     seconds: float,
 ) -> dict[str, Any]:
@@ -187,7 +196,7 @@ def _summary(
             "data": str(settings.source),
             "output": str(output_of(settings)),
             **told,
-            "rows_digest": files.cache.input.hexdigest(),
+            "rows_digest": files.rows_digest,
             "alpha": detector.alpha,
             "threshold": float(detector.threshold_),
             **files.counts.to_dict(),
@@ -197,14 +206,14 @@ def _summary(
             **files.statuses,
             **_senseless(settings, detector.alpha, files),
             "columns_not_used": [str(name) for name in source.unused],
-            "batches_restored": files.cache.n_restored,
+            "batches_restored": files.n_restored,
             "seconds": round(seconds, 3),
             "rows_per_second": round(files.counts.rows / seconds, 1),
         }
     )
 
 
-def _senseless(settings: ScoreSettings, alpha: float, files: ScoredFiles) -> dict[str, Any]:
+def _senseless(settings: ScoreSettings, alpha: float, files: Any) -> dict[str, Any]:
     """Say whether there are more alarms than make sense, and what raises them.
 
     Alarms of incidents that go on from last night do not count: they were told then.

@@ -12,7 +12,8 @@ from anomdiff.jobs.alerts.alert_settings import AlertSettings
 from anomdiff.jobs.base_settings import CHAMPION, NAME, Columns, Location, Settings, Source, Target
 from anomdiff.jobs.readers import Name
 from anomdiff.jobs.row_files import ROW_FILES
-from anomdiff.jobs.stores.databases import SqlTarget
+from anomdiff.jobs.spark_settings import SparkSettings
+from anomdiff.jobs.stores.databases import SqlSource, SqlTarget
 from anomdiff.jobs.stores.locations import FilePath
 from anomdiff.monitoring.drift import DriftLimits
 from anomdiff.selection.comparison import PromotionRule
@@ -138,6 +139,10 @@ class ScoreSettings(Settings):
     """What mutes alarms, as tables [[rules]]: see docs/feedback.md."""
     alert: AlertSettings | None = None
     """Message of a night and where it goes, as a table [alert]: see docs/alerts.md."""
+    engine: Literal["local", "spark"] = "local"
+    """'spark' scores by Spark, with the same results: see docs/many-machines.md."""
+    spark: SparkSettings | None = None
+    """Spark's `master`, `packages`, `config` and `format`, as a table [spark]."""
 
     @field_validator("alarms", "previous", "quarantine")
     @classmethod
@@ -167,6 +172,24 @@ class ScoreSettings(Settings):
             raise ValueError("need `alarms`, the table that the message of [alert] tells of")
         if self.feedback is None and self.feedback_radius is not None:
             raise ValueError("need `feedback`, the store that `feedback_radius` is about")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_engine(self) -> Self:
+        if self.engine == "local":
+            if self.spark is not None and self.spark.format != "files":
+                raise ValueError("need `engine = 'spark'` for `format` of [spark]; got 'local'")
+            return self
+        asked = {
+            "a database as `data`": isinstance(self.data, SqlSource),
+            "a database as `output`": isinstance(self.output, SqlTarget),
+            "`quarantine`": self.quarantine is not None,
+            "`skip_lines`": bool(self.skip_lines),
+            "`decimal`": self.decimal == ",",
+            "blanks or two characters as `separator`": len((self.separator or ",").strip(" ")) != 1,
+        }
+        if given := [name for name, is_given in asked.items() if is_given]:
+            raise ValueError(f"need `engine = 'local'` for {', '.join(given)}; got 'spark'")
         return self
 
     @property

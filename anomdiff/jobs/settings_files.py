@@ -22,6 +22,7 @@ from anomdiff.jobs.settings import (
     ScoreSettings,
     TrainSettings,
 )
+from anomdiff.jobs.spark_settings import SparkSettings
 
 __all__ = ["JOBS", "commented", "reference_page", "toml_value"]
 
@@ -39,7 +40,7 @@ Written by `python -m anomdiff.jobs.settings_files`. Each key is one of the TOML
 and an option: `--batch-size 1000`, or for keys in tables `--set detector.alpha=0.05`.
 `anomdiff init` writes such files."""
 # Types of keys that are tables of further keys.
-TABLES = (Rule, Limits, AlertSettings | None)
+TABLES = (Rule, Limits, AlertSettings | None, SparkSettings | None)
 # Columns of a line of comments.
 WIDTH = 98
 

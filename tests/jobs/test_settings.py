@@ -77,7 +77,7 @@ def test_the_shipped_example_is_valid():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_setting_that_is_no_table_is_an_option_and_says_what_it_means(name):
-    tables = {"alert", "kinds", "detector", "rule", "rules", "limits"}
+    tables = {"alert", "kinds", "detector", "rule", "rules", "limits", "spark"}
 
     options = {parameter.name: parameter for parameter in cli.job(name).params}
 

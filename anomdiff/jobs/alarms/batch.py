@@ -33,8 +33,8 @@ class AlarmOptions(NamedTuple):
 class PValueCounts:
     """How many rows of a batch have each p-value: as many as there are calibration rows at most."""
 
-    def __init__(self) -> None:
-        self.counts = pd.Series(dtype=float)
+    def __init__(self, counts: pd.Series | None = None) -> None:
+        self.counts = pd.Series(dtype=float) if counts is None else counts
 
     def add(self, p_values: pd.Series) -> None:
         """Count rows; those without a p-value do not count."""

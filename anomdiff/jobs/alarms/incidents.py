@@ -86,13 +86,29 @@ class IncidentAlarms:
     def add(self, rows: pd.DataFrame, scored: pd.DataFrame) -> None:
         """Take the incidents of a batch: whole series as the model reads them, and their scores."""
         self.p_values.add(scored["p_value"])
-        times, kind = incident_times(self.layout, rows)
+        _, kind = incident_times(self.layout, rows)
+        found = self.of_series(rows, scored)
+        self.take(pd.DataFrame() if found is None else found, kind)
+
+    def take(self, found: pd.DataFrame, kind: pa.DataType) -> None:
+        """Take incidents that ``of_series`` has found, whose times are of a kind."""
         if self._time_type != pa.float64():
             self._time_type = kind
+        if len(found):
+            self._parts.append(found)
+
+    def explain_from(self, floor: float) -> None:
+        """Explain no incident of a lower score: as many as are explained are known to be above."""
+        below = np.nextafter(floor, -np.inf)
+        self._worst = np.full(self.options.max_explained if np.isfinite(floor) else 0, below)
+
+    def of_series(self, rows: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame | None:
+        """Incidents of whole series, with reasons where they may be among the worst of all."""
+        times, _ = incident_times(self.layout, rows)
         found = self.detector.segments(scored, join=self.options.join)
         steps = alarm_rows(scored, self.layout.series, self.layout.time, self.options.join)
         if not steps:
-            return
+            return None
         scores, p_values = scored["anomaly_score"].to_numpy(), scored["p_value"].to_numpy()
         peaks = np.array([own[np.nanargmax(scores[own])] for own in steps])
         begins, ongoing, may_go_on = self._at_the_ends(scored, steps)
@@ -111,7 +127,7 @@ class IncidentAlarms:
         )
         label = None if self.layout.series is None else found[self.layout.series].to_numpy()
         part["series"] = label
-        self._parts.append(part.join(self._explained(rows, scored, steps, peaks, found)))
+        return part.join(self._explained(rows, scored, steps, peaks, found))
 
     def to_frame(self) -> pd.DataFrame:
         """Lay all incidents out, with the columns of ``schema``."""

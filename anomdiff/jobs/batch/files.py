@@ -30,7 +30,7 @@ from anomdiff.jobs.settings import ScoreSettings
 from anomdiff.jobs.verdict_store import judge_of, read_store
 from anomdiff.jobs.writers import TableWriter
 
-__all__ = ["ScoredFiles"]
+__all__ = ["ScoredFiles", "alarms_to_fill", "told_before"]
 
 
 class ScoredFiles:
@@ -74,7 +74,21 @@ class ScoredFiles:
         self.muted: dict[str, Any] = {}
         self.statuses: dict[str, Any] = {}
         self.alarms_of_series, self.told_before = pd.Series(dtype=int), pd.Series(dtype=int)
-        self._alarms, self._keys = _alarms(detector, source), RepeatedKeys()
+        self._alarms, self._keys = alarms_to_fill(detector, source), RepeatedKeys()
+
+    @property
+    def rows_digest(self) -> str:
+        """Digest of the rows that were scored."""
+        return self.cache.input.hexdigest()
+
+    @property
+    def n_restored(self) -> int:
+        """Batches whose scores a run that has died had kept."""
+        return self.cache.n_restored
+
+    def clear(self) -> None:
+        """Remove the scores that are kept."""
+        self.cache.clear()
 
     def write(self) -> None:
         """Score all batches.
@@ -160,14 +174,14 @@ class ScoredFiles:
             found = self._alarms.to_frame()
             self.table = found
             if isinstance(self._alarms, IncidentAlarms):
-                self.told_before = _told_before(found)
+                self.told_before = told_before(found)
             if self._alarms.muting is not None:
                 self.muted = self._alarms.muting.counts(found["muted_by"])
             with RowWriter(self.paths["alarms"], self._alarms.schema, path.suffix) as writer:
                 writer.write(found)
 
 
-def _alarms(detector: Any, source: ScoringInput) -> RowAlarms | IncidentAlarms | None:
+def alarms_to_fill(detector: Any, source: ScoringInput) -> RowAlarms | IncidentAlarms | None:
     """Alarm table to fill, if there is to be one."""
     settings = source.settings
     if settings.alarms is None:
@@ -182,7 +196,7 @@ def _alarms(detector: Any, source: ScoringInput) -> RowAlarms | IncidentAlarms |
     return IncidentAlarms(detector, options, _previous(settings, settings.alarms), kind, muting)
 
 
-def _told_before(incidents: pd.DataFrame) -> pd.Series:
+def told_before(incidents: pd.DataFrame) -> pd.Series:
     """Steps of the incidents that go on from last night, by series."""
     going_on = incidents[~incidents["new"].astype(bool)]
     series = going_on["series"].map(str) if "series" in going_on else np.zeros(len(going_on))

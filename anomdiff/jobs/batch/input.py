@@ -44,7 +44,7 @@ class ScoringInput:
     """
 
     def __init__(self, settings: ScoreSettings, table: Table, columns: TableColumns | PanelColumns):
-        self.settings, self.columns, self._table = settings, columns, table
+        self.settings, self.columns, self.table = settings, columns, table
         names = table.names
         self.results = dict(STEP_RESULTS if columns.unit == "step" else RESULTS)
         self.quarantine: Quarantine | None = None  # takes out rows that cannot be read
@@ -93,7 +93,7 @@ class ScoringInput:
 
     def batches(self) -> Generator[pd.DataFrame, None, None]:
         """Read the rows, with a progress bar on a terminal."""
-        n_rows = self._table.count_rows()
+        n_rows = self.table.count_rows()
         if self.columns.unit == "row":
             yield from self._with_progress(self.frames(), n_rows)
         elif self.columns.series is None:
@@ -105,7 +105,7 @@ class ScoringInput:
         """Batches that hold all steps of their series."""
         prefix = rows_prefix(self.settings)
         with TemporaryDirectory(PART, prefix.name, prefix.parent) as folder:
-            self._table = self._table.snapshot(Path(folder), self.wanted)  # is read twice
+            self.table = self.table.snapshot(Path(folder), self.wanted)  # is read twice
             yield from self._grouped(series, Path(folder))
 
     def _scope_columns(self, names: list[Name]) -> list[Name]:
@@ -131,11 +131,11 @@ class ScoringInput:
     def wanted(self) -> list[Name]:
         """Columns that are read."""
         wanted = {*self.columns.found.values(), *self.copied, *self.scope, self.label}
-        return [name for name in self._table.names if name in wanted]
+        return [name for name in self.table.names if name in wanted]
 
     def types(self, names: list[Name]) -> pa.Schema:
         """Types in which columns can be copied, under their names as text."""
-        types = self._table.copy_types(self.columns.numbers)
+        types = self.table.copy_types(self.columns.numbers)
         return pa.schema([types.field(str(name)) for name in names])
 
     def _with_progress(
@@ -155,7 +155,7 @@ class ScoringInput:
         self, columns: list[Name], text: list[Name], take: Callable[[BrokenLine], None]
     ) -> Iterator[pd.DataFrame]:
         """Read columns in batches, some as text; with a quarantine, broken lines are taken."""
-        return self._table.batches(
+        return self.table.batches(
             self.settings.batch_size,
             columns=columns,
             text=text,
@@ -171,7 +171,7 @@ class ScoringInput:
         if self.quarantine is not None:
             batches = self.quarantine.passed(batches)
         for batch in batches:
-            if isinstance(self.columns, PanelColumns) and not self._table.has_types:
+            if isinstance(self.columns, PanelColumns) and not self.table.has_types:
                 yield self._with_numbers(batch, self.columns)
             else:
                 yield batch.copy(deep=False)

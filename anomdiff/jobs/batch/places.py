@@ -14,6 +14,7 @@ __all__ = [
     "cache_folder",
     "output_of",
     "output_paths",
+    "paths_to_write",
     "rows_prefix",
     "summary_of",
     "summary_path",
@@ -63,6 +64,14 @@ def output_paths(settings: ScoreSettings, of_series: bool) -> dict[str, FilePath
     if settings.quarantine is not None:
         paths["quarantine"] = settings.quarantine
     return paths if beside is None else {**paths, "summary": beside}
+
+
+def paths_to_write(settings: ScoreSettings, of_series: bool) -> dict[str, FilePath | SqlTarget]:
+    """As ``output_paths``, without the folder that Spark writes by itself."""
+    paths = output_paths(settings, of_series)
+    if settings.engine == "spark":
+        del paths["output"]
+    return paths
 
 
 def alert_mark(settings: ScoreSettings) -> FilePath:

@@ -16,10 +16,13 @@ __all__ = ["batch_record", "earlier_summary"]
 
 # Settings that say how a run goes, not what comes out of it.
 OF_THE_RUN = {"overwrite", "batch_size", "log", "heartbeat", "retries", "dry_run", "alert"}
+OF_THE_RUN |= {"engine", "spark"}
 NAMES = {"input": "other rows", "model": "another model", "settings": "other settings"}
 
 
-def batch_record(settings: ScoreSettings, model: dict[str, Any]) -> dict[str, Any]:
+def batch_record(
+    settings: ScoreSettings, model: dict[str, Any], version: str | None = None
+) -> dict[str, Any]:
     """What decides what is scored: the batch date, and digests of input, model and settings.
 
     Parameters
@@ -29,12 +32,14 @@ def batch_record(settings: ScoreSettings, model: dict[str, Any]) -> dict[str, An
         table or query and its times.
     model : dict
         ``uri`` and ``run_id`` of the model.
+    version : str, optional
+        Of the table, where it is one that has versions.
     """
     date = settings.batch_date
     told = settings.model_dump(mode="json", exclude=OF_THE_RUN | {"data", "model"})
     return {
         "batch_date": None if date is None else date.isoformat(),
-        "input": _digest(_stamp(settings)) if date is not None else None,
+        "input": _digest(_stamp(settings, version)) if date is not None else None,
         "model": _digest(model),
         "settings": _digest(told),
     }
@@ -74,8 +79,10 @@ def earlier_summary(
     return summary
 
 
-def _stamp(settings: ScoreSettings) -> list[Any]:
+def _stamp(settings: ScoreSettings, version: str | None) -> list[Any]:
     source = settings.source
+    if version is not None:
+        return [str(source), version]
     if isinstance(source, SqlSource):
         return [str(source), str(source.since), str(source.until)]
     return [_file_stamp(part.path) for part in find_files(source).parts]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-__all__ = ["RepeatedKeys"]
+__all__ = ["RepeatedKeys", "sentence"]
 
 
 class RepeatedKeys:
@@ -29,8 +29,13 @@ class RepeatedKeys:
             return None
         second = order[again].min()
         first = np.flatnonzero(hashes == hashes[second])[0]
-        return (
-            f"need keys that tell rows apart, as verdicts go by them; {len(again):,} rows have the "
-            f"key {names} of an earlier one, first row {rows[second]} that of row {rows[first]}: "
-            "set further columns in `key`."
-        )
+        return sentence(names, len(again), rows[second], rows[first])
+
+
+def sentence(names: list[str], n_rows: int, row: int, earlier: int) -> str:
+    """Say how many rows have the key of an earlier one, and which is the first of them."""
+    return (
+        f"need keys that tell rows apart, as verdicts go by them; {n_rows:,} rows have the key "
+        f"{names} of an earlier one, first row {row} that of row {earlier}: set further columns "
+        "in `key`."
+    )

@@ -9,7 +9,16 @@ import pyarrow as pa
 
 from anomdiff.jobs.model_columns import PanelColumns, TableColumns
 
-__all__ = ["STATUS_TYPES", "BatchScores", "SeriesScorer", "status_counts"]
+__all__ = [
+    "FAILED",
+    "SCORED",
+    "STATUS_TYPES",
+    "TOO_SHORT",
+    "UNKNOWN",
+    "BatchScores",
+    "SeriesScorer",
+    "status_counts",
+]
 
 SCORED, TOO_SHORT, UNKNOWN, FAILED = "scored", "too short", "unknown", "failed"
 STATUS_TYPES = {

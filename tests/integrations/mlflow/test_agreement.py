@@ -20,9 +20,7 @@ from anomdiff.integrations.mlflow import flavor
 from anomdiff.integrations.spark import score_table
 from anomdiff.jobs.score import score
 from anomdiff.jobs.settings import ScoreSettings
-from tests.integrations.test_spark import as_spark, collected, spark
-
-__all__ = ["spark"]  # a fixture
+from tests.integrations.test_spark import as_spark, collected
 
 
 def with_holes(frame, seed):
